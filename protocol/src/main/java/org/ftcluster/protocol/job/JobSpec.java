@@ -1,0 +1,146 @@
+package org.ftcluster.protocol.job;
+
+import java.nio.file.Path;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A fine-tuning job, checked and complete: every default is filled in and every path is absolute. Only {@link
+ * JobSpecReader} makes one.
+ */
+public record JobSpec(
+    String name,
+    Model model,
+    Adapter adapter,
+    Data data,
+    Training training,
+    Parallel parallel,
+    Elastic elastic,
+    Resources resources,
+    Checkpoint checkpoint) {
+
+  /** The frozen base: a Hugging Face model folder, the type to compute in, and how its weights are held. */
+  public record Model(Path path, ComputeType dtype, Quantization quantization) {}
+
+  /** The type that activations are computed in. Adapter weights and optimizer state are float32 throughout. */
+  public enum ComputeType {
+    BFLOAT16,
+    FLOAT32
+  }
+
+  /** How the frozen linear weights are held in memory. */
+  public record Quantization(QuantizationType type, boolean doubleQuant) {}
+
+  /** {@code nf4} and {@code int8} follow bitsandbytes. */
+  public enum QuantizationType {
+    NONE,
+    INT8,
+    NF4
+  }
+
+  /**
+   * What is trained.
+   *
+   * @param targetModules names of linear layers ({@code q_proj}), or the single entry {@code all-linear}
+   * @param initFrom a PEFT adapter folder to go on from
+   */
+  public record Adapter(
+      AdapterType type,
+      int r,
+      int loraAlpha,
+      double loraDropout,
+      List<String> targetModules,
+      boolean useRslora,
+      @Nullable Path initFrom) {
+    /** The factor on {@code x Aᵀ Bᵀ}: {@code alpha / r}, or {@code alpha / sqrt(r)} for rsLoRA (arXiv:2312.03732). */
+    public double scaling() {
+      return useRslora ? loraAlpha / Math.sqrt(r) : (double) loraAlpha / r;
+    }
+  }
+
+  /** {@code none} trains every weight. */
+  public enum AdapterType {
+    LORA,
+    NONE
+  }
+
+  /**
+   * @param eval {@code null} where the job isn't evaluated
+   * @param maxLength tokens a sample, or a packed row
+   */
+  public record Data(Source train, @Nullable Source eval, int maxLength, boolean packing) {}
+
+  /**
+   * A JSONL file. {@code prompt} and {@code response} are templates whose {@code {field}} places are filled from each
+   * line; only the response and its end token train.
+   */
+  public record Source(Path path, String prompt, String response) {}
+
+  /**
+   * @param maxSteps optimizer steps, or 0 to let {@code numTrainEpochs} decide
+   * @param globalBatchSize sequences (or packed rows) an optimizer step, whatever the number of workers
+   * @param microBatchSize sequences (or packed rows) that go through the model at once
+   * @param warmupSteps optimizer steps, or 0 to let {@code warmupRatio} decide
+   * @param maxGradNorm 0 for no clipping
+   * @param gradientCheckpointing keep only each layer's input, and compute the layer again in its backward
+   * @param logSamples write {@code samples.jsonl}
+   */
+  public record Training(
+      double numTrainEpochs,
+      long maxSteps,
+      int globalBatchSize,
+      int microBatchSize,
+      double learningRate,
+      Scheduler lrSchedulerType,
+      double warmupRatio,
+      long warmupSteps,
+      double weightDecay,
+      double adamBeta1,
+      double adamBeta2,
+      double adamEpsilon,
+      double maxGradNorm,
+      long seed,
+      boolean gradientCheckpointing,
+      Reduction reduction,
+      boolean logSamples) {}
+
+  /** Learning rate after warm-up. */
+  public enum Scheduler {
+    CONSTANT,
+    LINEAR,
+    COSINE
+  }
+
+  /** How gradients are summed: {@code exact} in 64-bit fixed point, whose result no order changes; {@code fast} in float32. */
+  public enum Reduction {
+    EXACT,
+    FAST
+  }
+
+  /**
+   * @param data data-parallel ranks, or 0 for {@code auto}: as many as there are workers
+   */
+  public record Parallel(int data, int tensor, int pipeline, Sharding sharding) {}
+
+  /** What data-parallel ranks share out instead of each holding a copy. */
+  public enum Sharding {
+    NONE,
+    ZERO1,
+    ZERO2,
+    ZERO3
+  }
+
+  /** How many workers the job waits for at least, and uses at most. */
+  public record Elastic(int minWorkers, int maxWorkers) {}
+
+  /**
+   * @param threads libtorch threads a rank: part of the job, since the last bits of a sum depend on it
+   */
+  public record Resources(int threads) {}
+
+  /**
+   * @param everySteps 0 writes a checkpoint at the end only
+   * @param keep how many step checkpoints stay on disk
+   */
+  public record Checkpoint(Path path, long everySteps, int keep) {}
+}

@@ -1,0 +1,12 @@
+package org.ftcluster.protocol.message;
+
+/**
+ * A worker, as {@code ftcluster nodes} shows it.
+ *
+ * @param device {@code cpu}, or {@code cuda:0}
+ * @param state {@code IDLE}, {@code PREPARING}, {@code TRAINING}
+ * @param job empty where it runs none
+ * @param rank -1 where it runs none
+ */
+public record WorkerDescription(
+    String node, String host, long pid, String device, String state, String job, int rank, long generation) {}
