@@ -1,4 +1,7 @@
-/** What coordinators, workers and clients agree on: the job file, the gRPC API and the actors' messages. */
+/**
+ * What coordinators, workers and clients agree on: the job file, the gRPC API and the actors'
+ * messages.
+ */
 @NullMarked
 package org.ftcluster.protocol;
 

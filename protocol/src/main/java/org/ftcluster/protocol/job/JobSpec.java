@@ -5,8 +5,8 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A fine-tuning job, checked and complete: every default is filled in and every path is absolute. Only {@link
- * JobSpecReader} makes one.
+ * A fine-tuning job, checked and complete: every default is filled in and every path is absolute.
+ * Only {@link JobSpecReader} makes one.
  */
 public record JobSpec(
     String name,
@@ -19,10 +19,16 @@ public record JobSpec(
     Resources resources,
     Checkpoint checkpoint) {
 
-  /** The frozen base: a Hugging Face model folder, the type to compute in, and how its weights are held. */
+  /**
+   * The frozen base: a Hugging Face model folder, the type to compute in, and how its weights are
+   * held.
+   */
   public record Model(Path path, ComputeType dtype, Quantization quantization) {}
 
-  /** The type that activations are computed in. Adapter weights and optimizer state are float32 throughout. */
+  /**
+   * The type that activations are computed in. Adapter weights and optimizer state are float32
+   * throughout.
+   */
   public enum ComputeType {
     BFLOAT16,
     FLOAT32
@@ -41,7 +47,8 @@ public record JobSpec(
   /**
    * What is trained.
    *
-   * @param targetModules names of linear layers ({@code q_proj}), or the single entry {@code all-linear}
+   * @param targetModules names of linear layers ({@code q_proj}), or the single entry {@code
+   *     all-linear}
    * @param initFrom a PEFT adapter folder to go on from
    */
   public record Adapter(
@@ -52,7 +59,10 @@ public record JobSpec(
       List<String> targetModules,
       boolean useRslora,
       @Nullable Path initFrom) {
-    /** The factor on {@code x Aᵀ Bᵀ}: {@code alpha / r}, or {@code alpha / sqrt(r)} for rsLoRA (arXiv:2312.03732). */
+    /**
+     * The factor on {@code x Aᵀ Bᵀ}: {@code alpha / r}, or {@code alpha / sqrt(r)} for rsLoRA
+     * (arXiv:2312.03732).
+     */
     public double scaling() {
       return useRslora ? loraAlpha / Math.sqrt(r) : (double) loraAlpha / r;
     }
@@ -71,18 +81,20 @@ public record JobSpec(
   public record Data(Source train, @Nullable Source eval, int maxLength, boolean packing) {}
 
   /**
-   * A JSONL file. {@code prompt} and {@code response} are templates whose {@code {field}} places are filled from each
-   * line; only the response and its end token train.
+   * A JSONL file. {@code prompt} and {@code response} are templates whose {@code {field}} places
+   * are filled from each line; only the response and its end token train.
    */
   public record Source(Path path, String prompt, String response) {}
 
   /**
    * @param maxSteps optimizer steps, or 0 to let {@code numTrainEpochs} decide
-   * @param globalBatchSize sequences (or packed rows) an optimizer step, whatever the number of workers
+   * @param globalBatchSize sequences (or packed rows) an optimizer step, whatever the number of
+   *     workers
    * @param microBatchSize sequences (or packed rows) that go through the model at once
    * @param warmupSteps optimizer steps, or 0 to let {@code warmupRatio} decide
    * @param maxGradNorm 0 for no clipping
-   * @param gradientCheckpointing keep only each layer's input, and compute the layer again in its backward
+   * @param gradientCheckpointing keep only each layer's input, and compute the layer again in its
+   *     backward
    * @param logSamples write {@code samples.jsonl}
    */
   public record Training(
@@ -111,7 +123,10 @@ public record JobSpec(
     COSINE
   }
 
-  /** How gradients are summed: {@code exact} in 64-bit fixed point, whose result no order changes; {@code fast} in float32. */
+  /**
+   * How gradients are summed: {@code exact} in 64-bit fixed point, whose result no order changes;
+   * {@code fast} in float32.
+   */
   public enum Reduction {
     EXACT,
     FAST
@@ -134,7 +149,8 @@ public record JobSpec(
   public record Elastic(int minWorkers, int maxWorkers) {}
 
   /**
-   * @param threads libtorch threads a rank: part of the job, since the last bits of a sum depend on it
+   * @param threads libtorch threads a rank: part of the job, since the last bits of a sum depend on
+   *     it
    */
   public record Resources(int threads) {}
 

@@ -12,33 +12,47 @@ public sealed interface RankReport {
    * Ready to connect.
    *
    * @param address where this rank's collectives listen
-   * @param completedStep the last optimizer step whose result this worker holds in memory, or -1 when it holds none
+   * @param completedStep the last optimizer step whose result this worker holds in memory, or -1
+   *     when it holds none
    * @param steps optimizer steps of the whole job
    */
   record Prepared(
-      String job, long generation, int rank, WorkerCommand.PeerAddress address, long completedStep, long steps)
+      String job,
+      long generation,
+      int rank,
+      WorkerCommand.PeerAddress address,
+      long completedStep,
+      long steps)
       implements RankReport {}
 
   /** All ranks are connected and hold the same state; training goes on after {@code step}. */
   record Started(String job, long generation, int rank, long step) implements RankReport {}
 
   /** Sent by rank 0 after each optimizer step, once its line is in {@code metrics.jsonl}. */
-  record StepCompleted(String job, long generation, int rank, StepMetrics metrics) implements RankReport {}
+  record StepCompleted(String job, long generation, int rank, StepMetrics metrics)
+      implements RankReport {}
 
   /** Something worth a line in the job's history: an evaluation, a checkpoint. */
   record Noted(String job, long generation, int rank, String note) implements RankReport {}
 
   /** Sent by rank 0 when the adapter is on disk. */
-  record Completed(String job, long generation, int rank, TrainingResult result) implements RankReport {}
+  record Completed(String job, long generation, int rank, TrainingResult result)
+      implements RankReport {}
 
   /** This rank can't go on. */
-  record Failed(String job, long generation, int rank, Cause cause, String message) implements RankReport {}
+  record Failed(String job, long generation, int rank, Cause cause, String message)
+      implements RankReport {}
 
   /** Whether another generation could do better. */
   enum Cause {
-    /** The job itself is wrong (a missing file, a bad line, an adapter that doesn't fit): it ends FAILED. */
+    /**
+     * The job itself is wrong (a missing file, a bad line, an adapter that doesn't fit): it ends
+     * FAILED.
+     */
     BAD_JOB,
-    /** Another rank went away, or the generation was stopped: survivors go on in a new generation. */
+    /**
+     * Another rank went away, or the generation was stopped: survivors go on in a new generation.
+     */
     LOST_PEER,
     /** This worker failed (out of memory, a native error, disk full): tried again, a few times. */
     WORKER_ERROR

@@ -5,11 +5,13 @@ import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.receptionist.ServiceKey;
 
 /**
- * What the coordinator asks of a worker: one JVM that holds one device and runs at most one rank at a time.
+ * What the coordinator asks of a worker: one JVM that holds one device and runs at most one rank at
+ * a time.
  *
- * <p>A generation goes: {@link PrepareRank} to every chosen worker, each answers {@link RankReport.Prepared}; then
- * {@link StartRank} to all of them, and reports flow until {@link RankReport.Completed}, {@link RankReport.Failed} or
- * {@link StopRank}. A command of an older generation than the worker has seen for that job is dropped.
+ * <p>A generation goes: {@link PrepareRank} to every chosen worker, each answers {@link
+ * RankReport.Prepared}; then {@link StartRank} to all of them, and reports flow until {@link
+ * RankReport.Completed}, {@link RankReport.Failed} or {@link StopRank}. A command of an older
+ * generation than the worker has seen for that job is dropped.
  */
 public sealed interface WorkerCommand {
   /** Under which workers are found through cluster membership. */
@@ -19,25 +21,36 @@ public sealed interface WorkerCommand {
   record Describe(ActorRef<WorkerDescription> replyTo) implements WorkerCommand {}
 
   /**
-   * Load the job's model and data, open the listener of the collectives, answer {@link RankReport.Prepared}.
+   * Load the job's model and data, open the listener of the collectives, answer {@link
+   * RankReport.Prepared}.
    *
    * @param jobYaml the resolved job file
    * @param secret what ranks of this generation show each other when they connect
    */
   record PrepareRank(
-      String job, long generation, int rank, int worldSize, String jobYaml, byte[] secret, ActorRef<RankReport> reports)
+      String job,
+      long generation,
+      int rank,
+      int worldSize,
+      String jobYaml,
+      byte[] secret,
+      ActorRef<RankReport> reports)
       implements WorkerCommand {}
 
   /**
    * Connect to the other ranks, take over the state of {@code stateSource}, train.
    *
    * @param peers where each rank's collectives listen, by rank
-   * @param stateSource the rank that holds the newest completed step in memory, or -1 when none does: then every rank
-   *     reads the newest whole checkpoint, or starts from nothing
+   * @param stateSource the rank that holds the newest completed step in memory, or -1 when none
+   *     does: then every rank reads the newest whole checkpoint, or starts from nothing
    */
-  record StartRank(String job, long generation, List<PeerAddress> peers, int stateSource) implements WorkerCommand {}
+  record StartRank(String job, long generation, List<PeerAddress> peers, int stateSource)
+      implements WorkerCommand {}
 
-  /** End the rank's generation at once. What the last completed step left stays in memory for the next generation. */
+  /**
+   * End the rank's generation at once. What the last completed step left stays in memory for the
+   * next generation.
+   */
   record StopRank(String job, long generation, String reason) implements WorkerCommand {}
 
   /** The job has ended: free what it holds. */

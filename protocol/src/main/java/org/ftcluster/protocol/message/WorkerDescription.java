@@ -9,4 +9,11 @@ package org.ftcluster.protocol.message;
  * @param rank -1 where it runs none
  */
 public record WorkerDescription(
-    String node, String host, long pid, String device, String state, String job, int rank, long generation) {}
+    String node,
+    String host,
+    long pid,
+    String device,
+    String state,
+    String job,
+    int rank,
+    long generation) {}

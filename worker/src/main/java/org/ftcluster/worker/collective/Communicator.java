@@ -1,0 +1,77 @@
+package org.ftcluster.worker.collective;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * The ranks of one generation, and what they do together. Every rank calls the same operations in
+ * the same order; point-to-point calls only need to match between the two ranks concerned.
+ *
+ * <p>Operations are queued and return at once; buffers belong to the operation until its {@link
+ * Work} is done. Buffers are off-heap ({@link MemorySegment#ofAddress}), hold whole elements, and
+ * stay where they are: nothing is copied through the Java heap. When any rank is lost, or {@link
+ * #abort} is called anywhere, every operation on every rank ends with a {@link
+ * CollectiveException}, and so does every later one.
+ */
+public interface Communicator extends AutoCloseable {
+  int rank();
+
+  int size();
+
+  /** Leaves the element-wise reduction over all ranks in every rank's {@code buffer}. */
+  Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op);
+
+  /**
+   * {@code output} of rank r gets the reduction of the r-th of {@link #size} equal parts of all
+   * {@code input}s.
+   */
+  Work reduceScatter(MemorySegment input, MemorySegment output, ElementType type, ReduceOp op);
+
+  /** {@code output} gets all ranks' {@code input}s, one after the other, by rank. */
+  Work allGather(MemorySegment input, MemorySegment output);
+
+  /** Every rank's {@code buffer} gets what {@code root}'s holds. */
+  Work broadcast(MemorySegment buffer, int root);
+
+  Work send(MemorySegment buffer, int peer);
+
+  Work recv(MemorySegment buffer, int peer);
+
+  /** Done when every rank has called it. */
+  Work barrier();
+
+  /**
+   * Ends this generation's collectives on every rank. Any thread may call it; only the first reason
+   * counts.
+   */
+  void abort(String reason);
+
+  /**
+   * Lets go of connections and threads, once all operations are done; {@link #abort}s those that
+   * are not.
+   */
+  @Override
+  void close();
+
+  /** Types that can be reduced. */
+  enum ElementType {
+    FLOAT32(4),
+    FLOAT64(8),
+    INT64(8);
+
+    private final int bytes;
+
+    ElementType(int bytes) {
+      this.bytes = bytes;
+    }
+
+    public int bytes() {
+      return bytes;
+    }
+  }
+
+  /** How elements are combined. Integer sums wrap around. */
+  enum ReduceOp {
+    SUM,
+    MAX
+  }
+}

@@ -1,0 +1,34 @@
+package org.ftcluster.worker.model;
+
+/**
+ * A model under training, as the training loop sees it. All calls come from one thread, the rank's.
+ */
+public interface TrainableModel extends AutoCloseable {
+  /** The trained parameters, and where {@link #forwardBackward} leaves gradients. */
+  ParameterBuffer parameters();
+
+  /**
+   * To be called after {@link #parameters} were written, before the next pass: refreshes what was
+   * derived from them.
+   */
+  void parametersChanged();
+
+  /**
+   * Runs one micro-batch forward and backward, and overwrites {@code parameters().gradients()} with
+   * the gradient of {@code lossScale * (sum of the losses of all targets)}.
+   *
+   * @param dropoutSeed decides the dropout masks, with the layer; a function of (seed, step,
+   *     micro-batch)
+   * @return the sum of the losses over the batch's targets, in nats
+   */
+  double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed);
+
+  /**
+   * The sum of the losses over the batch's targets, in nats, without dropout and without touching
+   * gradients.
+   */
+  double lossSum(TokenBatch batch);
+
+  @Override
+  void close();
+}
