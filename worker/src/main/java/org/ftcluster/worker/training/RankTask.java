@@ -1,0 +1,82 @@
+package org.ftcluster.worker.training;
+
+import java.util.List;
+import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
+
+/**
+ * One worker's part in a job, over all its generations. What training leaves behind (weights,
+ * optimizer state, data) stays in memory between them.
+ *
+ * <p>A generation is {@link #prepare}, then at most one {@link #run}, both called from one thread,
+ * the rank's, as {@link #close} is; only {@link #stop} may come from any thread at any time.
+ */
+public interface RankTask extends AutoCloseable {
+  /** The last optimizer step whose result is held in memory, -1 when none is. */
+  long completedStep();
+
+  /** Optimizer steps of the whole job. */
+  long steps();
+
+  /**
+   * Begins a generation: opens the listener of its collectives, on a port of its own.
+   *
+   * @param secret what ranks of this generation show each other when they connect
+   * @return where the other ranks reach this one
+   * @throws org.ftcluster.worker.collective.CollectiveException when this generation was stopped
+   *     already
+   */
+  PeerAddress prepare(int rank, int worldSize, long generation, byte[] secret);
+
+  /**
+   * Connects to the other ranks, takes over the state of {@code stateSource}, and trains until the
+   * job is done. Where all steps are done already, rank 0 still writes the adapter and reports
+   * {@link RankEvents#completed}.
+   *
+   * @param peers where each rank's collectives listen, by rank
+   * @param stateSource the rank that holds the newest completed step in memory, or -1 when none
+   *     does: then every rank reads the newest whole checkpoint, or starts from nothing
+   * @throws org.ftcluster.protocol.job.BadJobException when no generation could do better
+   * @throws org.ftcluster.worker.collective.CollectiveException when a peer was lost, or the
+   *     generation was stopped: {@link #completedStep} is intact, and {@link #prepare} may follow
+   */
+  void run(List<PeerAddress> peers, int stateSource, RankEvents events);
+
+  /**
+   * Ends a generation: its {@link #prepare} or {@link #run}, running or yet to come, throws a
+   * {@code CollectiveException} soon. Does nothing to later generations, and returns at once.
+   */
+  void stop(long generation, String reason);
+
+  /** Frees memory and files; the job has ended here. */
+  @Override
+  void close();
+
+  /** What {@link #run} tells while it runs. Calls return at once and may come from any thread. */
+  interface RankEvents {
+    /** All ranks are connected and hold the same state; training goes on after {@code step}. */
+    void started(long step);
+
+    /** Rank 0 only: the step's line is in {@code metrics.jsonl}. */
+    void stepCompleted(StepMetrics metrics);
+
+    /** A sentence worth a line in the job's history: an evaluation, a checkpoint. */
+    void noted(String note);
+
+    /** Rank 0 only: the adapter is on disk. */
+    void completed(TrainingResult result);
+  }
+
+  /** Makes the task of a job that this worker takes part in for the first time. */
+  interface Factory {
+    /**
+     * Loads model and data.
+     *
+     * @param jobYaml the resolved job file
+     * @param host where listeners of collectives bind
+     * @throws org.ftcluster.protocol.job.BadJobException when the job itself is wrong
+     */
+    RankTask create(String job, String jobYaml, String host);
+  }
+}
