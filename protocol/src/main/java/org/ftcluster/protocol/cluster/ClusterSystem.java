@@ -1,0 +1,79 @@
+package org.ftcluster.protocol.cluster;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigFactory;
+import java.net.InetAddress;
+import java.util.List;
+import java.util.Map;
+import org.apache.pekko.actor.Address;
+import org.apache.pekko.actor.AddressFromURIString;
+import org.apache.pekko.actor.typed.ActorSystem;
+import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.cluster.typed.Cluster;
+import org.apache.pekko.cluster.typed.JoinSeedNodes;
+import org.apache.pekko.remote.RemoteTransportException;
+import scala.Option;
+
+/** Starts the actor system of a node, and lets it join the cluster. */
+public final class ClusterSystem {
+  /** Every node's actor system has this name. */
+  public static final String NAME = "ftcluster";
+
+  public static final String COORDINATOR = "coordinator";
+  public static final String WORKER = "worker";
+
+  private ClusterSystem() {}
+
+  /**
+   * Returns once the node listens; joining goes on by itself, until one of the seed nodes answers.
+   *
+   * @param extra settings that go before {@code ftcluster.conf}
+   * @throws NodeStartException when the address is unknown, taken or not allowed, or a seed node is
+   *     no address
+   */
+  public static <T> ActorSystem<T> start(
+      Behavior<T> guardian, NodeSettings settings, Config extra) {
+    InetAddress bind = BindAddress.resolve(settings.bindHost(), settings.insecure());
+    List<Address> seeds = settings.seedNodes().stream().map(ClusterSystem::parse).toList();
+    Config config =
+        ConfigFactory.parseMap(
+                Map.of(
+                    "pekko.remote.artery.canonical.hostname", BindAddress.reachable(bind),
+                    "pekko.remote.artery.canonical.port", settings.port(),
+                    "pekko.remote.artery.bind.hostname", bind.getHostAddress(),
+                    "pekko.cluster.roles", List.of(settings.role())))
+            .withFallback(extra)
+            .withFallback(ConfigFactory.parseResources("ftcluster.conf"));
+    BindAddress.requireFree(bind, settings.port());
+    ActorSystem<T> system = create(guardian, settings, ConfigFactory.load(config));
+    Cluster cluster = Cluster.get(system);
+    cluster
+        .manager()
+        .tell(new JoinSeedNodes(seeds.isEmpty() ? List.of(cluster.selfMember().address()) : seeds));
+    return system;
+  }
+
+  /** {@code pekko://ftcluster@host:port}: what other nodes take as a seed node. */
+  public static String address(ActorSystem<?> system) {
+    return Cluster.get(system).selfMember().address().toString();
+  }
+
+  private static <T> ActorSystem<T> create(
+      Behavior<T> guardian, NodeSettings settings, Config config) {
+    try {
+      return ActorSystem.create(guardian, NAME, config);
+    } catch (RemoteTransportException e) {
+      throw BindAddress.taken(settings.bindHost(), settings.port(), e);
+    }
+  }
+
+  private static Address parse(String seedNode) {
+    Option<Address> address = AddressFromURIString.unapply(seedNode);
+    if (address.isEmpty() || !address.get().hasGlobalScope()) {
+      throw new NodeStartException(
+          "'%s' is no cluster address; one looks like pekko://%s@host:port."
+              .formatted(seedNode, NAME));
+    }
+    return address.get();
+  }
+}

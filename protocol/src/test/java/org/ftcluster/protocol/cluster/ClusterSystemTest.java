@@ -1,0 +1,119 @@
+package org.ftcluster.protocol.cluster;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigFactory;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.pekko.actor.typed.ActorSystem;
+import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.cluster.Member;
+import org.apache.pekko.cluster.MemberStatus;
+import org.apache.pekko.cluster.typed.Cluster;
+import org.junit.jupiter.api.Test;
+
+class ClusterSystemTest {
+  @Test
+  void aSecondNodeJoinsTheFirst() throws Exception {
+    ActorSystem<Void> first = start(loopback(0, ClusterSystem.COORDINATOR, List.of()));
+    try {
+      ActorSystem<Void> second =
+          start(loopback(0, ClusterSystem.WORKER, List.of(ClusterSystem.address(first))));
+      try {
+        awaitUp(first, 2);
+        awaitUp(second, 2);
+        assertTrue(Cluster.get(second).selfMember().hasRole(ClusterSystem.WORKER));
+        assertTrue(ClusterSystem.address(second).startsWith("pekko://ftcluster@127.0.0.1:"));
+      } finally {
+        stop(second);
+      }
+    } finally {
+      stop(first);
+    }
+  }
+
+  @Test
+  void nothingIsDeserializedByJavaAndEveryDispatcherKeepsThreadsRunnable() throws Exception {
+    ActorSystem<Void> system = start(loopback(0, ClusterSystem.COORDINATOR, List.of()));
+    try {
+      Config config = system.settings().config();
+      assertFalse(config.getBoolean("pekko.actor.allow-java-serialization"));
+      assertEquals(
+          -1, config.getInt("pekko.actor.default-dispatcher.fork-join-executor.minimum-runnable"));
+    } finally {
+      stop(system);
+    }
+  }
+
+  @Test
+  void aTakenPortIsNamed() throws Exception {
+    try (ServerSocket taken = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      int port = taken.getLocalPort();
+      NodeStartException e =
+          assertThrows(
+              NodeStartException.class,
+              () -> start(loopback(port, ClusterSystem.WORKER, List.of())));
+      assertTrue(e.getMessage().contains("Port " + port + " on 127.0.0.1"), e.getMessage());
+    }
+  }
+
+  @Test
+  void anAddressOthersCanReachNeedsInsecure() {
+    NodeStartException e =
+        assertThrows(NodeStartException.class, () -> BindAddress.resolve("0.0.0.0", false));
+    assertTrue(e.getMessage().contains("--insecure"), e.getMessage());
+    assertTrue(BindAddress.resolve("0.0.0.0", true).isAnyLocalAddress());
+    assertTrue(BindAddress.resolve("localhost", false).isLoopbackAddress());
+  }
+
+  @Test
+  void aHostThatIsUnknownAndASeedThatIsNoAddressAreNamed() {
+    NodeStartException host =
+        assertThrows(
+            NodeStartException.class, () -> BindAddress.resolve("no-such-host.invalid", false));
+    assertTrue(host.getMessage().contains("no-such-host.invalid"), host.getMessage());
+    NodeStartException seed =
+        assertThrows(
+            NodeStartException.class,
+            () -> start(loopback(0, ClusterSystem.WORKER, List.of("localhost:2551"))));
+    assertTrue(seed.getMessage().contains("'localhost:2551'"), seed.getMessage());
+  }
+
+  private static NodeSettings loopback(int port, String role, List<String> seeds) {
+    return new NodeSettings("127.0.0.1", port, role, seeds, false);
+  }
+
+  private static ActorSystem<Void> start(NodeSettings settings) {
+    return ClusterSystem.start(Behaviors.empty(), settings, ConfigFactory.empty());
+  }
+
+  private static void stop(ActorSystem<Void> system) throws Exception {
+    system.terminate();
+    system.getWhenTerminated().toCompletableFuture().get(20, TimeUnit.SECONDS);
+  }
+
+  private static void awaitUp(ActorSystem<?> system, int nodes) throws Exception {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+    while (up(system) < nodes) {
+      if (System.nanoTime() > deadline) {
+        throw new TimeoutException("%d of %d nodes are up".formatted(up(system), nodes));
+      }
+      Thread.sleep(20);
+    }
+  }
+
+  private static long up(ActorSystem<?> system) {
+    long count = 0;
+    for (Member member : Cluster.get(system).state().getMembers()) {
+      count += member.status() == MemberStatus.up() ? 1 : 0;
+    }
+    return count;
+  }
+}
