@@ -1,5 +1,7 @@
 package org.ftcluster.worker.collective;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * A collective that can't be completed: a rank was lost, the generation is over, or a peer took too
  * long.
@@ -11,7 +13,7 @@ public final class CollectiveException extends RuntimeException {
     super(message);
   }
 
-  public CollectiveException(String message, Throwable cause) {
+  public CollectiveException(String message, @Nullable Throwable cause) {
     super(message, cause);
   }
 }

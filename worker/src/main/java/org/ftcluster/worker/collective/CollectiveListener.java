@@ -1,0 +1,94 @@
+package org.ftcluster.worker.collective;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.time.Duration;
+import java.util.List;
+
+/**
+ * An open port, on which the other ranks of a generation will connect. Opened before the ranks know
+ * each other, so that {@link #address} can be made known; then {@link #connect} makes the {@link
+ * Communicator}.
+ */
+public final class CollectiveListener implements AutoCloseable {
+  /** Joins that may wait in the kernel until {@link #connect} is called. */
+  private static final int BACKLOG = 1024;
+
+  private final ServerSocketChannel server;
+  private final InetSocketAddress address;
+
+  private CollectiveListener(ServerSocketChannel server) throws IOException {
+    this.server = server;
+    this.address = (InetSocketAddress) server.getLocalAddress();
+  }
+
+  static CollectiveListener open(String host) {
+    try {
+      ServerSocketChannel server = ServerSocketChannel.open();
+      try {
+        server.bind(new InetSocketAddress(host, 0), BACKLOG);
+        return new CollectiveListener(server);
+      } catch (IOException | RuntimeException e) {
+        server.close();
+        throw e;
+      }
+    } catch (IOException | RuntimeException e) {
+      throw new CollectiveException(
+          "can't listen on %s for other ranks: %s".formatted(host, e.getMessage()), e);
+    }
+  }
+
+  /** Where other ranks reach this one. */
+  public InetSocketAddress address() {
+    return address;
+  }
+
+  public int port() {
+    return address.getPort();
+  }
+
+  /**
+   * Connects to all other ranks; returns when everyone is there. To be called once: the port is
+   * closed afterwards.
+   *
+   * <p>A peer proves that it knows the secret, without showing it; who doesn't, or is of another
+   * generation, world or rank, is refused and told why.
+   *
+   * @param peers each rank's {@link #address}, by rank, this one's included
+   * @param secret what only the ranks of this generation know
+   * @throws CollectiveException when a peer can't be reached, refuses this rank, or has not come
+   *     within {@code timeout}; or when {@link #close} was called meanwhile
+   */
+  public Communicator connect(
+      int rank, List<InetSocketAddress> peers, long generation, byte[] secret, Duration timeout) {
+    if (rank < 0 || rank >= peers.size()) {
+      throw new IllegalArgumentException("rank %d of %d".formatted(rank, peers.size()));
+    }
+    Membership self = new Membership(rank, peers.size(), generation, secret);
+    try {
+      List<Link> links = meet(self, peers, timeout);
+      try {
+        return new TcpCommunicator(rank, peers.size(), generation, links);
+      } catch (IOException e) {
+        links.forEach(link -> link.close(e.getMessage()));
+        throw e;
+      }
+    } catch (IOException e) {
+      throw new CollectiveException(
+          "rank %d can't start its collectives: %s".formatted(rank, e.getMessage()), e);
+    }
+  }
+
+  /** Links to all other ranks; the port is closed afterwards. */
+  List<Link> meet(Membership self, List<InetSocketAddress> peers, Duration timeout)
+      throws IOException {
+    return new Rendezvous(server, self, peers, timeout).meet();
+  }
+
+  /** Closes the port. A {@link #connect} under way ends with a {@link CollectiveException}. */
+  @Override
+  public void close() {
+    Sockets.close(server);
+  }
+}

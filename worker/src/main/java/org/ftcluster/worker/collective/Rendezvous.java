@@ -1,0 +1,252 @@
+package org.ftcluster.worker.collective;
+
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import org.ftcluster.worker.collective.Membership.Lane;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Brings the ranks of a generation together: each calls those of lower rank, and hears those of
+ * higher rank, on a virtual thread a connection. Ends with a link to everyone, or with nothing
+ * open.
+ */
+final class Rendezvous {
+  private static final Logger log = LoggerFactory.getLogger(Rendezvous.class);
+
+  /** Strangers may not keep a connection open for longer without proving themselves. */
+  private static final Duration PATIENCE = Duration.ofSeconds(10);
+
+  /** Connections open at a time, those of strangers included. */
+  private static final int MAX_OPEN = 4096;
+
+  private final ServerSocketChannel server;
+  private final Membership self;
+  private final List<InetSocketAddress> peers;
+  private final long deadlineNs;
+  private final Duration timeout;
+
+  // Guarded by this.
+  private final @Nullable SocketChannel[][] lanes;
+  private final Set<SocketChannel> open = new HashSet<>();
+  private int missing;
+  private @Nullable CollectiveException failure;
+  private boolean over;
+
+  Rendezvous(
+      ServerSocketChannel server,
+      Membership self,
+      List<InetSocketAddress> peers,
+      Duration timeout) {
+    this.server = server;
+    this.self = self;
+    this.peers = peers;
+    this.timeout = timeout;
+    this.deadlineNs = System.nanoTime() + timeout.toNanos();
+    this.lanes = new SocketChannel[self.size()][Lane.values().length];
+    this.missing = (self.size() - 1) * Lane.values().length;
+  }
+
+  /**
+   * @throws CollectiveException when it can't be, with the reason
+   */
+  List<Link> meet() throws IOException {
+    try {
+      if (self.rank() < self.size() - 1) {
+        Thread.startVirtualThread(this::listen);
+      }
+      for (int peer = 0; peer < self.rank(); peer++) {
+        int callee = peer;
+        Thread.startVirtualThread(() -> call(callee));
+      }
+      awaitEveryone();
+      return links();
+    } finally {
+      finish();
+    }
+  }
+
+  private synchronized void awaitEveryone() {
+    try {
+      while (missing > 0 && failure == null) {
+        long leftMs = (deadlineNs - System.nanoTime()) / 1_000_000;
+        if (leftMs <= 0) {
+          throw new CollectiveException(
+              "rank %d waited %s for ranks %s of generation %d in vain"
+                  .formatted(self.rank(), timeout, absent(), self.generation()));
+        }
+        wait(leftMs);
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CollectiveException("interrupted while the ranks were connecting", e);
+    }
+    if (failure != null) {
+      throw failure;
+    }
+  }
+
+  private synchronized List<Link> links() throws IOException {
+    List<Link> links = new ArrayList<>();
+    for (int peer = 0; peer < self.size(); peer++) {
+      SocketChannel data = lanes[peer][Lane.DATA.ordinal()];
+      SocketChannel control = lanes[peer][Lane.CONTROL.ordinal()];
+      if (data != null && control != null) {
+        links.add(new Link(peer, data, control));
+      }
+    }
+    // What belongs to a link is no longer ours to close.
+    links.forEach(link -> open.removeAll(link.channels()));
+    return links;
+  }
+
+  /** Closes what no link has taken; threads that use it end with that. */
+  private synchronized void finish() {
+    over = true;
+    Sockets.close(server);
+    open.forEach(Sockets::close);
+  }
+
+  private void listen() {
+    try {
+      while (true) {
+        SocketChannel channel = server.accept();
+        if (adopt(channel)) {
+          Thread.startVirtualThread(() -> hear(channel));
+        }
+      }
+    } catch (IOException e) {
+      fail("rank %d no longer listens: %s".formatted(self.rank(), e), e);
+    }
+  }
+
+  private void hear(SocketChannel channel) {
+    try {
+      Handshake handshake = new Handshake(channel, patience());
+      Handshake.Claim claim = handshake.hear(self);
+      Membership.Hello hello = claim.hello();
+      String objection = claim.objection();
+      if (objection == null && !reserve(hello.from(), hello.lane(), channel)) {
+        objection = "rank %d is already connected".formatted(hello.from());
+      }
+      if (objection != null) {
+        log.warn(
+            "refused {}, which claims to be rank {}: {}",
+            channel.getRemoteAddress(),
+            hello.from(),
+            objection);
+        handshake.refuse(objection);
+        drop(channel);
+        return;
+      }
+      handshake.accept(claim);
+      connected();
+    } catch (IOException e) {
+      if (release(channel)) {
+        log.warn("a connection to the collectives' port came to nothing: {}", e.toString());
+      }
+      drop(channel);
+    }
+  }
+
+  private void call(int peer) {
+    InetSocketAddress address = peers.get(peer);
+    try {
+      for (Lane lane : Lane.values()) {
+        SocketChannel channel = SocketChannel.open();
+        if (!adopt(channel)) {
+          return;
+        }
+        channel.socket().connect(address, Math.toIntExact(patience().toMillis()));
+        new Handshake(channel, left()).call(self, peer, lane);
+        reserve(peer, lane, channel);
+        connected();
+      }
+    } catch (IOException e) {
+      fail("can't reach rank %d at %s: %s".formatted(peer, address, e.getMessage()), e);
+    } catch (CollectiveException e) {
+      fail(String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  /** Takes charge of closing a channel; closes it at once where it comes too late. */
+  private synchronized boolean adopt(SocketChannel channel) throws IOException {
+    if (over || open.size() >= MAX_OPEN) {
+      channel.close();
+      return false;
+    }
+    open.add(channel);
+    return true;
+  }
+
+  private synchronized boolean reserve(int peer, Lane lane, SocketChannel channel) {
+    if (over || lanes[peer][lane.ordinal()] != null) {
+      return false;
+    }
+    lanes[peer][lane.ordinal()] = channel;
+    return true;
+  }
+
+  /**
+   * A peer that went away in mid-handshake may come again.
+   *
+   * @return whether that is still of interest
+   */
+  private synchronized boolean release(SocketChannel channel) {
+    for (@Nullable SocketChannel[] pair : lanes) {
+      for (int lane = 0; lane < pair.length; lane++) {
+        if (pair[lane] == channel) {
+          pair[lane] = null;
+        }
+      }
+    }
+    return !over;
+  }
+
+  private synchronized void drop(SocketChannel channel) {
+    open.remove(channel);
+    Sockets.close(channel);
+  }
+
+  private synchronized void connected() {
+    missing--;
+    notifyAll();
+  }
+
+  private synchronized void fail(String message, Exception cause) {
+    if (!over && failure == null) {
+      failure = new CollectiveException(message, cause);
+      notifyAll();
+    }
+  }
+
+  private synchronized List<Integer> absent() {
+    Set<Integer> absent = new TreeSet<>();
+    for (int peer = 0; peer < self.size(); peer++) {
+      for (SocketChannel channel : lanes[peer]) {
+        if (peer != self.rank() && channel == null) {
+          absent.add(peer);
+        }
+      }
+    }
+    return List.copyOf(absent);
+  }
+
+  private Duration left() {
+    return Duration.ofNanos(Math.max(1_000_000, deadlineNs - System.nanoTime()));
+  }
+
+  private Duration patience() {
+    Duration left = left();
+    return left.compareTo(PATIENCE) < 0 ? left : PATIENCE;
+  }
+}

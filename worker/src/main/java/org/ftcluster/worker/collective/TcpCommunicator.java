@@ -1,0 +1,202 @@
+package org.ftcluster.worker.collective;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+import org.ftcluster.worker.collective.Header.Kind;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Collectives over TCP, for CPU ranks: every pair of ranks is connected, reductions and broadcasts
+ * go around a ring, and one I/O thread a rank moves bytes between sockets and the callers' own
+ * off-heap buffers.
+ *
+ * <p>Collectives run one after the other in the order of the calls. Messages between two ranks
+ * overlap with each other in both directions, so that two ranks may both {@link #send} before they
+ * {@link #recv}. A {@link #send} is done when the operating system has taken its bytes.
+ *
+ * <p>A generation of one rank needs no sockets.
+ *
+ * <p>Any thread may call; calls that must be in the same order on all ranks come best from one.
+ */
+public final class TcpCommunicator implements Communicator {
+  private static final Runnable NOTHING = () -> {};
+
+  private final int rank;
+  private final int size;
+  private final Engine engine;
+  private final @Nullable Ring ring;
+  private final AtomicLong sequence = new AtomicLong();
+
+  /**
+   * @param links to every other rank
+   */
+  TcpCommunicator(int rank, int size, long generation, List<Link> links) throws IOException {
+    this.rank = rank;
+    this.size = size;
+    this.engine = new Engine(rank, generation, links);
+    this.ring = size == 1 ? null : new Ring(engine, size);
+  }
+
+  /**
+   * Opens a port for the other ranks of a generation to connect to.
+   *
+   * @param host the address of this machine that peers reach it by; the port is a free one
+   * @throws CollectiveException when this machine has no such address
+   */
+  public static CollectiveListener listen(String host) {
+    return CollectiveListener.open(host);
+  }
+
+  @Override
+  public int rank() {
+    return rank;
+  }
+
+  @Override
+  public int size() {
+    return size;
+  }
+
+  @Override
+  public Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op) {
+    check(buffer, type.bytes());
+    Header header = collective(Kind.ALL_REDUCE, type, op, -1, buffer.byteSize());
+    return submit(header, NOTHING, ring -> ring.allReduce(header, buffer, type, op));
+  }
+
+  @Override
+  public Work reduceScatter(
+      MemorySegment input, MemorySegment output, ElementType type, ReduceOp op) {
+    check(input, type.bytes());
+    check(output, type.bytes());
+    checkParts(input, output);
+    Header header = collective(Kind.REDUCE_SCATTER, type, op, -1, input.byteSize());
+    return submit(
+        header,
+        () -> output.copyFrom(input),
+        ring -> ring.reduceScatter(header, input, output, type, op));
+  }
+
+  @Override
+  public Work allGather(MemorySegment input, MemorySegment output) {
+    check(input, 1);
+    check(output, 1);
+    checkParts(output, input);
+    Header header = collective(Kind.ALL_GATHER, null, null, -1, input.byteSize());
+    return submit(
+        header, () -> output.copyFrom(input), ring -> ring.allGather(header, input, output));
+  }
+
+  @Override
+  public Work broadcast(MemorySegment buffer, int root) {
+    check(buffer, 1);
+    if (root < 0 || root >= size) {
+      throw new IllegalArgumentException("root %d of %d ranks".formatted(root, size));
+    }
+    Header header = collective(Kind.BROADCAST, null, null, root, buffer.byteSize());
+    return submit(header, NOTHING, ring -> ring.broadcast(header, buffer, root));
+  }
+
+  @Override
+  public Work barrier() {
+    Header header = collective(Kind.BARRIER, null, null, -1, 0);
+    return submit(header, NOTHING, ring -> ring.barrier(header));
+  }
+
+  @Override
+  public Work send(MemorySegment buffer, int peer) {
+    check(buffer, 1);
+    checkPeer(peer);
+    Header header = Header.message(buffer.byteSize());
+    return engine.submit(
+        new Operation(
+            engine,
+            header,
+            operation -> {
+              Link link = engine.link(peer);
+              link.send(Transfer.of(header.encode(), NOTHING));
+              link.send(Transfer.of(buffer, operation::succeed));
+            }));
+  }
+
+  @Override
+  public Work recv(MemorySegment buffer, int peer) {
+    check(buffer, 1);
+    checkPeer(peer);
+    Header header = Header.message(buffer.byteSize());
+    return engine.submit(
+        new Operation(
+            engine,
+            header,
+            operation -> {
+              Link link = engine.link(peer);
+              ByteBuffer received = ByteBuffer.allocate(Header.BYTES);
+              link.receive(Transfer.of(received, () -> header.check(received.flip(), peer)));
+              link.receive(Transfer.of(buffer, operation::succeed));
+            }));
+  }
+
+  @Override
+  public void abort(String reason) {
+    engine.abort(reason);
+  }
+
+  @Override
+  public void close() {
+    engine.close();
+  }
+
+  /** What a collective does where there are other ranks. */
+  private interface RingBody {
+    void run(Ring ring) throws IOException;
+  }
+
+  private Work submit(Header header, Runnable alone, RingBody together) {
+    return engine.submit(
+        new Operation(
+            engine,
+            header,
+            operation -> {
+              if (ring == null) {
+                alone.run();
+              } else {
+                together.run(ring);
+              }
+              operation.succeed();
+            }));
+  }
+
+  private Header collective(
+      Kind kind, @Nullable ElementType type, @Nullable ReduceOp op, int root, long bytes) {
+    return new Header(kind, type, op, root, sequence.incrementAndGet(), bytes);
+  }
+
+  private void check(MemorySegment buffer, int elementBytes) {
+    if (!buffer.isNative() || !buffer.isAccessibleBy(engine.thread())) {
+      throw new IllegalArgumentException(
+          "a buffer of collectives is off-heap and open to all threads, not " + buffer);
+    }
+    if (buffer.byteSize() % elementBytes != 0) {
+      throw new IllegalArgumentException(
+          "%d bytes aren't whole elements of %d bytes".formatted(buffer.byteSize(), elementBytes));
+    }
+  }
+
+  private void checkParts(MemorySegment whole, MemorySegment part) {
+    if (whole.byteSize() != part.byteSize() * size) {
+      throw new IllegalArgumentException(
+          "%d bytes aren't %d parts of %d bytes"
+              .formatted(whole.byteSize(), size, part.byteSize()));
+    }
+  }
+
+  private void checkPeer(int peer) {
+    if (peer < 0 || peer >= size || peer == rank) {
+      throw new IllegalArgumentException(
+          "rank %d of %d has no peer %d".formatted(rank, size, peer));
+    }
+  }
+}
