@@ -75,6 +75,8 @@ public record JobSpec(
   }
 
   /**
+   * What is trained on, and how it is cut.
+   *
    * @param eval {@code null} where the job isn't evaluated
    * @param maxLength tokens a sample, or a packed row
    */
@@ -87,6 +89,8 @@ public record JobSpec(
   public record Source(Path path, String prompt, String response) {}
 
   /**
+   * How the adapter is trained.
+   *
    * @param maxSteps optimizer steps, or 0 to let {@code numTrainEpochs} decide
    * @param globalBatchSize sequences (or packed rows) an optimizer step, whatever the number of
    *     workers
@@ -133,6 +137,8 @@ public record JobSpec(
   }
 
   /**
+   * How ranks share the work.
+   *
    * @param data data-parallel ranks, or 0 for {@code auto}: as many as there are workers
    */
   public record Parallel(int data, int tensor, int pipeline, Sharding sharding) {}
@@ -149,12 +155,16 @@ public record JobSpec(
   public record Elastic(int minWorkers, int maxWorkers) {}
 
   /**
+   * What a rank may use.
+   *
    * @param threads libtorch threads a rank: part of the job, since the last bits of a sum depend on
    *     it
    */
   public record Resources(int threads) {}
 
   /**
+   * Where results and state go.
+   *
    * @param everySteps 0 writes a checkpoint at the end only
    * @param keep how many step checkpoints stay on disk
    */

@@ -1,0 +1,36 @@
+package org.ftcluster.protocol.job;
+
+/** Values that are fine alone and make no sense together. */
+final class Consistency {
+  private Consistency() {}
+
+  static void check(JobSpec spec, Problems problems) {
+    JobSpec.Training training = spec.training();
+    if (problems.none("training.micro_batch_size", "training.global_batch_size")
+        && training.microBatchSize() > training.globalBatchSize()) {
+      problems.add(
+          "training.micro_batch_size",
+          "is %d, but must not be above training.global_batch_size, which is %d"
+              .formatted(training.microBatchSize(), training.globalBatchSize()));
+    }
+    JobSpec.Elastic elastic = spec.elastic();
+    if (problems.none("elastic.min_workers", "elastic.max_workers")
+        && elastic.minWorkers() > elastic.maxWorkers()) {
+      problems.add(
+          "elastic.min_workers",
+          "is %d, but must not be above elastic.max_workers, which is %d"
+              .formatted(elastic.minWorkers(), elastic.maxWorkers()));
+    }
+    if (problems.none("parallel.data", "elastic.max_workers")
+        && spec.parallel().data() > elastic.maxWorkers()) {
+      problems.add(
+          "parallel.data",
+          "is %d, but must not be above elastic.max_workers, which is %d"
+              .formatted(spec.parallel().data(), elastic.maxWorkers()));
+    }
+    if (problems.none("checkpoint.path", "model.path")
+        && spec.checkpoint().path().equals(spec.model().path())) {
+      problems.add("checkpoint.path", "is the model's own folder; give another one");
+    }
+  }
+}

@@ -1,0 +1,40 @@
+package org.ftcluster.protocol.job;
+
+import org.ftcluster.protocol.job.JobSpec.AdapterType;
+import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
+
+/** What a job file can say and this version can't do: the only place that knows. */
+final class Supported {
+  private Supported() {}
+
+  static void check(JobSpec spec, Problems problems) {
+    JobSpec.Parallel parallel = spec.parallel();
+    if (parallel.tensor() > 1) {
+      problems.add(
+          "parallel.tensor",
+          "is %d, but tensor parallelism is not supported yet; give 1"
+              .formatted(parallel.tensor()));
+    }
+    if (parallel.pipeline() > 1) {
+      problems.add(
+          "parallel.pipeline",
+          "is %d, but pipeline parallelism is not supported yet; give 1"
+              .formatted(parallel.pipeline()));
+    }
+    if (parallel.sharding() != Sharding.NONE) {
+      problems.add(
+          "parallel.sharding",
+          "is %s, but sharding is not supported yet; give none"
+              .formatted(Section.word(parallel.sharding())));
+    }
+    if (spec.model().quantization().type() == QuantizationType.INT8) {
+      problems.add(
+          "model.quantization.type", "is int8, which is not supported yet; give nf4 or none");
+    }
+    if (spec.adapter().type() == AdapterType.NONE) {
+      problems.add(
+          "adapter.type", "is none, but training every weight is not supported yet; give lora");
+    }
+  }
+}
