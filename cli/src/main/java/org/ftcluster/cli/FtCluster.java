@@ -1,0 +1,48 @@
+package org.ftcluster.cli;
+
+import org.ftcluster.cli.console.CommonOptions;
+import org.ftcluster.cli.job.CancelCommand;
+import org.ftcluster.cli.job.JobsCommand;
+import org.ftcluster.cli.job.NodesCommand;
+import org.ftcluster.cli.job.WatchCommand;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** The command above all commands. */
+@Command(
+    name = "ftcluster",
+    description = "Fine-tunes large language models on clusters whose machines come and go.",
+    synopsisSubcommandLabel = "COMMAND",
+    versionProvider = Version.class,
+    subcommands = {
+      JobsCommand.class,
+      WatchCommand.class,
+      CancelCommand.class,
+      NodesCommand.class,
+    },
+    footer = {
+      "",
+      "Exit codes: 0 done, 1 the job or check failed, 2 the request is wrong,",
+      "3 the cluster can't be reached.",
+      "",
+      "Example:",
+      "  ftcluster demo"
+    })
+final class FtCluster implements Runnable {
+  @Mixin CommonOptions common = new CommonOptions();
+  @Spec CommandSpec spec;
+
+  @picocli.CommandLine.Option(
+      names = {"-V", "--version"},
+      versionHelp = true,
+      description = "Print the version and exit.")
+  boolean version;
+
+  @Override
+  public void run() {
+    throw new ParameterException(spec.commandLine(), "a command is missing");
+  }
+}

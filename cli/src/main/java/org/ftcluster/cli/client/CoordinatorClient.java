@@ -1,0 +1,183 @@
+package org.ftcluster.cli.client;
+
+import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import java.time.Duration;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.protocol.api.CancelJobRequest;
+import org.ftcluster.protocol.api.ClusterDescription;
+import org.ftcluster.protocol.api.DescribeClusterRequest;
+import org.ftcluster.protocol.api.FtClusterGrpc;
+import org.ftcluster.protocol.api.FtClusterGrpc.FtClusterBlockingStub;
+import org.ftcluster.protocol.api.JobSummary;
+import org.ftcluster.protocol.api.JobUpdate;
+import org.ftcluster.protocol.api.ListJobsRequest;
+import org.ftcluster.protocol.api.ListNodesRequest;
+import org.ftcluster.protocol.api.NodeInfo;
+import org.ftcluster.protocol.api.SubmitJobRequest;
+import org.ftcluster.protocol.api.WatchJobRequest;
+
+/**
+ * A coordinator, spoken to over gRPC. Every call ends within its deadline; what goes wrong is a
+ * {@link CommandException} that says whether the cluster can't be reached or the request is wrong.
+ */
+public final class CoordinatorClient implements AutoCloseable {
+  private static final Duration CALL = Duration.ofSeconds(20);
+
+  /** How long {@link #watch} tries to reach a coordinator again that went away. */
+  private static final Duration REJOIN = Duration.ofSeconds(30);
+
+  /** Finds out about a machine that vanished; servers refuse more than one ping in five minutes. */
+  private static final Duration KEEP_ALIVE = Duration.ofMinutes(6);
+
+  private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
+
+  private final Address address;
+  private final ManagedChannel channel;
+  private final FtClusterBlockingStub stub;
+
+  public CoordinatorClient(Address address) {
+    this.address = address;
+    channel =
+        ManagedChannelBuilder.forAddress(address.host(), address.port())
+            .usePlaintext()
+            .keepAliveTime(KEEP_ALIVE.toSeconds(), TimeUnit.SECONDS)
+            .build();
+    stub = FtClusterGrpc.newBlockingStub(channel);
+  }
+
+  /** Where a node joins. */
+  public ClusterDescription describeCluster() {
+    return call(s -> s.describeCluster(DescribeClusterRequest.getDefaultInstance()));
+  }
+
+  /**
+   * Hands a job over; it is durable when this returns.
+   *
+   * @param jobYaml the resolved job file
+   * @return the job's id
+   */
+  public String submit(String jobYaml) {
+    return call(s -> s.submitJob(SubmitJobRequest.newBuilder().setJobYaml(jobYaml).build()))
+        .getJob();
+  }
+
+  public List<JobSummary> jobs() {
+    return call(s -> s.listJobs(ListJobsRequest.getDefaultInstance())).getJobsList();
+  }
+
+  public JobSummary cancel(String job) {
+    return call(s -> s.cancelJob(CancelJobRequest.newBuilder().setJob(job).build())).getJob();
+  }
+
+  public List<NodeInfo> nodes() {
+    return call(s -> s.listNodes(ListNodesRequest.getDefaultInstance())).getNodesList();
+  }
+
+  /**
+   * Hands over the job as it is now, then every change, until the job has ended. Goes on through a
+   * restart of the coordinator that takes less than half a minute.
+   *
+   * @param onLost called when the coordinator can't be reached, before every new try; may throw, if
+   *     there is no hope
+   */
+  public void watch(String job, Consumer<JobUpdate> updates, Runnable onLost) {
+    WatchJobRequest request = WatchJobRequest.newBuilder().setJob(job).build();
+    long lostSince = -1;
+    while (true) {
+      try {
+        Iterator<JobUpdate> stream = stub.watchJob(request);
+        while (stream.hasNext()) {
+          JobUpdate update = stream.next();
+          lostSince = -1;
+          updates.accept(update);
+        }
+        return;
+      } catch (StatusRuntimeException e) {
+        if (e.getStatus().getCode() != Status.Code.UNAVAILABLE) {
+          throw failure(e);
+        }
+        lostSince = lostSince < 0 ? System.nanoTime() : lostSince;
+        if (System.nanoTime() - lostSince > REJOIN.toNanos()) {
+          throw failure(e);
+        }
+        pause();
+        onLost.run();
+      }
+    }
+  }
+
+  private <T> T call(Function<FtClusterBlockingStub, T> request) {
+    try {
+      return request.apply(stub.withDeadlineAfter(CALL));
+    } catch (StatusRuntimeException e) {
+      throw failure(e);
+    }
+  }
+
+  private CommandException failure(StatusRuntimeException e) {
+    Status status = e.getStatus();
+    String said = said(status);
+    return switch (status.getCode()) {
+      case UNAVAILABLE, DEADLINE_EXCEEDED ->
+          CommandException.unreachable(
+                  "no coordinator answers at %s (%s); start one with `ftcluster coordinator`, or name another with --coordinator HOST:PORT or FTCLUSTER_COORDINATOR"
+                      .formatted(address, said))
+              .because(e);
+      case INVALID_ARGUMENT,
+          NOT_FOUND,
+          ALREADY_EXISTS,
+          FAILED_PRECONDITION,
+          OUT_OF_RANGE,
+          UNIMPLEMENTED,
+          PERMISSION_DENIED,
+          UNAUTHENTICATED,
+          RESOURCE_EXHAUSTED ->
+          CommandException.badRequest(List.of(said.split("\n"))).because(e);
+      case OK, CANCELLED, UNKNOWN, ABORTED, INTERNAL, DATA_LOSS ->
+          CommandException.failed("the coordinator at %s failed: %s".formatted(address, said))
+              .because(e);
+    };
+  }
+
+  /** The network's own words where there are some, else the coordinator's. */
+  private static String said(Status status) {
+    Throwable cause = status.getCause();
+    while (cause != null && cause.getCause() != null) {
+      cause = cause.getCause();
+    }
+    if (cause != null && cause.getMessage() != null) {
+      return cause
+          .getMessage()
+          .replaceFirst("^\\w+\\(\\.\\.\\) failed with error\\(-?\\d+\\): ", "");
+    }
+    return Objects.requireNonNullElse(status.getDescription(), status.getCode().name());
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(BETWEEN_TRIES);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw CommandException.failed("interrupted").because(e);
+    }
+  }
+
+  @Override
+  public void close() {
+    channel.shutdownNow();
+    try {
+      channel.awaitTermination(1, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,5 @@
+/** Talking gRPC to a coordinator. */
+@NullMarked
+package org.ftcluster.cli.client;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,41 @@
+package org.ftcluster.cli.job;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import java.util.List;
+import org.ftcluster.protocol.api.JobSummary;
+
+/**
+ * A job as {@code --json} shows it.
+ *
+ * @param reason why the job is in this state; left out where there is nothing to say
+ */
+record JobLine(
+    String job,
+    String name,
+    String state,
+    long step,
+    long steps,
+    int workers,
+    long generation,
+    @JsonInclude(JsonInclude.Include.NON_EMPTY) String reason) {
+  static final List<String> HEADING =
+      List.of("JOB", "NAME", "STATE", "STEP", "WORKERS", "GENERATION", "REASON");
+
+  static JobLine of(JobSummary job) {
+    return new JobLine(
+        job.getJob(),
+        job.getName(),
+        job.getState(),
+        job.getStep(),
+        job.getSteps(),
+        job.getWorkers(),
+        job.getGeneration(),
+        job.getReason());
+  }
+
+  List<String> cells() {
+    String progress = steps > 0 ? step + "/" + steps : "-";
+    return List.of(
+        job, name, state, progress, String.valueOf(workers), String.valueOf(generation), reason);
+  }
+}

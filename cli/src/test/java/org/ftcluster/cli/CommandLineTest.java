@@ -1,0 +1,122 @@
+package org.ftcluster.cli;
+
+import static org.junit.jupiter.api.Assertions.assertAll;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.util.List;
+import java.util.stream.Stream;
+import org.ftcluster.cli.console.Json;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import picocli.CommandLine;
+
+/** What every command line can rely on: help with an example, exit codes, sentences. */
+class CommandLineTest {
+  static Stream<String> commands() {
+    return new CommandLine(new FtCluster()).getSubcommands().keySet().stream();
+  }
+
+  @ParameterizedTest
+  @MethodSource("commands")
+  void everyCommandHasHelpWithAnExampleAndTakesJson(String command) {
+    Cli.Result help = Cli.run(command, "--help");
+
+    assertAll(
+        () -> assertEquals(0, help.exitCode()),
+        () -> assertTrue(help.out().contains("Example:\n  ftcluster " + command), help.out()),
+        () -> assertTrue(help.out().contains("--json"), help.out()),
+        () -> assertTrue(help.out().contains("--debug"), help.out()),
+        () -> assertEquals("", help.err()));
+  }
+
+  @Test
+  void helpNamesEveryCommand() {
+    Cli.Result help = Cli.run("--help");
+
+    assertEquals(0, help.exitCode());
+    commands().forEach(command -> assertTrue(help.out().contains("  " + command + " "), command));
+  }
+
+  @Test
+  void aMissingCommandIsAWrongRequest() {
+    Cli.Result result = Cli.run();
+
+    assertEquals(2, result.exitCode());
+    assertTrue(result.err().contains("a command is missing"), result.err());
+  }
+
+  @Test
+  void anUnknownCommandGetsTheNearestOne() {
+    Cli.Result result = Cli.run("job");
+
+    assertEquals(2, result.exitCode());
+    assertTrue(result.err().contains("'job'"), result.err());
+    assertTrue(result.err().contains("jobs"), result.err());
+  }
+
+  @Test
+  void anUnknownOptionGetsTheNearestOne() {
+    Cli.Result result = Cli.run("jobs", "--coordinater", "127.0.0.1:1");
+
+    assertEquals(2, result.exitCode());
+    assertTrue(result.err().contains("'--coordinater'"), result.err());
+    assertTrue(result.err().contains("--coordinator"), result.err());
+    assertTrue(result.err().contains("`ftcluster jobs --help`"), result.err());
+  }
+
+  @ParameterizedTest
+  @MethodSource("notAddresses")
+  void anAddressIsAHostAndAPort(String address) {
+    Cli.Result result = Cli.run("jobs", "--coordinator", address);
+
+    assertEquals(2, result.exitCode());
+    assertTrue(result.err().contains("HOST:PORT is wanted"), result.err());
+  }
+
+  static List<String> notAddresses() {
+    return List.of(
+        "localhost", "localhost:", ":7600", "localhost:port", "localhost:70000", "::1:7600");
+  }
+
+  @Test
+  void aCoordinatorThatIsNotThereIsUnreachable() throws IOException {
+    int port = freePort();
+
+    Cli.Result result = Cli.run("jobs", "--coordinator", "127.0.0.1:" + port);
+
+    assertEquals(3, result.exitCode());
+    assertEquals("", result.out());
+    assertTrue(result.err().contains("no coordinator answers at 127.0.0.1:" + port), result.err());
+    assertTrue(result.err().contains("Connection refused"), result.err());
+    assertEquals(1, result.err().lines().count(), result.err());
+  }
+
+  @Test
+  void withJsonAFailureIsALineOfJsonToo() throws IOException {
+    Cli.Result result = Cli.run("nodes", "--json", "--coordinator", "127.0.0.1:" + freePort());
+
+    assertEquals(3, result.exitCode());
+    assertEquals(1, result.lines().size());
+    assertEquals(3, Json.parse(result.lines().getFirst()).path("exit_code").asInt());
+    assertTrue(result.err().contains("no coordinator answers"), result.err());
+  }
+
+  @Test
+  void stackTracesAreForDebuggingOnly() throws IOException {
+    String nobody = "127.0.0.1:" + freePort();
+
+    assertTrue(!Cli.run("jobs", "--coordinator", nobody).err().contains("\tat "));
+    assertTrue(Cli.run("jobs", "--debug", "--coordinator", nobody).err().contains("\tat "));
+  }
+
+  private static int freePort() throws IOException {
+    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      return socket.getLocalPort();
+    }
+  }
+}
