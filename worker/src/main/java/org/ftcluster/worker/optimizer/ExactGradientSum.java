@@ -1,0 +1,74 @@
+package org.ftcluster.worker.optimizer;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.time.Duration;
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.collective.Communicator.ElementType;
+import org.ftcluster.worker.collective.Communicator.ReduceOp;
+
+/**
+ * Sums in 64-bit fixed point ({@link FixedPoint}). Integer addition is associative, so the result
+ * is the same, bit for bit, however the micro-batches are shared out among ranks.
+ *
+ * <p>Overflow can't go unseen: each micro-batch's values are checked against the range divided by
+ * the number of micro-batches, so whatever passes adds up to something within it. Those that don't
+ * pass are counted, and the count is summed with the rest, so that all ranks refuse the step alike.
+ */
+public final class ExactGradientSum implements GradientSum {
+  private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
+
+  private final Arena arena = Arena.ofShared();
+
+  /**
+   * int64: a sum for each parameter, one for the loss, and how many micro-batches can't be used.
+   */
+  private final MemorySegment sums;
+
+  private final long lossAt;
+  private final long unusableAt;
+  private int microBatches;
+  private double limit;
+
+  ExactGradientSum(long size) {
+    sums = arena.allocate((size + 2) * Long.BYTES, 64);
+    lossAt = size * Long.BYTES;
+    unusableAt = lossAt + Long.BYTES;
+  }
+
+  @Override
+  public void start(int microBatches) {
+    this.microBatches = microBatches;
+    limit = FixedPoint.limit(microBatches);
+    sums.fill((byte) 0);
+  }
+
+  @Override
+  public void add(MemorySegment gradients, double loss) {
+    boolean usable = FixedPoint.add(sums, gradients, limit);
+    if (usable && Math.abs(loss) <= limit) {
+      sums.set(LONG, lossAt, sums.get(LONG, lossAt) + FixedPoint.of(loss));
+    } else {
+      sums.set(LONG, unusableAt, sums.get(LONG, unusableAt) + 1);
+    }
+  }
+
+  @Override
+  public double reduce(Communicator ranks, MemorySegment gradients, Duration timeout) {
+    ranks.allReduce(sums, ElementType.INT64, ReduceOp.SUM).await(timeout);
+    long unusable = sums.get(LONG, unusableAt);
+    if (unusable > 0) {
+      throw new NonFiniteGradientException(
+          "loss or gradient of %d of %d micro-batches is not a number, or beyond %.0f"
+              .formatted(unusable, microBatches, limit));
+    }
+    FixedPoint.toFloats(sums, gradients);
+    return FixedPoint.toDouble(sums.get(LONG, lossAt));
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,53 @@
+package org.ftcluster.worker.optimizer;
+
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.collective.Communicator;
+
+/**
+ * Sums the gradients, and the losses, of a global batch's micro-batches: first this rank's, one
+ * after the other, then all ranks' in one collective.
+ *
+ * <p>A step goes {@link #start}, {@link #add} for each of this rank's micro-batches, {@link
+ * #reduce}. Calls come from one thread.
+ */
+public sealed interface GradientSum extends AutoCloseable
+    permits ExactGradientSum, FastGradientSum {
+  /**
+   * @param size parameters
+   */
+  static GradientSum of(JobSpec.Reduction reduction, long size) {
+    return switch (reduction) {
+      case EXACT -> new ExactGradientSum(size);
+      case FAST -> new FastGradientSum(size);
+    };
+  }
+
+  /**
+   * Forgets what was added.
+   *
+   * @param microBatches of the whole global batch, over all ranks
+   */
+  void start(int microBatches);
+
+  /**
+   * @param gradients float32, of one micro-batch
+   * @param loss its share of the global batch's mean loss
+   */
+  void add(MemorySegment gradients, double loss);
+
+  /**
+   * Sums over all ranks.
+   *
+   * @param gradients gets the sum, float32, the same on every rank
+   * @return the sum of the losses, the same on every rank
+   * @throws NonFiniteGradientException on all ranks, when there is no sum worth having
+   * @throws org.ftcluster.worker.collective.CollectiveException when a rank was lost, or {@code
+   *     timeout} has passed
+   */
+  double reduce(Communicator ranks, MemorySegment gradients, Duration timeout);
+
+  @Override
+  void close();
+}

@@ -1,0 +1,197 @@
+package org.ftcluster.worker.optimizer;
+
+import static org.ftcluster.worker.collective.Ranks.LIMIT;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Random;
+import org.ftcluster.protocol.job.JobSpec.Reduction;
+import org.ftcluster.worker.collective.Ranks;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+class GradientSumTest {
+  private static final int SIZE = 1003;
+  private static final int MICRO_BATCHES = 12;
+
+  @Test
+  void exactSumsAreTheSameBitsOnAnyNumberOfRanks() throws Exception {
+    Sum alone = sum(1, Reduction.EXACT).getFirst();
+    for (int size = 2; size <= 4; size++) {
+      for (Sum sum : sum(size, Reduction.EXACT)) {
+        assertArrayEquals(alone.gradients(), sum.gradients(), 0f);
+        assertEquals(alone.loss(), sum.loss());
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void sumsAreThoseOfTheMicroBatches(Reduction reduction) throws Exception {
+    for (Sum sum : sum(3, reduction)) {
+      double loss = 0;
+      double[] expected = new double[SIZE];
+      for (int b = 0; b < MICRO_BATCHES; b++) {
+        float[] values = gradients(b).toArray(ValueLayout.JAVA_FLOAT);
+        for (int i = 0; i < SIZE; i++) {
+          expected[i] += values[i];
+        }
+        loss += loss(b);
+      }
+      for (int i = 0; i < SIZE; i++) {
+        assertEquals(expected[i], sum.gradients()[i], 1e-5 * magnitude(i));
+      }
+      assertEquals(loss, sum.loss(), 1e-12);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aGradientThatIsNoNumberOnOneRankEndsTheStepOnAll(Reduction reduction) throws Exception {
+    for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+      for (int position : new int[] {0, SIZE - 1}) {
+        assertRefused(reduction, position, bad, 0.5);
+      }
+    }
+    assertRefused(reduction, 0, 1f, Double.NaN);
+  }
+
+  @Test
+  void whatCouldOverflowIsRefusedAndWhatCannotIsNot() throws Exception {
+    float limit = (float) FixedPoint.limit(2);
+    assertRefused(Reduction.EXACT, 0, Math.nextUp(limit), 0.5);
+    assertRefused(Reduction.EXACT, SIZE - 1, -Math.nextUp(limit), 0.5);
+    List<Double> sums =
+        Ranks.run(
+            2,
+            ranks -> {
+              try (GradientSum sum = GradientSum.of(Reduction.EXACT, 1)) {
+                MemorySegment gradient = floats(-limit);
+                sum.start(2);
+                sum.add(gradient, -limit);
+                double loss = sum.reduce(ranks, gradient, LIMIT);
+                assertEquals(-2 * limit, gradient.get(ValueLayout.JAVA_FLOAT, 0));
+                return loss;
+              }
+            });
+    assertEquals(List.of(-2.0 * limit, -2.0 * limit), sums);
+  }
+
+  @Test
+  void vectorsConvertAsScalarsDo() {
+    Random random = new Random(5);
+    int count = 20_003;
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      // All magnitudes from far below the resolution up to the limit, ties among them.
+      double magnitude =
+          Math.scalb(random.nextInt(8) == 0 ? 1.5 : random.nextDouble(), i % 80 - 62);
+      values[i] = (float) (random.nextBoolean() ? magnitude : -magnitude);
+    }
+    MemorySegment sums = Arena.ofAuto().allocate(8L * count, 8);
+    assertTrue(FixedPoint.add(sums, floats(values), FixedPoint.limit(1)));
+    assertTrue(FixedPoint.add(sums, floats(values), FixedPoint.limit(1)));
+    long[] expected = new long[count];
+    float[] back = new float[count];
+    for (int i = 0; i < count; i++) {
+      expected[i] = 2 * FixedPoint.of(values[i]);
+      back[i] = (float) FixedPoint.toDouble(expected[i]);
+    }
+    assertArrayEquals(expected, sums.toArray(ValueLayout.JAVA_LONG));
+    MemorySegment floats = floats(new float[count]);
+    FixedPoint.toFloats(sums, floats);
+    assertArrayEquals(back, floats.toArray(ValueLayout.JAVA_FLOAT), 0f);
+    assertFalse(FixedPoint.add(sums, floats(values), 0x1p-10));
+  }
+
+  @Test
+  void anyIntegerBecomesTheNearestFloat() {
+    Random random = new Random(6);
+    long[] sums = new long[10_001];
+    for (int i = 0; i < sums.length; i++) {
+      sums[i] = random.nextLong() >> (i % 64);
+    }
+    sums[0] = Long.MAX_VALUE;
+    sums[1] = Long.MIN_VALUE;
+    MemorySegment floats = floats(new float[sums.length]);
+    FixedPoint.toFloats(Arena.ofAuto().allocateFrom(ValueLayout.JAVA_LONG, sums), floats);
+    for (int i = 0; i < sums.length; i++) {
+      assertEquals(
+          (float) (sums[i] * 0x1p-44), floats.getAtIndex(ValueLayout.JAVA_FLOAT, i), "at " + i);
+    }
+  }
+
+  private record Sum(double loss, float[] gradients) {}
+
+  /** Micro-batch b goes to rank b modulo size, so each size adds in another order. */
+  private static List<Sum> sum(int size, Reduction reduction) throws Exception {
+    return Ranks.run(
+        size,
+        ranks -> {
+          try (GradientSum sum = GradientSum.of(reduction, SIZE)) {
+            MemorySegment gradients = floats(new float[SIZE]);
+            for (int step = 0; step < 2; step++) {
+              sum.start(MICRO_BATCHES);
+              for (int b = ranks.rank(); b < MICRO_BATCHES; b += size) {
+                sum.add(gradients(b), loss(b));
+              }
+              sum.reduce(ranks, gradients, LIMIT);
+            }
+            sum.start(MICRO_BATCHES);
+            for (int b = ranks.rank(); b < MICRO_BATCHES; b += size) {
+              sum.add(gradients(b), loss(b));
+            }
+            double loss = sum.reduce(ranks, gradients, LIMIT);
+            return new Sum(loss, gradients.toArray(ValueLayout.JAVA_FLOAT));
+          }
+        });
+  }
+
+  private static void assertRefused(Reduction reduction, int position, float value, double loss)
+      throws Exception {
+    Ranks.run(
+        2,
+        ranks -> {
+          try (GradientSum sum = GradientSum.of(reduction, SIZE)) {
+            MemorySegment gradients = gradients(ranks.rank());
+            sum.start(2);
+            if (ranks.rank() == 1) {
+              gradients.setAtIndex(ValueLayout.JAVA_FLOAT, position, value);
+            }
+            sum.add(gradients, ranks.rank() == 1 ? loss : 0.5);
+            assertThrows(
+                NonFiniteGradientException.class, () -> sum.reduce(ranks, gradients, LIMIT));
+            return null;
+          }
+        });
+  }
+
+  private static MemorySegment gradients(int microBatch) {
+    Random random = new Random(microBatch);
+    float[] values = new float[SIZE];
+    for (int i = 0; i < SIZE; i++) {
+      values[i] = (float) (random.nextGaussian() * magnitude(i));
+    }
+    return floats(values);
+  }
+
+  private static double magnitude(int i) {
+    return Math.pow(10, i % 9 - 6);
+  }
+
+  private static double loss(int microBatch) {
+    return 0.1 / (microBatch + 1);
+  }
+
+  private static MemorySegment floats(float... values) {
+    return Arena.ofAuto().allocateFrom(ValueLayout.JAVA_FLOAT, values);
+  }
+}
