@@ -4,6 +4,8 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.job.CancelCommand;
 import org.ftcluster.cli.job.JobsCommand;
 import org.ftcluster.cli.job.NodesCommand;
+import org.ftcluster.cli.job.SubmitCommand;
+import org.ftcluster.cli.job.ValidateCommand;
 import org.ftcluster.cli.job.WatchCommand;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -18,10 +20,12 @@ import picocli.CommandLine.Spec;
     synopsisSubcommandLabel = "COMMAND",
     versionProvider = Version.class,
     subcommands = {
+      SubmitCommand.class,
       JobsCommand.class,
       WatchCommand.class,
       CancelCommand.class,
       NodesCommand.class,
+      ValidateCommand.class,
     },
     footer = {
       "",

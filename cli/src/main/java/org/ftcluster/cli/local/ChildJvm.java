@@ -1,0 +1,187 @@
+package org.ftcluster.cli.local;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.regex.Pattern;
+import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.cli.console.Json;
+
+/**
+ * A JVM of ours that ends when this one does, however that ends: it watches its standard input,
+ * whose other end is here. Its standard error goes to a log file; the first lines of its standard
+ * output are JSON and tell that it is ready, or why it isn't.
+ */
+final class ChildJvm implements AutoCloseable {
+  private static final Duration FAREWELL = Duration.ofSeconds(3);
+  private static final Pattern STACK_FRAME = Pattern.compile("^\\s+(at |\\.\\.\\. )");
+
+  private final Launch launch;
+  private final Process process;
+  private final CompletableFuture<JsonNode> ready = new CompletableFuture<>();
+
+  /**
+   * What to run.
+   *
+   * @param name in messages, and of the log file
+   * @param main the main class, found on this JVM's own class path
+   */
+  record Launch(
+      String name,
+      String main,
+      List<String> flags,
+      List<String> arguments,
+      Map<String, String> environment,
+      Path logs) {
+    Path log() {
+      return logs.resolve(name.replace(' ', '-') + ".log");
+    }
+
+    private List<String> command() {
+      List<String> command = new ArrayList<>();
+      command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+      command.addAll(flags);
+      command.add("-XX:ErrorFile=" + logs.resolve("hs_err_%p.log"));
+      command.addAll(List.of("-cp", System.getProperty("java.class.path"), main));
+      command.addAll(arguments);
+      return command;
+    }
+  }
+
+  private ChildJvm(Launch launch, Process process) {
+    this.launch = launch;
+    this.process = process;
+    Thread.ofPlatform().daemon().name(launch.name() + " output").start(this::readOutput);
+  }
+
+  static ChildJvm start(Launch launch) {
+    ProcessBuilder builder = new ProcessBuilder(launch.command());
+    builder.environment().putAll(launch.environment());
+    builder.redirectError(ProcessBuilder.Redirect.appendTo(launch.log().toFile()));
+    try {
+      return new ChildJvm(launch, builder.start());
+    } catch (IOException e) {
+      throw CommandException.failed(
+              "the %s can't be started: %s".formatted(launch.name(), e.getMessage()))
+          .because(e);
+    }
+  }
+
+  Launch launch() {
+    return launch;
+  }
+
+  boolean alive() {
+    return process.isAlive();
+  }
+
+  /** Completes when the process has ended, by whatever cause. */
+  CompletableFuture<ChildJvm> onExit() {
+    return process.onExit().thenApply(ended -> this);
+  }
+
+  /**
+   * Waits for the line that says what a ready child offers.
+   *
+   * @throws CommandException when the child ended or failed instead, with its own words
+   */
+  JsonNode awaitReady(Duration timeout) {
+    try {
+      return ready.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (TimeoutException e) {
+      throw CommandException.failed(
+              "the %s is not ready after %d s; its log is %s"
+                  .formatted(launch.name(), timeout.toSeconds(), launch.log()))
+          .because(e);
+    } catch (ExecutionException e) {
+      throw CommandException.failed(
+              "the %s did not start: %s (its log is %s)"
+                  .formatted(launch.name(), e.getCause().getMessage(), launch.log()))
+          .because(e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw CommandException.failed("interrupted").because(e);
+    }
+  }
+
+  /** How the process ended, in words. */
+  String lastWords() {
+    return lastLine().map(line -> "\"" + line + "\"").orElse("it said nothing")
+        + (process.isAlive() ? "" : ", exit code " + process.exitValue());
+  }
+
+  private Optional<String> lastLine() {
+    try (var lines = Files.lines(launch.log())) {
+      return lines
+          .filter(line -> !line.isBlank() && !STACK_FRAME.matcher(line).find())
+          .reduce((a, b) -> b)
+          .map(String::strip);
+    } catch (IOException | UncheckedIOException e) {
+      return Optional.empty();
+    }
+  }
+
+  private void readOutput() {
+    try (BufferedReader output = process.inputReader()) {
+      for (String line = output.readLine(); line != null; line = output.readLine()) {
+        accept(line);
+      }
+    } catch (IOException e) {
+      ready.completeExceptionally(e);
+    }
+    process.onExit().join();
+    ready.completeExceptionally(new IOException(lastWords()));
+  }
+
+  private void accept(String line) throws IOException {
+    if (ready.isDone() || !line.startsWith("{")) {
+      return;
+    }
+    JsonNode json = Json.parse(line);
+    if (json.path("event").asText().equals("ready")) {
+      ready.complete(json);
+    } else if (json.hasNonNull("error")) {
+      ready.completeExceptionally(new IOException(json.get("error").asText()));
+    }
+  }
+
+  /** Tells the child to end, and doesn't wait. */
+  void dismiss() {
+    try {
+      process.getOutputStream().close();
+    } catch (IOException e) {
+      process.destroyForcibly();
+    }
+  }
+
+  /** Ends the child, and returns when it has ended. */
+  @Override
+  public void close() {
+    dismiss();
+    if (!awaitEnd()) {
+      process.destroyForcibly();
+      awaitEnd();
+    }
+  }
+
+  private boolean awaitEnd() {
+    try {
+      return process.waitFor(FAREWELL.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+}

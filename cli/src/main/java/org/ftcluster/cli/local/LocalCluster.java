@@ -1,0 +1,125 @@
+package org.ftcluster.cli.local;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.ftcluster.cli.client.Address;
+import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.local.ChildJvm.Launch;
+
+/**
+ * A coordinator and workers on loopback, each a JVM of its own, on ports that are free at the time.
+ * They end with {@link #close}, or with this JVM, whichever comes first. A worker that is lost is
+ * started again, a few times; a coordinator isn't.
+ */
+final class LocalCluster implements AutoCloseable {
+  private static final Duration START = Duration.ofSeconds(60);
+  private static final int RESTARTS = 3;
+
+  private final Console console;
+  private final Thread hook = new Thread(this::endAll, "end-local-cluster");
+  private final List<ChildJvm> children = new ArrayList<>();
+  private final ChildJvm coordinator;
+  private final Address address;
+  private int restarts;
+  private boolean closed;
+
+  private LocalCluster(Launch coordinatorLaunch, Console console) {
+    this.console = console;
+    Runtime.getRuntime().addShutdownHook(hook);
+    coordinator = start(coordinatorLaunch);
+    try {
+      address = Address.parse(coordinator.awaitReady(START).path("grpc").asText());
+    } catch (CommandException e) {
+      close();
+      throw e;
+    }
+  }
+
+  /**
+   * Returns when all nodes are there.
+   *
+   * @param threads libtorch threads a worker
+   */
+  static LocalCluster start(int workers, int threads, RunFolder folder, Console console) {
+    LocalCluster cluster = new LocalCluster(NodeLaunch.coordinator(folder), console);
+    try {
+      List<ChildJvm> started = new ArrayList<>();
+      for (int number = 1; number <= workers; number++) {
+        started.add(cluster.start(NodeLaunch.worker(number, cluster.address, threads, folder)));
+      }
+      started.forEach(worker -> worker.awaitReady(START));
+      started.forEach(cluster::mind);
+      return cluster;
+    } catch (CommandException e) {
+      cluster.close();
+      throw e;
+    }
+  }
+
+  /** Where clients reach the coordinator. */
+  Address address() {
+    return address;
+  }
+
+  /**
+   * @throws CommandException when the coordinator is gone
+   */
+  void requireCoordinator() {
+    if (!coordinator.alive()) {
+      throw CommandException.failed(
+          "the coordinator ended: %s (its log is %s)"
+              .formatted(coordinator.lastWords(), coordinator.launch().log()));
+    }
+  }
+
+  private synchronized ChildJvm start(Launch launch) {
+    if (closed) {
+      throw CommandException.failed("the local cluster is closed");
+    }
+    ChildJvm child = ChildJvm.start(launch);
+    children.add(child);
+    return child;
+  }
+
+  private void mind(ChildJvm worker) {
+    var _ = worker.onExit().thenAccept(this::workerEnded);
+  }
+
+  private synchronized void workerEnded(ChildJvm worker) {
+    if (closed) {
+      return;
+    }
+    children.remove(worker);
+    String ended = "The %s ended: %s.".formatted(worker.launch().name(), worker.lastWords());
+    if (restarts == RESTARTS) {
+      console.talk(
+          ended
+              + " It was not the first, so it stays away; its log is "
+              + worker.launch().log()
+              + ".");
+      return;
+    }
+    restarts++;
+    console.talk(ended + " Starting it again.");
+    mind(start(worker.launch()));
+  }
+
+  @Override
+  public void close() {
+    endAll();
+    try {
+      Runtime.getRuntime().removeShutdownHook(hook);
+    } catch (IllegalStateException e) {
+      // This JVM is ending, and the hook has run or will find nothing left to do.
+    }
+  }
+
+  private synchronized void endAll() {
+    closed = true;
+    children.forEach(ChildJvm::dismiss);
+    children.forEach(ChildJvm::close);
+    children.clear();
+  }
+}

@@ -1,0 +1,44 @@
+package org.ftcluster.cli.local;
+
+import java.util.List;
+import java.util.function.Function;
+import org.ftcluster.cli.client.CoordinatorClient;
+import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.progress.JobFollower;
+import org.ftcluster.cli.progress.JobOutcome;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpecWriter;
+
+/** One job on a cluster of its own. */
+final class LocalRun {
+  private LocalRun() {}
+
+  /**
+   * Reads a job so that it waits for all of {@code workers}, unless the command line says
+   * otherwise.
+   *
+   * @param read reads the job over the given {@code KEY.PATH=VALUE} defaults
+   */
+  static JobSpec forWorkers(int workers, Function<List<String>, JobSpec> read) {
+    if (workers < 1) {
+      throw CommandException.badRequest(
+          "--workers is %d, but a job needs at least 1 worker".formatted(workers));
+    }
+    int atMost = Math.max(workers, read.apply(List.of()).elastic().maxWorkers());
+    return read.apply(List.of("elastic.min_workers=" + workers, "elastic.max_workers=" + atMost));
+  }
+
+  /** Returns when the job has ended and no process of the cluster is left. */
+  static JobOutcome run(JobSpec job, int workers, RunFolder folder, Console console) {
+    console.talk(
+        "Starting a coordinator and %d worker%s; their logs are in %s"
+            .formatted(workers, workers == 1 ? "" : "s", folder.logs()));
+    try (LocalCluster cluster =
+            LocalCluster.start(workers, job.resources().threads(), folder, console);
+        CoordinatorClient client = new CoordinatorClient(cluster.address())) {
+      String id = client.submit(JobSpecWriter.toYaml(job));
+      return JobFollower.follow(client, id, console, cluster::requireCoordinator);
+    }
+  }
+}
