@@ -1,0 +1,187 @@
+package org.ftcluster.worker.model;
+
+import java.util.List;
+import org.ftcluster.worker.tensor.Aten;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.kernel.RmsNorm;
+import org.ftcluster.worker.tensor.kernel.Rotary;
+import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The first half of a decoder layer: {@code y = x + attention(norm(x)) Woᵀ}.
+ *
+ * <p>Of the last layer's {@code y} nothing but the rows that carry a loss is needed; attention then
+ * still looks at all tokens, and everything after it works on those rows only.
+ */
+final class AttentionBlock {
+  private final ModelConfig config;
+  private final RotaryTable rotary;
+  private final float[] norm;
+  private final LoraLinear query;
+  private final LoraLinear key;
+  private final LoraLinear value;
+  private final LoraLinear output;
+  private final SequenceAttention attention;
+
+  /**
+   * What the backward needs; the norm's and the heads' outputs are computed again there, which is
+   * cheaper than keeping them.
+   */
+  record Saved(
+      Tensor x,
+      int @Nullable [] rows,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      List<Aten.Attention> heads,
+      @Nullable Tensor queryBottleneck,
+      @Nullable Tensor keyBottleneck,
+      @Nullable Tensor valueBottleneck,
+      @Nullable Tensor outputBottleneck) {}
+
+  AttentionBlock(
+      ModelConfig config,
+      RotaryTable rotary,
+      float[] norm,
+      LoraLinear query,
+      LoraLinear key,
+      LoraLinear value,
+      LoraLinear output) {
+    this.config = config;
+    this.rotary = rotary;
+    this.norm = norm;
+    this.query = query;
+    this.key = key;
+    this.value = value;
+    this.output = output;
+    this.attention = new SequenceAttention(config);
+  }
+
+  List<LoraLinear> linears() {
+    return List.of(query, key, value, output);
+  }
+
+  /**
+   * @param saved the topmost scope, where what the backward needs is kept
+   * @param y [T, D] out, or [N, D] where {@code rows} are given
+   * @param x [T, D]
+   * @param rows of {@code x} that {@code y} is needed for; null for all
+   */
+  Saved forward(Pass pass, Scope saved, Tensor y, Tensor x, int @Nullable [] rows) {
+    int tokens = pass.tokens();
+    Tensor q = saved.empty(x.dtype(), tokens, config.querySize());
+    Tensor k = saved.empty(x.dtype(), tokens, config.keyValueSize());
+    Tensor v = saved.empty(x.dtype(), tokens, config.keyValueSize());
+    Tensor queryBottleneck = query.newBottleneck(saved, x, tokens);
+    Tensor keyBottleneck = key.newBottleneck(saved, x, tokens);
+    Tensor valueBottleneck = value.newBottleneck(saved, x, tokens);
+    Tensor outputBottleneck = output.newBottleneck(saved, x, y.size(0));
+
+    try (Scope temporary = pass.workspace().open()) {
+      Tensor normed = normed(temporary, x);
+      query.forward(pass, q, normed, queryBottleneck);
+      key.forward(pass, k, normed, keyBottleneck);
+      value.forward(pass, v, normed, valueBottleneck);
+    }
+    rotate(pass, q, 1);
+    rotate(pass, k, 1);
+    List<Aten.Attention> heads = attention.forward(pass, saved, q, k, v);
+    try (Scope temporary = pass.workspace().open()) {
+      output.forward(pass, y, attended(pass, temporary, heads, q, rows), outputBottleneck);
+      RowOps.add(y, select(temporary, x, rows));
+    }
+    return new Saved(
+        x, rows, q, k, v, heads, queryBottleneck, keyBottleneck, valueBottleneck, outputBottleneck);
+  }
+
+  /**
+   * Adds the gradient of the block's input to {@code dx}, and leaves its adapters' gradients.
+   *
+   * @param dx [T, D]: {@code dy} itself where all rows were needed, since the residual's gradient
+   *     is already in it; else zeros
+   * @param dy [T, D] or [N, D], gradient of the output
+   * @param wantInput whether anything below needs {@code dx}
+   */
+  void backward(Pass pass, Tensor dx, Tensor dy, Saved saved, boolean wantInput) {
+    try (Scope scope = pass.workspace().open()) {
+      Tensor x = saved.x();
+      Tensor dq = scope.empty(x.dtype(), saved.q().shape());
+      Tensor dk = scope.empty(x.dtype(), saved.k().shape());
+      Tensor dv = scope.empty(x.dtype(), saved.v().shape());
+      attentionBackward(pass, dy, saved, dq, dk, dv);
+      rotate(pass, dq, -1);
+      rotate(pass, dk, -1);
+
+      Tensor normed = normed(scope, x);
+      Tensor dqBottleneck = query.bottleneckGradient(scope, dq);
+      Tensor dkBottleneck = key.bottleneckGradient(scope, dk);
+      Tensor dvBottleneck = value.bottleneckGradient(scope, dv);
+      query.parameterGradients(pass, dq, dqBottleneck, normed, saved.queryBottleneck());
+      key.parameterGradients(pass, dk, dkBottleneck, normed, saved.keyBottleneck());
+      value.parameterGradients(pass, dv, dvBottleneck, normed, saved.valueBottleneck());
+      if (!wantInput) {
+        return;
+      }
+      Tensor dNormed = scope.empty(x.dtype(), x.shape());
+      query.inputGradient(pass, dNormed, dq, dqBottleneck, 0);
+      key.inputGradient(pass, dNormed, dk, dkBottleneck, 1);
+      value.inputGradient(pass, dNormed, dv, dvBottleneck, 1);
+      if (saved.rows() != null) {
+        RowOps.scatterAdd(dx, dy, saved.rows());
+      }
+      RmsNorm.backward(dx, dNormed, x, norm, config.normEps());
+    }
+  }
+
+  /** From the gradient of the output projection's result to those of query, key and value. */
+  private void attentionBackward(
+      Pass pass, Tensor dy, Saved saved, Tensor dq, Tensor dk, Tensor dv) {
+    try (Scope scope = pass.workspace().open()) {
+      Tensor attended = attended(pass, scope, saved.heads(), saved.q(), saved.rows());
+      Tensor dyBottleneck = output.bottleneckGradient(scope, dy);
+      output.parameterGradients(pass, dy, dyBottleneck, attended, saved.outputBottleneck());
+      Tensor dAttended = scope.empty(dy.dtype(), attended.shape());
+      output.inputGradient(pass, dAttended, dy, dyBottleneck, 0);
+      Tensor dHeads = dAttended;
+      if (saved.rows() != null) {
+        dHeads = scope.zeros(dy.dtype(), saved.q().shape());
+        RowOps.scatterAdd(dHeads, dAttended, saved.rows());
+      }
+      attention.backward(pass, dHeads, saved.q(), saved.k(), saved.v(), saved.heads(), dq, dk, dv);
+    }
+  }
+
+  private Tensor normed(Scope scope, Tensor x) {
+    Tensor normed = scope.empty(x.dtype(), x.shape());
+    RmsNorm.forward(normed, x, norm, config.normEps());
+    return normed;
+  }
+
+  private Tensor attended(
+      Pass pass, Scope scope, List<Aten.Attention> heads, Tensor q, int @Nullable [] rows) {
+    Tensor all = scope.empty(q.dtype(), q.shape());
+    attention.collect(pass, all, heads);
+    return select(scope, all, rows);
+  }
+
+  private static Tensor select(Scope scope, Tensor x, int @Nullable [] rows) {
+    if (rows == null) {
+      return x;
+    }
+    Tensor selected = scope.empty(x.dtype(), rows.length, x.size(1));
+    RowOps.gather(selected, x, rows);
+    return selected;
+  }
+
+  private void rotate(Pass pass, Tensor x, int direction) {
+    Rotary.rotate(
+        x,
+        config.headSize(),
+        pass.positions(),
+        rotary.cos(pass.longest()),
+        rotary.sin(pass.longest()),
+        direction);
+  }
+}

@@ -1,0 +1,104 @@
+package org.ftcluster.worker.model;
+
+import java.util.List;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.kernel.RmsNorm;
+import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.ftcluster.worker.tensor.kernel.SwiGlu;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The second half of a decoder layer: {@code y = x + (silu(n Wgᵀ) (n Wuᵀ)) Wdᵀ} with {@code n =
+ * norm(x)}.
+ */
+final class FeedForwardBlock {
+  private final double normEps;
+  private final float[] norm;
+  private final LoraLinear gate;
+  private final LoraLinear up;
+  private final LoraLinear down;
+
+  /** What the backward needs; the activation and the norm's output are computed again there. */
+  record Saved(
+      Tensor x,
+      Tensor gate,
+      Tensor up,
+      @Nullable Tensor gateBottleneck,
+      @Nullable Tensor upBottleneck,
+      @Nullable Tensor downBottleneck) {}
+
+  FeedForwardBlock(
+      ModelConfig config, float[] norm, LoraLinear gate, LoraLinear up, LoraLinear down) {
+    this.normEps = config.normEps();
+    this.norm = norm;
+    this.gate = gate;
+    this.up = up;
+    this.down = down;
+  }
+
+  List<LoraLinear> linears() {
+    return List.of(gate, up, down);
+  }
+
+  /**
+   * @param saved the topmost scope, where what the backward needs is kept
+   * @param y [T, D] out
+   * @param x [T, D]
+   */
+  Saved forward(Pass pass, Scope saved, Tensor y, Tensor x) {
+    long tokens = x.size(0);
+    Tensor g = saved.empty(x.dtype(), tokens, gate.outputs());
+    Tensor u = saved.empty(x.dtype(), tokens, up.outputs());
+    Tensor gateBottleneck = gate.newBottleneck(saved, x, tokens);
+    Tensor upBottleneck = up.newBottleneck(saved, x, tokens);
+    Tensor downBottleneck = down.newBottleneck(saved, x, tokens);
+    try (Scope temporary = pass.workspace().open()) {
+      Tensor normed = normed(temporary, x);
+      gate.forward(pass, g, normed, gateBottleneck);
+      up.forward(pass, u, normed, upBottleneck);
+    }
+    try (Scope temporary = pass.workspace().open()) {
+      Tensor activated = temporary.empty(x.dtype(), g.shape());
+      SwiGlu.forward(activated, g, u);
+      down.forward(pass, y, activated, downBottleneck);
+      RowOps.add(y, x);
+    }
+    return new Saved(x, g, u, gateBottleneck, upBottleneck, downBottleneck);
+  }
+
+  /**
+   * Turns {@code dx}, the gradient of the output, into that of the input, and leaves the adapters'
+   * gradients. What was saved is overwritten.
+   */
+  void backward(Pass pass, Tensor dx, Saved saved) {
+    try (Scope scope = pass.workspace().open()) {
+      Tensor x = saved.x();
+      Tensor dGate = saved.gate();
+      Tensor dUp = saved.up();
+      try (Scope temporary = pass.workspace().open()) {
+        Tensor dxBottleneck = down.bottleneckGradient(temporary, dx);
+        Tensor dActivated = temporary.empty(x.dtype(), dGate.shape());
+        down.inputGradient(pass, dActivated, dx, dxBottleneck, 0);
+        Tensor activated = temporary.empty(x.dtype(), dGate.shape());
+        SwiGlu.backward(activated, dGate, dUp, dActivated);
+        down.parameterGradients(pass, dx, dxBottleneck, activated, saved.downBottleneck());
+      }
+      Tensor normed = normed(scope, x);
+      Tensor gateGradient = gate.bottleneckGradient(scope, dGate);
+      Tensor upGradient = up.bottleneckGradient(scope, dUp);
+      gate.parameterGradients(pass, dGate, gateGradient, normed, saved.gateBottleneck());
+      up.parameterGradients(pass, dUp, upGradient, normed, saved.upBottleneck());
+      Tensor dNormed = scope.empty(x.dtype(), x.shape());
+      gate.inputGradient(pass, dNormed, dGate, gateGradient, 0);
+      up.inputGradient(pass, dNormed, dUp, upGradient, 1);
+      RmsNorm.backward(dx, dNormed, x, norm, normEps);
+    }
+  }
+
+  private Tensor normed(Scope scope, Tensor x) {
+    Tensor normed = scope.empty(x.dtype(), x.shape());
+    RmsNorm.forward(normed, x, norm, normEps);
+    return normed;
+  }
+}

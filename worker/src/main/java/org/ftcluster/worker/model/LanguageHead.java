@@ -1,0 +1,89 @@
+package org.ftcluster.worker.model;
+
+import org.ftcluster.worker.tensor.Aten;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.Workspace;
+import org.ftcluster.worker.tensor.kernel.CrossEntropy;
+import org.ftcluster.worker.tensor.kernel.RmsNorm;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The last norm, the product with the vocabulary and the cross-entropy, as one operation over
+ * chunks of rows: the logits of a whole batch never exist at once.
+ */
+final class LanguageHead {
+  /**
+   * Logits of a chunk should stay in the caches between the product, the softmax and the product
+   * back.
+   */
+  private static final long CHUNK_BYTES = 4 << 20;
+
+  private final ModelConfig config;
+  private final float[] norm;
+  private final Tensor weight;
+
+  /**
+   * @param weight [V, D] in the type that products are computed in
+   */
+  LanguageHead(ModelConfig config, float[] norm, Tensor weight) {
+    this.config = config;
+    this.norm = norm;
+    this.weight = weight;
+  }
+
+  /**
+   * The sum of the losses of {@code targets}, one a row of {@code x}.
+   *
+   * @param dx [N, D] gets the gradient of {@code lossScale} times that sum; null where it isn't
+   *     wanted
+   * @param x [N, D]
+   */
+  double loss(Workspace workspace, @Nullable Tensor dx, Tensor x, int[] targets, double lossScale) {
+    float[] losses = new float[targets.length];
+    try (Scope scope = workspace.open()) {
+      Tensor normed = scope.empty(x.dtype(), x.shape());
+      RmsNorm.forward(normed, x, norm, config.normEps());
+      Tensor dNormed = dx == null ? null : scope.empty(x.dtype(), x.shape());
+      int chunk = chunkRows();
+      for (int from = 0; from < targets.length; from += chunk) {
+        int to = Math.min(from + chunk, targets.length);
+        try (Scope temporary = workspace.open()) {
+          Tensor logits = temporary.empty(x.dtype(), to - from, weight.size(0));
+          Aten.mm(logits, normed.slice(0, from, to), weight.transpose());
+          if (dNormed == null) {
+            CrossEntropy.forward(logits, targets, from, losses);
+          } else {
+            CrossEntropy.forwardBackward(logits, targets, from, losses, lossScale);
+            Aten.mm(dNormed.slice(0, from, to), logits, weight);
+          }
+        }
+      }
+      if (dx != null && dNormed != null) {
+        dx.memory().fill((byte) 0);
+        RmsNorm.backward(dx, dNormed, x, norm, config.normEps());
+      }
+    }
+    double sum = 0;
+    for (float loss : losses) {
+      sum += loss;
+    }
+    return sum;
+  }
+
+  /**
+   * {@code logits} [N, V] of {@code x} [N, D], without a loss: for generation, whose N is small.
+   */
+  void logits(Workspace workspace, Tensor logits, Tensor x) {
+    try (Scope scope = workspace.open()) {
+      Tensor normed = scope.empty(x.dtype(), x.shape());
+      RmsNorm.forward(normed, x, norm, config.normEps());
+      Aten.mm(logits, normed, weight.transpose());
+    }
+  }
+
+  private int chunkRows() {
+    long rowBytes = weight.size(0) * weight.dtype().bytes();
+    return (int) Math.max(16, CHUNK_BYTES / rowBytes);
+  }
+}

@@ -1,0 +1,98 @@
+package org.ftcluster.worker.quantization;
+
+/**
+ * The largest magnitude of each block of 64 weights: what codes are multiplied with.
+ *
+ * <p>{@link DoubleQuantized} holds it in 8 bits (arXiv:2305.14314, section 3): the blocks' values
+ * less their mean, in groups of 256, as codes of the dynamic map times the group's own largest
+ * magnitude.
+ */
+sealed interface Absmax {
+  int GROUP = 256;
+
+  /** Of block {@code block}. */
+  float get(int block);
+
+  long bytes();
+
+  /** Blocks as they are. */
+  record Plain(float[] values) implements Absmax {
+    @Override
+    public float get(int block) {
+      return values[block];
+    }
+
+    @Override
+    public long bytes() {
+      return 4L * values.length;
+    }
+  }
+
+  /**
+   * @param first where this slice's first block stands in its group
+   */
+  record DoubleQuantized(byte[] codes, float[] groups, float offset, int first) implements Absmax {
+    @Override
+    public float get(int block) {
+      float code = CodeBooks.DYNAMIC[codes[block] & 0xFF];
+      return code * groups[(first + block) / GROUP] + offset;
+    }
+
+    @Override
+    public long bytes() {
+      return codes.length + 4L * groups.length;
+    }
+
+    /**
+     * Blocks {@code from} (inclusive) to {@code to} (exclusive), with the very values they have in
+     * the whole.
+     */
+    DoubleQuantized slice(int from, int to) {
+      int firstGroup = (first + from) / GROUP;
+      int lastGroup = (first + to - 1) / GROUP;
+      return new DoubleQuantized(
+          java.util.Arrays.copyOfRange(codes, from, to),
+          java.util.Arrays.copyOfRange(groups, firstGroup, lastGroup + 1),
+          offset,
+          (first + from) % GROUP);
+    }
+  }
+
+  static DoubleQuantized doubleQuantize(float[] values) {
+    double sum = 0;
+    for (float value : values) {
+      sum += value;
+    }
+    float offset = (float) (sum / values.length);
+    float[] bounds = CodeBooks.bounds(CodeBooks.DYNAMIC);
+    float[] groups = new float[(values.length + GROUP - 1) / GROUP];
+    byte[] codes = new byte[values.length];
+    for (int group = 0; group < groups.length; group++) {
+      int from = group * GROUP;
+      int to = Math.min(from + GROUP, values.length);
+      for (int i = from; i < to; i++) {
+        groups[group] = Math.max(groups[group], Math.abs(values[i] - offset));
+      }
+      float inverse = 1 / Math.max(groups[group], 1e-38f);
+      for (int i = from; i < to; i++) {
+        codes[i] = (byte) nearest(bounds, (values[i] - offset) * inverse);
+      }
+    }
+    return new DoubleQuantized(codes, groups, offset, 0);
+  }
+
+  /** How many bounds {@code value} exceeds. */
+  private static int nearest(float[] bounds, float value) {
+    int low = 0;
+    int high = bounds.length;
+    while (low < high) {
+      int middle = (low + high) >>> 1;
+      if (value > bounds[middle]) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
+}

@@ -1,0 +1,172 @@
+package org.ftcluster.worker.quantization;
+
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.nio.ByteOrder.nativeOrder;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShape;
+import jdk.incubator.vector.VectorSpecies;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.kernel.Parallel;
+import org.ftcluster.worker.tensor.kernel.RowReader;
+
+/** From floating point to NF4 codes and back, block by block. */
+final class Nf4Codec {
+  private static final int BLOCK = Nf4Weight.BLOCK;
+  private static final float[] BOUNDS = CodeBooks.bounds(CodeBooks.NF4);
+  private static final int CODES = 16;
+
+  private static final VectorSpecies<Short> SHORTS = ShortVector.SPECIES_PREFERRED;
+  private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
+
+  /** A byte for each int lane, that is for each pair of short lanes. */
+  private static final VectorSpecies<Byte> BYTES =
+      VectorSpecies.of(
+          byte.class, VectorShape.forBitSize(Math.max(64, SHORTS.vectorBitSize() / 4)));
+
+  /**
+   * A register holds a block's table of 16 products, and a byte register no more than the bytes of
+   * its pairs.
+   */
+  private static final boolean TABLE_FITS =
+      SHORTS.length() >= CODES && BYTES.length() == INTS.length();
+
+  private Nf4Codec() {}
+
+  /**
+   * @param packed gets two codes a byte
+   * @param absmax gets the largest magnitude of each block
+   */
+  static void quantize(Tensor matrix, MemorySegment packed, float[] absmax) {
+    long elements = matrix.elements();
+    Parallel.rows(
+        absmax.length,
+        1024,
+        (from, to) -> {
+          float[] x = new float[BLOCK];
+          int[] codes = new int[BLOCK];
+          for (int block = from; block < to; block++) {
+            long start = (long) block * BLOCK;
+            int count = (int) Math.min(BLOCK, elements - start);
+            RowReader.read(matrix, start, x, count);
+            absmax[block] = quantizeBlock(x, codes, count);
+            for (int i = 0; i < count; i += 2) {
+              int low = i + 1 < count ? codes[i + 1] : 0;
+              packed.set(JAVA_BYTE, (start + i) / 2, (byte) (codes[i] << 4 | low));
+            }
+          }
+        });
+  }
+
+  private static float quantizeBlock(float[] x, int[] codes, int count) {
+    float largest = 0;
+    for (int i = 0; i < count; i++) {
+      largest = Math.max(largest, Math.abs(x[i]));
+    }
+    float inverse = 1 / Math.max(largest, 1e-38f);
+    int i = 0;
+    for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
+      FloatVector scaled = FloatVector.fromArray(FLOATS, x, i).mul(inverse);
+      IntVector code = IntVector.zero(INTS);
+      for (float bound : BOUNDS) {
+        code = code.add(1, scaled.compare(VectorOperators.GT, bound).cast(INTS));
+      }
+      code.intoArray(codes, i);
+    }
+    for (; i < count; i++) {
+      int code = 0;
+      for (float bound : BOUNDS) {
+        code += x[i] * inverse > bound ? 1 : 0;
+      }
+      codes[i] = code;
+    }
+    return largest;
+  }
+
+  /** Expands blocks [from, to) to where they belong in {@code out}. */
+  static void expand(
+      MemorySegment packed,
+      Absmax absmax,
+      MemorySegment out,
+      DType type,
+      long elements,
+      int from,
+      int to) {
+    float[] products = new float[CODES];
+    short[] table = new short[Math.max(SHORTS.length(), CODES)];
+    for (int block = from; block < to; block++) {
+      float scale = absmax.get(block);
+      for (int code = 0; code < CODES; code++) {
+        products[code] = CodeBooks.NF4[code] * scale;
+      }
+      long start = (long) block * BLOCK;
+      int count = (int) Math.min(BLOCK, elements - start);
+      switch (type) {
+        case BFLOAT16 -> {
+          for (int code = 0; code < CODES; code++) {
+            table[code] = toBfloat16(products[code]);
+          }
+          if (TABLE_FITS && count == BLOCK) {
+            expandBlock(packed, table, out, start);
+          } else {
+            for (int i = 0; i < count; i++) {
+              out.set(
+                  ValueLayout.JAVA_SHORT_UNALIGNED,
+                  (start + i) * Short.BYTES,
+                  table[code(packed, start + i)]);
+            }
+          }
+        }
+        case FLOAT32 -> {
+          for (int i = 0; i < count; i++) {
+            out.set(
+                ValueLayout.JAVA_FLOAT_UNALIGNED,
+                (start + i) * Float.BYTES,
+                products[code(packed, start + i)]);
+          }
+        }
+        case UINT8, INT8, INT32, INT64, FLOAT16 ->
+            throw new IllegalArgumentException("NF4 doesn't expand to " + type);
+      }
+    }
+  }
+
+  /**
+   * Each byte becomes an int whose halves are its two codes in order; the halves then look the
+   * products up.
+   */
+  private static void expandBlock(
+      MemorySegment packed, short[] table, MemorySegment out, long start) {
+    ShortVector products = ShortVector.fromArray(SHORTS, table, 0);
+    for (int i = 0; i < BLOCK; i += SHORTS.length()) {
+      IntVector bytes =
+          (IntVector)
+              ByteVector.fromMemorySegment(BYTES, packed, (start + i) / 2, nativeOrder())
+                  .convertShape(VectorOperators.ZERO_EXTEND_B2I, INTS, 0);
+      ShortVector codes =
+          bytes
+              .lanewise(VectorOperators.LSHR, 4)
+              .or(bytes.and(0xF).lanewise(VectorOperators.LSHL, 16))
+              .reinterpretAsShorts();
+      codes.selectFrom(products).intoMemorySegment(out, (start + i) * Short.BYTES, nativeOrder());
+    }
+  }
+
+  private static int code(MemorySegment packed, long element) {
+    int pair = packed.get(JAVA_BYTE, element / 2);
+    return element % 2 == 0 ? pair >> 4 & 0xF : pair & 0xF;
+  }
+
+  private static short toBfloat16(float value) {
+    int bits = Float.floatToRawIntBits(value);
+    return (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
+  }
+}

@@ -1,0 +1,157 @@
+package org.ftcluster.worker.quantization;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.kernel.Parallel;
+
+/**
+ * A weight in 4-bit NormalFloat (arXiv:2305.14314), packed as bitsandbytes packs it: row-major,
+ * blocks of 64, two codes a byte with the even element in the high half. With double quantization
+ * it takes 0.516 bytes an element.
+ */
+public final class Nf4Weight implements Weight {
+  /** Elements that share an absmax. */
+  public static final int BLOCK = 64;
+
+  private final long rows;
+  private final long columns;
+  private final DType expandedType;
+  private final MemorySegment packed;
+  private final Absmax absmax;
+
+  private Nf4Weight(
+      long rows, long columns, DType expandedType, MemorySegment packed, Absmax absmax) {
+    this.rows = rows;
+    this.columns = columns;
+    this.expandedType = expandedType;
+    this.packed = packed;
+    this.absmax = absmax;
+  }
+
+  /**
+   * Quantizes a matrix.
+   *
+   * @param scope where the packed codes stay
+   * @param expandedType of what {@link #expand} gives
+   * @param matrix float32 or bfloat16, contiguous
+   */
+  public static Nf4Weight quantize(
+      Scope scope, Tensor matrix, DType expandedType, boolean doubleQuant) {
+    if (matrix.rank() != 2 || !matrix.isContiguous()) {
+      throw new IllegalArgumentException("NF4 takes a contiguous matrix, not " + matrix);
+    }
+    long elements = matrix.elements();
+    MemorySegment packed = scope.empty(DType.UINT8, (elements + 1) / 2).memory();
+    float[] absmax = new float[Math.toIntExact((elements + BLOCK - 1) / BLOCK)];
+    Nf4Codec.quantize(matrix, packed, absmax);
+    return new Nf4Weight(
+        matrix.size(0),
+        matrix.size(1),
+        expandedType,
+        packed,
+        doubleQuant ? Absmax.doubleQuantize(absmax) : new Absmax.Plain(absmax));
+  }
+
+  @Override
+  public long rows() {
+    return rows;
+  }
+
+  @Override
+  public long columns() {
+    return columns;
+  }
+
+  @Override
+  public long bytes() {
+    return packed.byteSize() + absmax.bytes();
+  }
+
+  @Override
+  public Tensor expand(Scope scope) {
+    Tensor matrix = scope.empty(expandedType, rows, columns);
+    MemorySegment out = matrix.memory();
+    long elements = rows * columns;
+    int blocks = Math.toIntExact((elements + BLOCK - 1) / BLOCK);
+    Parallel.rows(
+        blocks,
+        1024,
+        (from, to) -> Nf4Codec.expand(packed, absmax, out, expandedType, elements, from, to));
+    return matrix;
+  }
+
+  /**
+   * The part of the matrix in rows [fromRow, toRow) and columns [fromColumn, toColumn), with the
+   * very values it has in the whole: what a tensor-parallel rank holds. Block boundaries must fall
+   * on the part's edges.
+   */
+  public Nf4Weight slice(Scope scope, long fromRow, long toRow, long fromColumn, long toColumn) {
+    boolean wholeRows = fromColumn == 0 && toColumn == columns;
+    boolean inside =
+        fromRow >= 0
+            && fromRow < toRow
+            && toRow <= rows
+            && fromColumn >= 0
+            && fromColumn < toColumn
+            && toColumn <= columns;
+    boolean aligned =
+        wholeRows
+            ? fromRow * columns % BLOCK == 0
+            : columns % BLOCK == 0 && fromColumn % BLOCK == 0 && toColumn % BLOCK == 0;
+    if (!inside || !aligned) {
+      throw new IllegalArgumentException(
+          "rows [%d, %d), columns [%d, %d) of NF4 [%d, %d] don't fall on blocks of %d"
+              .formatted(fromRow, toRow, fromColumn, toColumn, rows, columns, BLOCK));
+    }
+    return wholeRows
+        ? rowSlice(scope, fromRow, toRow)
+        : columnSlice(scope, fromRow, toRow, fromColumn, toColumn);
+  }
+
+  private Nf4Weight rowSlice(Scope scope, long fromRow, long toRow) {
+    long first = fromRow * columns;
+    long last = toRow * columns;
+    MemorySegment part = scope.empty(DType.UINT8, (last - first + 1) / 2).memory();
+    MemorySegment.copy(packed, first / 2, part, 0, part.byteSize());
+    int fromBlock = (int) (first / BLOCK);
+    int toBlock = (int) ((last + BLOCK - 1) / BLOCK);
+    Absmax partAbsmax =
+        switch (absmax) {
+          case Absmax.Plain plain ->
+              new Absmax.Plain(java.util.Arrays.copyOfRange(plain.values(), fromBlock, toBlock));
+          case Absmax.DoubleQuantized nested -> nested.slice(fromBlock, toBlock);
+        };
+    return new Nf4Weight(toRow - fromRow, columns, expandedType, part, partAbsmax);
+  }
+
+  /**
+   * Blocks of a column slice come from all over the groups, so it holds their absmax as float32.
+   */
+  private Nf4Weight columnSlice(
+      Scope scope, long fromRow, long toRow, long fromColumn, long toColumn) {
+    long width = toColumn - fromColumn;
+    MemorySegment part = scope.empty(DType.UINT8, (toRow - fromRow) * width / 2).memory();
+    float[] values = new float[Math.toIntExact((toRow - fromRow) * width / BLOCK)];
+    int count = 0;
+    for (long row = fromRow; row < toRow; row++) {
+      long first = row * columns + fromColumn;
+      MemorySegment.copy(packed, first / 2, part, (row - fromRow) * width / 2, width / 2);
+      for (long block = first / BLOCK; block < (first + width) / BLOCK; block++) {
+        values[count++] = absmax.get((int) block);
+      }
+    }
+    return new Nf4Weight(toRow - fromRow, width, expandedType, part, new Absmax.Plain(values));
+  }
+
+  /** The packed codes; for tests and for saving. */
+  byte[] packedCodes() {
+    return packed.toArray(ValueLayout.JAVA_BYTE);
+  }
+
+  Absmax absmax() {
+    return absmax;
+  }
+}

@@ -1,0 +1,209 @@
+package org.ftcluster.worker.tensor;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * libtorch's operators that training needs. Arguments are checked here: native code only sees what
+ * it can take. Results go into tensors given by the caller ({@code out}), except where libtorch
+ * allocates; those belong to the scope given.
+ */
+public final class Aten {
+  static final int DEVICE_CPU = 0;
+
+  private Aten() {}
+
+  /** Loads libtorch, and turns off autograd's bookkeeping on the calling thread. */
+  public static void initialize() {
+    try {
+      LibTorch.GRAD_MODE_SET_ENABLED.invokeExact(false);
+    } catch (Throwable e) {
+      throw new NativeException("libtorch: grad mode can't be set", e);
+    }
+  }
+
+  /** How many threads libtorch's operators use when called from this thread. */
+  public static void setThreads(int threads) {
+    if (threads < 1) {
+      throw new IllegalArgumentException("threads: " + threads);
+    }
+    try {
+      LibTorch.SET_NUM_THREADS.invokeExact(threads);
+    } catch (Throwable e) {
+      throw new NativeException("libtorch: the number of threads can't be set", e);
+    }
+  }
+
+  /** {@code out = a b}; [m, n] = [m, k] [k, n], all of one type. */
+  public static void mm(Tensor out, Tensor a, Tensor b) {
+    checkProduct(out, a, b);
+    MemorySegment o = out.handle();
+    MemorySegment x = a.handle();
+    MemorySegment y = b.handle();
+    LibTorch.check("mm", () -> (int) LibTorch.MM_OUT.invokeExact(o, x, y));
+  }
+
+  /** {@code out = beta out + alpha a b}. */
+  public static void addmm(Tensor out, Tensor a, Tensor b, double beta, double alpha) {
+    checkProduct(out, a, b);
+    MemorySegment o = out.handle();
+    MemorySegment x = a.handle();
+    MemorySegment y = b.handle();
+    LibTorch.check("addmm", () -> (int) LibTorch.ADDMM_OUT.invokeExact(o, o, x, y, beta, alpha));
+  }
+
+  /** {@code to = from}, converting between types. */
+  public static void copy(Tensor to, Tensor from) {
+    if (!java.util.Arrays.equals(to.shape(), from.shape())) {
+      throw new IllegalArgumentException("copy of %s to %s".formatted(from, to));
+    }
+    MemorySegment t = to.handle();
+    MemorySegment f = from.handle();
+    LibTorch.check("copy_", () -> (int) LibTorch.COPY.invokeExact(t, f, 0));
+  }
+
+  /**
+   * What attention leaves.
+   *
+   * @param output [batch, heads, tokens, head size]; laid out as [batch, tokens, heads, head size]
+   * @param logSumExp float32 [batch, heads, tokens], for the backward
+   */
+  public record Attention(Tensor output, Tensor logSumExp) {}
+
+  /** Gradients of attention, shaped like what they are gradients of. */
+  public record AttentionGradient(Tensor query, Tensor key, Tensor value) {}
+
+  /**
+   * {@code softmax(scale q kᵀ + mask) v} without holding the scores (arXiv:2307.08691).
+   *
+   * @param query [batch, heads, tokens, head size]; the last dimension is dense, others may have
+   *     any stride, even 0
+   * @param mask added to the scores, [tokens, tokens] of the query's type; or {@code null} for
+   *     causal attention
+   */
+  public static Attention attention(
+      Scope scope, Tensor query, Tensor key, Tensor value, @Nullable Tensor mask, double scale) {
+    checkAttention(query, key, value, mask);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment maskCell = optional(arena, mask);
+      MemorySegment scaleCell = arena.allocateFrom(JAVA_DOUBLE, scale);
+      MemorySegment results = arena.allocate(ADDRESS, 2);
+      MemorySegment q = query.handle();
+      MemorySegment k = key.handle();
+      MemorySegment v = value.handle();
+      LibTorch.check(
+          "scaled_dot_product_attention",
+          () ->
+              (int)
+                  LibTorch.FLASH_ATTENTION.invokeExact(
+                      q,
+                      k,
+                      v,
+                      0.0,
+                      mask == null ? 1 : 0,
+                      maskCell,
+                      scaleCell,
+                      results,
+                      results.asSlice(ADDRESS.byteSize())));
+      return new Attention(
+          Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 0)),
+          Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 1)));
+    }
+  }
+
+  /** The backward of {@link #attention}, from the gradient of its output. */
+  public static AttentionGradient attentionBackward(
+      Scope scope,
+      Tensor gradient,
+      Tensor query,
+      Tensor key,
+      Tensor value,
+      Attention forward,
+      @Nullable Tensor mask,
+      double scale) {
+    checkAttention(query, key, value, mask);
+    checkAttention(query, gradient, forward.output(), null);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment maskCell = optional(arena, mask);
+      MemorySegment scaleCell = arena.allocateFrom(JAVA_DOUBLE, scale);
+      MemorySegment results = arena.allocate(ADDRESS, 3);
+      MemorySegment g = gradient.handle();
+      MemorySegment q = query.handle();
+      MemorySegment k = key.handle();
+      MemorySegment v = value.handle();
+      MemorySegment o = forward.output().handle();
+      MemorySegment l = forward.logSumExp().handle();
+      LibTorch.check(
+          "scaled_dot_product_attention_backward",
+          () ->
+              (int)
+                  LibTorch.FLASH_ATTENTION_BACKWARD.invokeExact(
+                      g,
+                      q,
+                      k,
+                      v,
+                      o,
+                      l,
+                      0.0,
+                      mask == null ? 1 : 0,
+                      maskCell,
+                      scaleCell,
+                      results,
+                      results.asSlice(ADDRESS.byteSize()),
+                      results.asSlice(2 * ADDRESS.byteSize())));
+      return new AttentionGradient(
+          Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 0)),
+          Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 1)),
+          Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 2)));
+    }
+  }
+
+  /** An optional tensor is passed as a pointer to its handle. */
+  private static MemorySegment optional(Arena arena, @Nullable Tensor tensor) {
+    return tensor == null ? MemorySegment.NULL : arena.allocateFrom(ADDRESS, tensor.handle());
+  }
+
+  private static void checkProduct(Tensor out, Tensor a, Tensor b) {
+    boolean fits =
+        out.rank() == 2
+            && a.rank() == 2
+            && b.rank() == 2
+            && a.size(1) == b.size(0)
+            && out.size(0) == a.size(0)
+            && out.size(1) == b.size(1)
+            && a.dtype() == b.dtype()
+            && a.dtype() == out.dtype();
+    if (!fits) {
+      throw new IllegalArgumentException("product %s = %s x %s".formatted(out, a, b));
+    }
+  }
+
+  private static void checkAttention(
+      Tensor query, Tensor key, Tensor value, @Nullable Tensor mask) {
+    boolean fits = query.rank() == 4;
+    for (Tensor other : new Tensor[] {key, value}) {
+      fits =
+          fits
+              && java.util.Arrays.equals(query.shape(), other.shape())
+              && query.dtype() == other.dtype()
+              && other.stride(3) == 1;
+    }
+    long tokens = fits ? query.size(2) : 0;
+    if (mask != null) {
+      fits =
+          fits
+              && mask.rank() == 2
+              && mask.size(0) == tokens
+              && mask.size(1) == tokens
+              && mask.dtype() == query.dtype();
+    }
+    if (!fits || query.stride(3) != 1) {
+      throw new IllegalArgumentException(
+          "attention of query %s, key %s, value %s, mask %s".formatted(query, key, value, mask));
+    }
+  }
+}

@@ -1,0 +1,92 @@
+package org.ftcluster.worker.tensor;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What tensors live in: closing it frees all of them at once, at a known line. Scopes of a {@link
+ * Workspace} nest like stack frames and cost nothing to allocate from; a {@link #persistent} scope
+ * holds what stays (weights). Used by one thread at a time.
+ */
+public abstract sealed class Scope implements AutoCloseable
+    permits Scope.Persistent, Workspace.Frame {
+  /** Cache lines and AVX-512 loads. */
+  static final long ALIGNMENT = 64;
+
+  private final List<MemorySegment> handles = new ArrayList<>();
+  private boolean open = true;
+
+  Scope() {}
+
+  /** A scope whose tensors stay until it is closed, in no particular order. */
+  public static Scope persistent() {
+    return new Persistent();
+  }
+
+  /** A tensor with undefined contents. */
+  public final Tensor empty(DType dtype, long... shape) {
+    long bytes = Tensor.elements(shape) * dtype.bytes();
+    return new Tensor(this, allocate(bytes), dtype, shape, Tensor.contiguousStrides(shape));
+  }
+
+  public final Tensor zeros(DType dtype, long... shape) {
+    Tensor tensor = empty(dtype, shape);
+    tensor.memory().fill((byte) 0);
+    return tensor;
+  }
+
+  /** A contiguous tensor over memory that outlives this scope. */
+  public final Tensor wrap(MemorySegment memory, DType dtype, long... shape) {
+    long bytes = Tensor.elements(shape) * dtype.bytes();
+    if (memory.byteSize() < bytes || !memory.isNative()) {
+      throw new IllegalArgumentException(
+          "%d bytes of native memory are needed, not %s".formatted(bytes, memory));
+    }
+    return new Tensor(
+        this, memory.asSlice(0, bytes), dtype, shape, Tensor.contiguousStrides(shape));
+  }
+
+  abstract MemorySegment allocate(long bytes);
+
+  /** Frees the memory itself; called once, after all handles are gone. */
+  abstract void free();
+
+  /** Makes {@code handle} go with this scope. */
+  final void own(MemorySegment handle) {
+    handles.add(handle);
+  }
+
+  final boolean isOpen() {
+    return open;
+  }
+
+  @Override
+  public final void close() {
+    if (!open) {
+      return;
+    }
+    open = false;
+    for (MemorySegment handle : handles) {
+      LibTorch.check(
+          "delete_tensor_object", () -> (int) LibTorch.DELETE_TENSOR.invokeExact(handle));
+    }
+    handles.clear();
+    free();
+  }
+
+  static final class Persistent extends Scope {
+    private final Arena arena = Arena.ofShared();
+
+    @Override
+    MemorySegment allocate(long bytes) {
+      return arena.allocate(Math.max(bytes, 1), ALIGNMENT);
+    }
+
+    @Override
+    void free() {
+      arena.close();
+    }
+  }
+}

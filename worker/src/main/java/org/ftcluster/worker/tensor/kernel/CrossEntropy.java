@@ -1,0 +1,94 @@
+package org.ftcluster.worker.tensor.kernel;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+import org.ftcluster.worker.tensor.Tensor;
+
+/**
+ * Cross-entropy of rows of logits, {@code logsumexp(z) - z[target]} in nats, and its gradient in
+ * place.
+ */
+public final class CrossEntropy {
+  private static final int GRAIN = 4;
+
+  private CrossEntropy() {}
+
+  /**
+   * @param logits [N, V]
+   * @param targets of each row; {@code targets[start]} belongs to row 0
+   * @param losses where each row's loss goes, from index {@code start}
+   */
+  public static void forward(Tensor logits, int[] targets, int start, float[] losses) {
+    run(logits, targets, start, losses, Double.NaN);
+  }
+
+  /**
+   * As {@link #forward}; then turns {@code logits} into the gradient of {@code scale} times the sum
+   * of the losses.
+   */
+  public static void forwardBackward(
+      Tensor logits, int[] targets, int start, float[] losses, double scale) {
+    run(logits, targets, start, losses, scale);
+  }
+
+  private static void run(Tensor logits, int[] targets, int start, float[] losses, double scale) {
+    Rows rows = Rows.of(logits);
+    Parallel.rows(
+        logits.size(0),
+        GRAIN,
+        (from, to) -> {
+          float[] row = new float[rows.width()];
+          for (int n = from; n < to; n++) {
+            int target = targets[start + n];
+            if (target < 0 || target >= row.length) {
+              throw new IllegalArgumentException(
+                  "target %d of a vocabulary of %d".formatted(target, row.length));
+            }
+            rows.read(n, row);
+            float max = max(row);
+            float hit = row[target];
+            float sum = exponentiate(row, max);
+            losses[start + n] = (float) (Math.log(sum) + max - hit);
+            if (!Double.isNaN(scale)) {
+              float factor = (float) (scale / sum);
+              for (int i = 0; i < row.length; i++) {
+                row[i] *= factor;
+              }
+              row[target] -= (float) scale;
+              rows.write(n, row);
+            }
+          }
+        });
+  }
+
+  private static float max(float[] row) {
+    FloatVector best = FloatVector.broadcast(Rows.FLOATS, Float.NEGATIVE_INFINITY);
+    int i = 0;
+    for (int end = Rows.FLOATS.loopBound(row.length); i < end; i += Rows.FLOATS.length()) {
+      best = best.max(FloatVector.fromArray(Rows.FLOATS, row, i));
+    }
+    float max = best.reduceLanes(VectorOperators.MAX);
+    for (; i < row.length; i++) {
+      max = Math.max(max, row[i]);
+    }
+    return max;
+  }
+
+  /** Replaces each element by {@code exp(element - max)} and returns their sum. */
+  private static float exponentiate(float[] row, float max) {
+    FloatVector sum = FloatVector.zero(Rows.FLOATS);
+    int i = 0;
+    for (int end = Rows.FLOATS.loopBound(row.length); i < end; i += Rows.FLOATS.length()) {
+      FloatVector e =
+          FloatVector.fromArray(Rows.FLOATS, row, i).sub(max).lanewise(VectorOperators.EXP);
+      e.intoArray(row, i);
+      sum = sum.add(e);
+    }
+    float total = sum.reduceLanes(VectorOperators.ADD);
+    for (; i < row.length; i++) {
+      row[i] = (float) Math.exp(row[i] - max);
+      total += row[i];
+    }
+    return total;
+  }
+}

@@ -1,0 +1,79 @@
+package org.ftcluster.worker.tensor.kernel;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+
+/**
+ * Shares independent rows out over a few threads. One JVM holds one rank, so the number of threads
+ * is the JVM's; it never changes a result, since no kernel sums across rows that different threads
+ * hold.
+ */
+public final class Parallel {
+  private static volatile int threads = 1;
+  private static final ExecutorService POOL =
+      Executors.newCachedThreadPool(Thread.ofPlatform().daemon().name("kernel-", 0).factory());
+
+  private Parallel() {}
+
+  /** Handles rows {@code from} (inclusive) to {@code to} (exclusive). */
+  @FunctionalInterface
+  public interface Range {
+    void run(int from, int to);
+  }
+
+  public static void setThreads(int count) {
+    if (count < 1) {
+      throw new IllegalArgumentException("threads: " + count);
+    }
+    threads = count;
+  }
+
+  /**
+   * Runs {@code range} over [0, rows), and returns when all of it is done.
+   *
+   * @param grain the fewest rows that are worth a thread of their own
+   */
+  public static void rows(long rows, int grain, Range range) {
+    int count = Math.toIntExact(rows);
+    int parts = Math.clamp(count / Math.max(grain, 1), 1, threads);
+    if (parts == 1) {
+      range.run(0, count);
+      return;
+    }
+    List<Future<?>> others = new ArrayList<>(parts - 1);
+    for (int part = 1; part < parts; part++) {
+      int from = (int) ((long) count * part / parts);
+      int to = (int) ((long) count * (part + 1) / parts);
+      others.add(POOL.submit(() -> range.run(from, to)));
+    }
+    range.run(0, count / parts);
+    for (Future<?> other : others) {
+      await(other);
+    }
+  }
+
+  /**
+   * Kernels end by themselves, so this wait needs no bound; an interrupt is kept for the caller to
+   * see.
+   */
+  private static void await(Future<?> part) {
+    boolean interrupted = false;
+    while (true) {
+      try {
+        part.get();
+        break;
+      } catch (InterruptedException e) {
+        interrupted = true;
+      } catch (ExecutionException e) {
+        throw new IllegalStateException("a kernel failed", e.getCause());
+      }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

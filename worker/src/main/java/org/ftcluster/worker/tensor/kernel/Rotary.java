@@ -1,0 +1,59 @@
+package org.ftcluster.worker.tensor.kernel;
+
+import org.ftcluster.worker.tensor.Tensor;
+
+/**
+ * Rotary position embedding (arXiv:2104.09864) in the layout of Hugging Face models: element i of a
+ * head's first half is rotated together with element i of its second half. The backward of a
+ * rotation is the rotation the other way.
+ */
+public final class Rotary {
+  private static final int GRAIN = 32;
+
+  private Rotary() {}
+
+  /**
+   * Rotates all heads of every token in place.
+   *
+   * @param x [T, heads * C]
+   * @param headSize C
+   * @param positions of each token within its sequence; T of them
+   * @param cos [position][C / 2], as for {@code sin}
+   * @param direction 1 for the forward, -1 for the backward
+   */
+  public static void rotate(
+      Tensor x, int headSize, int[] positions, float[][] cos, float[][] sin, int direction) {
+    Rows rows = Rows.of(x);
+    if (positions.length != x.size(0) || rows.width() % headSize != 0 || headSize % 2 != 0) {
+      throw new IllegalArgumentException(
+          "rotation of %s: %d positions, head size %d".formatted(x, positions.length, headSize));
+    }
+    int half = headSize / 2;
+    Parallel.rows(
+        x.size(0),
+        GRAIN,
+        (from, to) -> {
+          float[] row = new float[rows.width()];
+          for (int t = from; t < to; t++) {
+            rows.read(t, row);
+            float[] c = cos[positions[t]];
+            float[] s = sin[positions[t]];
+            for (int head = 0; head < row.length; head += headSize) {
+              rotateHead(row, head, half, c, s, direction);
+            }
+            rows.write(t, row);
+          }
+        });
+  }
+
+  private static void rotateHead(
+      float[] row, int head, int half, float[] cos, float[] sin, int direction) {
+    for (int i = 0; i < half; i++) {
+      float a = row[head + i];
+      float b = row[head + half + i];
+      float s = direction * sin[i];
+      row[head + i] = a * cos[i] - b * s;
+      row[head + half + i] = b * cos[i] + a * s;
+    }
+  }
+}
