@@ -1,9 +1,12 @@
 package org.ftcluster.worker.model;
 
+import java.util.Arrays;
 import java.util.List;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.Workspace;
+import org.ftcluster.worker.tensor.kernel.CachedAttention;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.Rotary;
 import org.ftcluster.worker.tensor.kernel.RowOps;
@@ -150,6 +153,40 @@ final class AttentionBlock {
         RowOps.scatterAdd(dHeads, dAttended, saved.rows());
       }
       attention.backward(pass, dHeads, saved.q(), saved.k(), saved.v(), saved.heads(), dq, dk, dv);
+    }
+  }
+
+  /**
+   * {@code y = x + ...} for one new token a sequence, x and y [B, D]; its keys and values join the
+   * cache.
+   */
+  void decode(Workspace workspace, Tensor y, Tensor x, KeyValueCache cache, int layer) {
+    int[] places = cache.lengths();
+    int longest = Arrays.stream(places).max().orElse(0) + 1;
+    Pass pass = new Pass(workspace, places, places, longest, false, 0);
+    try (Scope scope = workspace.open()) {
+      Tensor q = scope.empty(x.dtype(), x.size(0), config.querySize());
+      Tensor k = scope.empty(x.dtype(), x.size(0), config.keyValueSize());
+      Tensor v = scope.empty(x.dtype(), x.size(0), config.keyValueSize());
+      Tensor normed = normed(scope, x);
+      query.forward(pass, q, normed, query.newBottleneck(scope, x, x.size(0)));
+      key.forward(pass, k, normed, key.newBottleneck(scope, x, x.size(0)));
+      value.forward(pass, v, normed, value.newBottleneck(scope, x, x.size(0)));
+      rotate(pass, q, 1);
+      rotate(pass, k, 1);
+      cache.append(layer, k, v);
+      Tensor attended = scope.empty(x.dtype(), q.shape());
+      CachedAttention.forward(
+          attended,
+          q,
+          cache.keys(layer),
+          cache.values(layer),
+          Arrays.stream(places).map(place -> place + 1).toArray(),
+          config.headSize(),
+          config.slidingWindow(),
+          1 / Math.sqrt(config.headSize()));
+      output.forward(pass, y, attended, output.newBottleneck(scope, x, x.size(0)));
+      RowOps.add(y, x);
     }
   }
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.Workspace;
 import org.jspecify.annotations.Nullable;
 
 /** Attention, then feed-forward, each added to what came in. */
@@ -54,5 +55,15 @@ final class DecoderLayer {
   void backward(Pass pass, Tensor dx, Tensor dy, Saved saved, boolean wantInput) {
     feedForward.backward(pass, dy, saved.feedForward());
     attention.backward(pass, dx, dy, saved.attention(), wantInput);
+  }
+
+  /** One new token a sequence: {@code x} [B, D] becomes the layer's output. */
+  void decode(Workspace workspace, Tensor x, KeyValueCache cache, int layer) {
+    try (Scope scope = workspace.open()) {
+      Tensor middle = scope.empty(x.dtype(), x.shape());
+      attention.decode(workspace, middle, x, cache, layer);
+      Pass pass = new Pass(workspace, cache.lengths(), cache.lengths(), 0, false, 0);
+      feedForward.forward(pass, scope, x, middle);
+    }
   }
 }

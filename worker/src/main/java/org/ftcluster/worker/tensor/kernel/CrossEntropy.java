@@ -79,14 +79,13 @@ public final class CrossEntropy {
     FloatVector sum = FloatVector.zero(Rows.FLOATS);
     int i = 0;
     for (int end = Rows.FLOATS.loopBound(row.length); i < end; i += Rows.FLOATS.length()) {
-      FloatVector e =
-          FloatVector.fromArray(Rows.FLOATS, row, i).sub(max).lanewise(VectorOperators.EXP);
+      FloatVector e = VectorMath.exp(FloatVector.fromArray(Rows.FLOATS, row, i).sub(max));
       e.intoArray(row, i);
       sum = sum.add(e);
     }
-    float total = sum.reduceLanes(VectorOperators.ADD);
+    float total = VectorMath.sumLanes(sum);
     for (; i < row.length; i++) {
-      row[i] = (float) Math.exp(row[i] - max);
+      row[i] = VectorMath.exp(row[i] - max);
       total += row[i];
     }
     return total;

@@ -2,8 +2,6 @@ package org.ftcluster.worker.tensor.kernel;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Tensor;
 
@@ -74,7 +72,7 @@ public final class RmsNorm {
             for (int i = 0; i < g.length; i++) {
               g[i] *= weight[i];
             }
-            float projection = dot(g, row) * r * r * r / row.length;
+            float projection = VectorMath.dot(g, 0, row, 0, row.length) * r * r * r / row.length;
             for (int i = 0; i < g.length; i++) {
               acc[i] += r * g[i] - projection * row[i];
             }
@@ -97,22 +95,8 @@ public final class RmsNorm {
   }
 
   private static float inverseRms(float[] row, double eps) {
-    return (float) (1 / Math.sqrt((double) dot(row, row) / row.length + eps));
-  }
-
-  private static float dot(float[] a, float[] b) {
-    FloatVector sum = FloatVector.zero(Rows.FLOATS);
-    int i = 0;
-    for (int end = Rows.FLOATS.loopBound(a.length); i < end; i += Rows.FLOATS.length()) {
-      sum =
-          FloatVector.fromArray(Rows.FLOATS, a, i)
-              .fma(FloatVector.fromArray(Rows.FLOATS, b, i), sum);
-    }
-    float total = sum.reduceLanes(VectorOperators.ADD);
-    for (; i < a.length; i++) {
-      total += a[i] * b[i];
-    }
-    return total;
+    return (float)
+        (1 / Math.sqrt((double) VectorMath.dot(row, 0, row, 0, row.length) / row.length + eps));
   }
 
   private static void checkWidth(Rows rows, float[] weight, Tensor tensor) {

@@ -1,7 +1,6 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorOperators;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**
@@ -110,11 +109,11 @@ public final class SwiGlu {
 
   private static FloatVector sigmoid(FloatVector x) {
     FloatVector one = FloatVector.broadcast(Rows.FLOATS, 1f);
-    return one.div(x.neg().lanewise(VectorOperators.EXP).add(one));
+    return one.div(VectorMath.exp(x.neg()).add(one));
   }
 
   private static float sigmoid(float x) {
-    return (float) (1 / (1 + Math.exp(-x)));
+    return 1 / (1 + VectorMath.exp(-x));
   }
 
   private static Rows rows(Tensor tensor, Tensor like) {

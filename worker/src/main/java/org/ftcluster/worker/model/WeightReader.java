@@ -1,0 +1,109 @@
+package org.ftcluster.worker.model;
+
+import java.util.Arrays;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.quantization.DenseWeight;
+import org.ftcluster.worker.quantization.Nf4Weight;
+import org.ftcluster.worker.quantization.Weight;
+import org.ftcluster.worker.safetensors.TensorSource;
+import org.ftcluster.worker.safetensors.TensorView;
+import org.ftcluster.worker.tensor.Aten;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.kernel.RmsNorm;
+
+/**
+ * Takes tensors out of a model folder: as they are where their type fits, converted or quantized
+ * where not.
+ */
+final class WeightReader {
+  private final TensorSource source;
+  private final String origin;
+  private final Scope scope;
+  private final DType computeType;
+
+  /**
+   * @param origin names the folder in messages
+   * @param scope where converted tensors stay; it must not outlive {@code source}
+   */
+  WeightReader(TensorSource source, String origin, Scope scope, DType computeType) {
+    this.source = source;
+    this.origin = origin;
+    this.scope = scope;
+    this.computeType = computeType;
+  }
+
+  /** Whether there is a tensor of that name. */
+  boolean has(String name) {
+    return source.contains(name);
+  }
+
+  /** A linear layer's weight [outputs, inputs], held as the job says. */
+  Weight linear(String name, long outputs, long inputs, JobSpec.Quantization quantization) {
+    return switch (quantization.type()) {
+      case NONE -> new DenseWeight(matrix(name, outputs, inputs));
+      case NF4 -> {
+        try (Scope temporary = Scope.persistent()) {
+          Tensor matrix = mapped(name, outputs, inputs);
+          Tensor readable =
+              matrix.dtype() == DType.FLOAT16
+                  ? converted(temporary, matrix, DType.FLOAT32)
+                  : matrix;
+          yield Nf4Weight.quantize(scope, readable, computeType, quantization.doubleQuant());
+        }
+      }
+      case INT8 -> throw new BadJobException("model.quantization.type int8 is not there yet");
+    };
+  }
+
+  /** A matrix in the type that products are computed in. */
+  Tensor matrix(String name, long rows, long columns) {
+    Tensor mapped = mapped(name, rows, columns);
+    return mapped.dtype() == computeType ? mapped : converted(scope, mapped, computeType);
+  }
+
+  /** A matrix of which rows are only read: as it is on disk, unless no kernel reads its type. */
+  Tensor table(String name, long rows, long columns) {
+    Tensor mapped = mapped(name, rows, columns);
+    return mapped.dtype() == DType.FLOAT16 ? converted(scope, mapped, computeType) : mapped;
+  }
+
+  /** A norm's weight or a bias, as float32. */
+  float[] vector(String name, long size) {
+    try (Scope temporary = Scope.persistent()) {
+      return RmsNorm.weight(converted(temporary, mapped(name, size), DType.FLOAT32));
+    }
+  }
+
+  private static Tensor converted(Scope scope, Tensor from, DType type) {
+    Tensor to = scope.empty(type, from.shape());
+    Aten.copy(to, from);
+    return to;
+  }
+
+  private Tensor mapped(String name, long... shape) {
+    if (!source.contains(name)) {
+      throw new BadJobException(
+          "%s has no tensor %s, which its config.json asks for".formatted(origin, name));
+    }
+    TensorView view = source.get(name);
+    if (!Arrays.equals(view.shape(), shape)) {
+      throw new BadJobException(
+          "%s: tensor %s has shape %s, but config.json asks for %s"
+              .formatted(origin, name, Arrays.toString(view.shape()), Arrays.toString(shape)));
+    }
+    DType type =
+        switch (view.dtype()) {
+          case F32 -> DType.FLOAT32;
+          case BF16 -> DType.BFLOAT16;
+          case F16 -> DType.FLOAT16;
+          case F64, I64, I32, I16, I8, U8, BOOL ->
+              throw new BadJobException(
+                  "%s: tensor %s is of type %s; a base model's weights must be F32, F16 or BF16"
+                      .formatted(origin, name, view.dtype()));
+        };
+    return scope.wrap(view.data(), type, shape);
+  }
+}

@@ -1,0 +1,92 @@
+package org.ftcluster.worker.tensor.kernel;
+
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.VectorOperators;
+
+/**
+ * Sums and exponentials whose bits are the same whether the loop around them is interpreted or
+ * compiled. The Vector API's own {@code reduceLanes} and {@code EXP} leave order and rounding to
+ * the compiler's tier, which would let the same step give different bits early and late in a run.
+ */
+final class VectorMath {
+  private static final float LOG2_E = 1.44269504f;
+
+  /** ln 2 in two parts, so that {@code x - n ln 2} is exact enough. */
+  private static final float LN2_HIGH = 0.693359375f;
+
+  private static final float LN2_LOW = -2.12194440e-4f;
+
+  /** Outside, the result is 0 or more than a float holds; infinities stay what they are. */
+  private static final float LOWEST = -87.3f;
+
+  private static final float HIGHEST = 88.7f;
+
+  private VectorMath() {}
+
+  /** The dot product, lane by lane, then over the lanes from first to last. */
+  static float dot(float[] a, int fromA, float[] b, int fromB, int count) {
+    FloatVector sum = FloatVector.zero(Rows.FLOATS);
+    int i = 0;
+    for (int end = Rows.FLOATS.loopBound(count); i < end; i += Rows.FLOATS.length()) {
+      sum =
+          FloatVector.fromArray(Rows.FLOATS, a, fromA + i)
+              .fma(FloatVector.fromArray(Rows.FLOATS, b, fromB + i), sum);
+    }
+    float total = sumLanes(sum);
+    for (; i < count; i++) {
+      total += a[fromA + i] * b[fromB + i];
+    }
+    return total;
+  }
+
+  /** The sum over the lanes, from first to last. */
+  static float sumLanes(FloatVector vector) {
+    float[] lanes = vector.toArray();
+    float sum = 0;
+    for (float lane : lanes) {
+      sum += lane;
+    }
+    return sum;
+  }
+
+  /**
+   * {@code exp(x)} to about 2 ulp, 0 below -87.3 and clamped above 88.7 (the polynomial of Cephes'
+   * {@code expf}).
+   */
+  static FloatVector exp(FloatVector x) {
+    FloatVector clamped = x.max(LOWEST).min(HIGHEST);
+    // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
+    FloatVector n = clamped.mul(LOG2_E).add(12582912f).sub(12582912f);
+    FloatVector r = n.fma(broadcast(-LN2_HIGH), clamped);
+    r = n.fma(broadcast(-LN2_LOW), r);
+    FloatVector p = broadcast(1.9875691500e-4f);
+    p = p.fma(r, broadcast(1.3981999507e-3f));
+    p = p.fma(r, broadcast(8.3334519073e-3f));
+    p = p.fma(r, broadcast(4.1665795894e-2f));
+    p = p.fma(r, broadcast(1.6666665459e-1f));
+    p = p.fma(r, broadcast(5.0000001201e-1f));
+    p = p.fma(r.mul(r), r.add(1f));
+    // 2^127 at the upper end times p < 2: the exponent is applied in two halves so that none
+    // overflows.
+    FloatVector half = n.mul(0.5f).add(12582912f).sub(12582912f);
+    FloatVector result = p.mul(powerOfTwo(half)).mul(powerOfTwo(n.sub(half)));
+    return result.blend(0f, x.compare(VectorOperators.LT, LOWEST));
+  }
+
+  /** {@code exp(x)}, the same bits as a lane of the vector form. */
+  static float exp(float x) {
+    return exp(broadcast(x)).lane(0);
+  }
+
+  private static FloatVector powerOfTwo(FloatVector n) {
+    return n.add(127f)
+        .convert(VectorOperators.F2I, 0)
+        .reinterpretAsInts()
+        .lanewise(VectorOperators.LSHL, 23)
+        .reinterpretAsFloats();
+  }
+
+  private static FloatVector broadcast(float value) {
+    return FloatVector.broadcast(Rows.FLOATS, value);
+  }
+}

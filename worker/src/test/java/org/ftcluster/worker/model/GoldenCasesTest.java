@@ -1,0 +1,194 @@
+package org.ftcluster.worker.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.io.IOException;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.safetensors.SafetensorsFile;
+import org.junit.jupiter.api.Assumptions;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+
+/**
+ * Every case below {@code -Dgolden.dir=}, by default those of the test resources: what Transformers
+ * + PEFT compute in float32 is what we compute, to 1e-4 relative or 2e-5 absolute.
+ */
+class GoldenCasesTest {
+  private static final double RELATIVE = 1e-4;
+  private static final double ABSOLUTE = 2e-5;
+
+  @TestFactory
+  Stream<DynamicTest> cases() throws IOException {
+    String configured = System.getProperty("golden.dir", "");
+    Path folder = Path.of(configured.isBlank() ? "src/test/resources/golden" : configured);
+    List<Path> cases;
+    try (Stream<Path> folders = Files.list(folder)) {
+      cases =
+          folders
+              .filter(path -> Files.exists(path.resolve("golden.safetensors")))
+              .sorted()
+              .toList();
+    }
+    assertFalse(cases.isEmpty(), "no case below " + folder);
+    return cases.stream()
+        .flatMap(
+            path ->
+                Stream.of(false, true)
+                    .map(
+                        recompute ->
+                            DynamicTest.dynamicTest(
+                                path.getFileName() + (recompute ? ", recomputed" : ""),
+                                () -> check(path, recompute))));
+  }
+
+  private static void check(Path folder, boolean recompute) throws IOException {
+    try {
+      ModelConfigReader.read(folder);
+    } catch (BadJobException e) {
+      Assumptions.abort(e.getMessage());
+    }
+    JsonNode settings = new JsonMapper().readTree(folder.resolve("golden.json").toFile());
+    try (SafetensorsFile golden = SafetensorsFile.open(folder.resolve("golden.safetensors"));
+        CausalLanguageModel model =
+            ModelLoader.load(
+                TestModels.float32(folder), adapter(settings.path("lora")), recompute, 1)) {
+      new Case(golden, settings, model).check();
+    }
+  }
+
+  private static JobSpec.Adapter adapter(JsonNode lora) {
+    List<String> targets = new ArrayList<>();
+    lora.path("target_modules").forEach(target -> targets.add(target.asText()));
+    return TestModels.adapter(lora.path("r").asInt(), lora.path("lora_alpha").asInt(), targets);
+  }
+
+  /** One case against one model. */
+  private record Case(SafetensorsFile golden, JsonNode settings, CausalLanguageModel model) {
+    void check() {
+      TokenBatch batch = batch();
+      checkLogits("base_logits", batch);
+      for (ParameterBuffer.Slice slice : model.parameters().slices()) {
+        TestModels.set(model.parameters().values(), slice, floats("init." + slice.name()));
+      }
+      model.parametersChanged();
+      checkLogits("logits", batch);
+
+      float[] losses = floats("loss");
+      float[] norms = floats("grad_norm");
+      TestOptimizer optimizer = new TestOptimizer(settings.path("optimizer"), model.parameters());
+      for (int step = 0; step < losses.length; step++) {
+        double scale = 1.0 / batch.targetCount();
+        double loss = model.forwardBackward(batch, scale, 0) * scale;
+        close("loss " + step, losses[step], loss);
+        if (step == 0) {
+          for (ParameterBuffer.Slice slice : model.parameters().slices()) {
+            float[] gradient = TestModels.get(model.parameters().gradients(), slice);
+            close("grad." + slice.name(), floats("grad." + slice.name()), gradient);
+          }
+          close("loss without gradients", losses[0], model.lossSum(batch) * scale);
+        }
+        close("grad_norm " + step, norms[step], optimizer.step());
+        model.parametersChanged();
+      }
+      for (ParameterBuffer.Slice slice : model.parameters().slices()) {
+        checkFinal(slice, losses.length);
+      }
+    }
+
+    /**
+     * Adam divides a gradient by its own size, so an element whose gradient is hardly more than the
+     * rounding of its tensor's largest one moves by a step whose size is rounding, too; the
+     * tolerance grows for those elements and for no others.
+     */
+    private void checkFinal(ParameterBuffer.Slice slice, int steps) {
+      float[] expected = floats("final." + slice.name());
+      float[] actual = TestModels.get(model.parameters().values(), slice);
+      float[] gradient = floats("grad." + slice.name());
+      double largest = 0;
+      for (float g : gradient) {
+        largest = Math.max(largest, Math.abs(g));
+      }
+      double rate = settings.path("optimizer").path("lr").asDouble();
+      for (int i = 0; i < expected.length; i++) {
+        double rounding = Math.ulp(1f) * largest / Math.abs(gradient[i]);
+        double tolerance = tolerance(expected[i]) + (rounding > 1e-3 ? rate * steps * rounding : 0);
+        assertEquals(expected[i], actual[i], tolerance, "final." + slice.name() + "[" + i + "]");
+      }
+    }
+
+    /** All rows of the batch against the golden logits of the tokens that are no padding. */
+    private void checkLogits(String name, TokenBatch batch) {
+      int[] rows = new int[batch.tokenCount()];
+      for (int i = 0; i < rows.length; i++) {
+        rows[i] = i;
+      }
+      float[][] logits = model.logits(batch, rows, null);
+      float[] expected = floats(name);
+      long[] mask = longs("attention_mask");
+      int row = 0;
+      for (int i = 0; i < mask.length; i++) {
+        if (mask[i] == 1) {
+          int width = logits[row].length;
+          float[] expectedRow = java.util.Arrays.copyOfRange(expected, i * width, (i + 1) * width);
+          close(name + " of token " + i, expectedRow, logits[row++]);
+        }
+      }
+    }
+
+    /** The padded batch as sequences end to end. */
+    private TokenBatch batch() {
+      long[] shape = golden.get("input_ids").shape();
+      long[] ids = longs("input_ids");
+      long[] mask = longs("attention_mask");
+      long[] labels = longs("labels");
+      int width = (int) shape[1];
+      List<Integer> tokens = new ArrayList<>();
+      List<Integer> targets = new ArrayList<>();
+      int[] lengths = new int[(int) shape[0]];
+      for (int b = 0; b < shape[0]; b++) {
+        for (int t = 0; t < width && mask[b * width + t] == 1; t++) {
+          tokens.add((int) ids[b * width + t]);
+          targets.add(t + 1 < width ? (int) labels[b * width + t + 1] : TokenBatch.NO_TARGET);
+          lengths[b]++;
+        }
+      }
+      return new TokenBatch(
+          tokens.stream().mapToInt(i -> i).toArray(),
+          targets.stream().mapToInt(i -> i).toArray(),
+          lengths);
+    }
+
+    private float[] floats(String name) {
+      return golden.get(name).data().toArray(ValueLayout.JAVA_FLOAT_UNALIGNED);
+    }
+
+    private long[] longs(String name) {
+      return golden.get(name).data().toArray(ValueLayout.JAVA_LONG_UNALIGNED);
+    }
+  }
+
+  private static void close(String what, float[] expected, float[] actual) {
+    assertEquals(expected.length, actual.length, what);
+    for (int i = 0; i < expected.length; i++) {
+      close(what + "[" + i + "]", expected[i], actual[i]);
+    }
+  }
+
+  private static void close(String what, double expected, double actual) {
+    assertEquals(expected, actual, tolerance(expected), what);
+  }
+
+  private static double tolerance(double expected) {
+    return Math.max(ABSOLUTE, RELATIVE * Math.abs(expected));
+  }
+}

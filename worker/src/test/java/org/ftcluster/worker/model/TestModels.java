@@ -1,0 +1,35 @@
+package org.ftcluster.worker.model;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
+import java.util.List;
+import org.ftcluster.protocol.job.JobSpec;
+
+/** Settings and parameters for tests of models. */
+final class TestModels {
+  private TestModels() {}
+
+  static JobSpec.Model float32(Path folder) {
+    return new JobSpec.Model(
+        folder,
+        JobSpec.ComputeType.FLOAT32,
+        new JobSpec.Quantization(JobSpec.QuantizationType.NONE, false));
+  }
+
+  static JobSpec.Adapter adapter(int r, int alpha, List<String> targets) {
+    return new JobSpec.Adapter(JobSpec.AdapterType.LORA, r, alpha, 0.0, targets, false, null);
+  }
+
+  static float[] get(MemorySegment buffer, ParameterBuffer.Slice slice) {
+    float[] values = new float[Math.toIntExact(slice.size())];
+    MemorySegment.copy(
+        buffer, ValueLayout.JAVA_FLOAT, slice.offset() * Float.BYTES, values, 0, values.length);
+    return values;
+  }
+
+  static void set(MemorySegment buffer, ParameterBuffer.Slice slice, float[] values) {
+    MemorySegment.copy(
+        values, 0, buffer, ValueLayout.JAVA_FLOAT, slice.offset() * Float.BYTES, values.length);
+  }
+}
