@@ -1,0 +1,219 @@
+package org.ftcluster.worker.checkpoint;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.safetensors.SafetensorsWriter;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class CheckpointStoreTest {
+  private static final String JOB = "job";
+
+  @TempDir private Path root;
+  private ParameterBuffer parameters;
+  private TrainingState state;
+
+  @BeforeEach
+  void givenAState() {
+    parameters =
+        new ParameterBuffer(
+            List.of(
+                new ParameterBuffer.Slice("a", new long[] {2, 3}, 0),
+                new ParameterBuffer.Slice("b", new long[] {4}, 6)));
+    state = new TrainingState(parameters);
+  }
+
+  @AfterEach
+  void free() {
+    state.close();
+    parameters.close();
+  }
+
+  @Test
+  void whatIsSavedIsReadBack() {
+    reach(7);
+    Path folder = store(3).save(state);
+    assertEquals(root.resolve("step-7"), folder);
+    float[][] saved = values();
+    reach(8);
+    assertEquals(Optional.of(folder), store(3).readNewest(state));
+    assertEquals(new Progress(7, 1.5, 70, 700, 7.25), state.progress());
+    assertArrayEquals(saved, values());
+  }
+
+  @Test
+  void withoutEvaluationTheLossBeforeStaysUnknown() {
+    state.completed(new Progress(1, Double.NaN, 1, 1, 1));
+    store(1).save(state);
+    store(1).readNewest(state);
+    assertEquals(Double.NaN, state.progress().evalLossBefore());
+  }
+
+  @Test
+  void anEmptyOrMissingFolderHoldsNone() {
+    assertEquals(Optional.empty(), store(1).readNewest(state));
+    assertEquals(
+        Optional.empty(), new CheckpointStore(root.resolve("missing"), JOB, 1).readNewest(state));
+    assertEquals(-1, state.completedStep());
+  }
+
+  @Test
+  void onlyTheNewestStay() throws IOException {
+    for (long step : new long[] {8, 9, 10, 100}) {
+      reach(step);
+      store(2).save(state);
+    }
+    assertEquals(List.of("step-10", "step-100"), names());
+  }
+
+  @Test
+  void brokenOnesArePassedOver() throws IOException {
+    for (long step = 1; step <= 5; step++) {
+      reach(step);
+      store(9).save(state);
+    }
+    truncate(root.resolve("step-5/state.safetensors"));
+    flipLastByte(root.resolve("step-4/state.safetensors"));
+    Files.delete(root.resolve("step-3/checkpoint.json"));
+    Files.writeString(root.resolve("step-2/checkpoint.json"), "{\"format\": 1");
+    Files.createDirectory(root.resolve("step-6"));
+    Files.createDirectory(root.resolve("step-7.partial"));
+    assertEquals(Optional.of(root.resolve("step-1")), store(9).readNewest(state));
+  }
+
+  @Test
+  void aFullDiskLeavesThePreviousOneWhole() throws IOException {
+    reach(1);
+    store(1).save(state);
+    reach(2);
+    CheckpointStore full =
+        new CheckpointStore(
+            root,
+            JOB,
+            1,
+            (target, tensors, metadata) -> {
+              SafetensorsWriter.write(target, tensors, metadata);
+              truncate(target);
+              throw new IOException("No space left on device");
+            });
+    CheckpointException e = assertThrows(CheckpointException.class, () -> full.save(state));
+    assertTrue(
+        e.getMessage()
+            .endsWith(
+                "step-2: can't be saved: No space left on device; the checkpoints before it are untouched."),
+        e.getMessage());
+    assertEquals(List.of("step-1"), names());
+    assertEquals(2, state.completedStep());
+    assertEquals(Optional.of(root.resolve("step-1")), store(1).readNewest(state));
+  }
+
+  @Test
+  void anotherJobsAreNotUsedAndMakeRoom() throws IOException {
+    reach(50);
+    store(3).save(state);
+    CheckpointStore other = new CheckpointStore(root, "another job", 3);
+    assertEquals(Optional.empty(), other.readNewest(state));
+    reach(10);
+    other.save(state);
+    assertEquals(List.of("step-10"), names());
+  }
+
+  @Test
+  void savingAStepAgainReplacesItsCheckpoint() {
+    reach(3);
+    store(2).save(state);
+    MemorySegment values = parameters.values();
+    values.setAtIndex(ValueLayout.JAVA_FLOAT, 0, -1);
+    store(2).save(state);
+    values.setAtIndex(ValueLayout.JAVA_FLOAT, 0, 5);
+    store(2).readNewest(state);
+    assertEquals(-1, values.getAtIndex(ValueLayout.JAVA_FLOAT, 0));
+  }
+
+  @Test
+  void aCrashBetweenTheRenamesOfAReplacementLosesNothing() throws IOException {
+    reach(3);
+    store(1).save(state);
+    Files.move(root.resolve("step-3"), root.resolve("step-3.replaced"));
+    assertEquals(Optional.of(root.resolve("step-3.replaced")), store(1).readNewest(state));
+    store(1).save(state);
+    assertEquals(List.of("step-3"), names());
+  }
+
+  @Test
+  void foldersThatAreNotCheckpointsStay() throws IOException {
+    Path notes = Files.createDirectory(root.resolve("step-notes"));
+    Files.writeString(root.resolve("step-1"), "a file");
+    reach(2);
+    store(1).save(state);
+    assertTrue(Files.exists(notes));
+    assertEquals(List.of("step-1", "step-2", "step-notes"), names());
+  }
+
+  @Test
+  void aCheckpointOfOtherShapesIsNotReadHalfway() {
+    reach(2);
+    store(1).save(state);
+    try (ParameterBuffer wider =
+            new ParameterBuffer(List.of(new ParameterBuffer.Slice("a", new long[] {3, 3}, 0)));
+        TrainingState other = new TrainingState(wider)) {
+      assertEquals(Optional.empty(), store(1).readNewest(other));
+      assertEquals(-1, other.completedStep());
+    }
+    assertFalse(state.completedStep() < 0);
+  }
+
+  private CheckpointStore store(int keep) {
+    return new CheckpointStore(root, JOB, keep);
+  }
+
+  private void reach(long step) {
+    for (MemorySegment buffer : state.buffers()) {
+      for (long i = 0; i < parameters.size(); i++) {
+        buffer.setAtIndex(ValueLayout.JAVA_FLOAT, i, step + i + buffer.address() % 1000);
+      }
+    }
+    state.completed(new Progress(step, 1.5, 10 * step, 100 * step, step + 0.25));
+  }
+
+  private float[][] values() {
+    return state.buffers().stream()
+        .map(buffer -> buffer.toArray(ValueLayout.JAVA_FLOAT))
+        .toArray(float[][]::new);
+  }
+
+  private List<String> names() throws IOException {
+    try (Stream<Path> files = Files.list(root)) {
+      return files.map(file -> file.getFileName().toString()).sorted().toList();
+    }
+  }
+
+  private static void truncate(Path file) throws IOException {
+    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+      channel.truncate(channel.size() / 2);
+    }
+  }
+
+  private static void flipLastByte(Path file) throws IOException {
+    byte[] bytes = Files.readAllBytes(file);
+    bytes[bytes.length - 1] ^= 1;
+    Files.write(file, bytes);
+  }
+}
