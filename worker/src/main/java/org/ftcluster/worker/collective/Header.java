@@ -1,13 +1,16 @@
 package org.ftcluster.worker.collective;
 
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Goes ahead of every operation's bytes on every link that it uses, so that ranks which don't call
- * the same operation in the same order learn it at once, instead of exchanging nonsense.
+ * Goes ahead of every operation's bytes on every link that it uses, as text of a fixed length, so
+ * that ranks which don't call the same operation in the same order learn it at once, instead of
+ * exchanging nonsense.
  *
  * @param root of a broadcast, else -1
  * @param sequence number of the collective in this generation; 0 for point-to-point
@@ -20,7 +23,8 @@ record Header(
     int root,
     long sequence,
     long bytes) {
-  static final int BYTES = 24;
+  /** Room for the longest of them. */
+  static final int BYTES = 112;
 
   enum Kind {
     ALL_REDUCE("all-reduce"),
@@ -42,47 +46,26 @@ record Header(
   }
 
   ByteBuffer encode() {
-    return ByteBuffer.allocate(BYTES)
-        .put((byte) kind.ordinal())
-        .put((byte) (type == null ? -1 : type.ordinal()))
-        .put((byte) (op == null ? -1 : op.ordinal()))
-        .put((byte) 0)
-        .putInt(root)
-        .putLong(sequence)
-        .putLong(bytes)
-        .flip();
+    byte[] padded = new byte[BYTES];
+    Arrays.fill(padded, (byte) ' ');
+    byte[] text = toString().getBytes(StandardCharsets.US_ASCII);
+    System.arraycopy(text, 0, padded, 0, text.length);
+    return ByteBuffer.wrap(padded);
   }
 
   /**
-   * @param received a whole header, as {@link #encode} wrote it
-   * @throws CollectiveException when it isn't this one
+   * Compares what a peer calls with this.
+   *
+   * @param received a whole header
+   * @throws CollectiveException when it isn't the same
    */
   void check(ByteBuffer received, int peer) {
-    if (encode().equals(received)) {
-      return;
+    if (!encode().equals(received)) {
+      throw new CollectiveException(
+          "ranks disagree: this rank calls %s, rank %d calls %s"
+              .formatted(
+                  this, peer, StandardCharsets.US_ASCII.decode(received).toString().strip()));
     }
-    throw new CollectiveException(
-        "ranks disagree: this rank calls %s, rank %d calls %s"
-            .formatted(this, peer, decode(received)));
-  }
-
-  private static Object decode(ByteBuffer received) {
-    int kind = received.get(0);
-    int type = received.get(1);
-    int op = received.get(2);
-    if (kind < 0
-        || kind >= Kind.values().length
-        || type >= ElementType.values().length
-        || op >= ReduceOp.values().length) {
-      return "nothing known";
-    }
-    return new Header(
-        Kind.values()[kind],
-        type < 0 ? null : ElementType.values()[type],
-        op < 0 ? null : ReduceOp.values()[op],
-        received.getInt(4),
-        received.getLong(8),
-        received.getLong(16));
   }
 
   @Override
@@ -91,7 +74,7 @@ record Header(
     if (sequence > 0) {
       text.append(" #").append(sequence);
     }
-    if (op != null && kind != Kind.BARRIER) {
+    if (op != null) {
       text.append(' ').append(op).append(" of ").append(type);
     }
     if (root >= 0) {

@@ -91,7 +91,8 @@ final class Link {
   }
 
   private boolean moveBytes() throws IOException {
-    boolean progressed = complete(outgoing) | complete(incoming);
+    boolean progressed = complete(outgoing);
+    progressed |= complete(incoming);
     if (!outgoing.isEmpty()) {
       progressed |= write();
     }
@@ -148,7 +149,7 @@ final class Link {
   }
 
   boolean isControl(SelectionKey key) {
-    return key.channel() == control;
+    return control.equals(key.channel());
   }
 
   /**

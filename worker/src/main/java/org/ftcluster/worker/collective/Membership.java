@@ -1,6 +1,7 @@
 package org.ftcluster.worker.collective;
 
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
 import java.security.MessageDigest;
 import javax.crypto.Mac;
@@ -24,7 +25,7 @@ record Membership(int rank, int size, long generation, byte[] secret) {
     try {
       Mac mac = Mac.getInstance(MAC);
       mac.init(new SecretKeySpec(secret, MAC));
-      mac.update((byte) side.ordinal());
+      mac.update(side.name().getBytes(StandardCharsets.US_ASCII));
       mac.update(hello.encode());
       return mac.doFinal(listenerNonce);
     } catch (GeneralSecurityException e) {
@@ -55,8 +56,23 @@ record Membership(int rank, int size, long generation, byte[] secret) {
 
   /** What a connection carries. */
   enum Lane {
-    DATA,
-    CONTROL
+    DATA('D'),
+    CONTROL('C');
+
+    private final char code;
+
+    Lane(char code) {
+      this.code = code;
+    }
+
+    private static @Nullable Lane of(char code) {
+      for (Lane lane : values()) {
+        if (lane.code == code) {
+          return lane;
+        }
+      }
+      return null;
+    }
   }
 
   /**
@@ -66,7 +82,7 @@ record Membership(int rank, int size, long generation, byte[] secret) {
    */
   record Hello(long generation, int size, int from, int to, Lane lane, byte[] nonce) {
     static final int NONCE_BYTES = 32;
-    static final int BYTES = 8 + 8 + 3 * 4 + 4 + NONCE_BYTES;
+    static final int BYTES = 8 + 8 + 3 * 4 + 2 + NONCE_BYTES;
 
     /** "ftcoll" and the version of what is spoken on the connection. */
     private static final long MAGIC = 0x6674_636f_6c6c_0001L;
@@ -78,7 +94,7 @@ record Membership(int rank, int size, long generation, byte[] secret) {
           .putInt(size)
           .putInt(from)
           .putInt(to)
-          .putInt(lane.ordinal())
+          .putChar(lane.code)
           .put(nonce)
           .array();
     }
@@ -93,13 +109,13 @@ record Membership(int rank, int size, long generation, byte[] secret) {
       int size = in.getInt();
       int from = in.getInt();
       int to = in.getInt();
-      int lane = in.getInt();
-      if (lane < 0 || lane >= Lane.values().length) {
+      Lane lane = Lane.of(in.getChar());
+      if (lane == null) {
         return null;
       }
       byte[] nonce = new byte[NONCE_BYTES];
       in.get(nonce);
-      return new Hello(generation, size, from, to, Lane.values()[lane], nonce);
+      return new Hello(generation, size, from, to, lane, nonce);
     }
   }
 }

@@ -6,10 +6,14 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
-import java.util.TreeSet;
+import java.util.SortedMap;
+import java.util.TreeMap;
 import org.ftcluster.worker.collective.Membership.Lane;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -36,7 +40,7 @@ final class Rendezvous {
   private final Duration timeout;
 
   // Guarded by this.
-  private final @Nullable SocketChannel[][] lanes;
+  private final SortedMap<Integer, Map<Lane, SocketChannel>> lanes = new TreeMap<>();
   private final Set<SocketChannel> open = new HashSet<>();
   private int missing;
   private @Nullable CollectiveException failure;
@@ -52,8 +56,12 @@ final class Rendezvous {
     this.peers = peers;
     this.timeout = timeout;
     this.deadlineNs = System.nanoTime() + timeout.toNanos();
-    this.lanes = new SocketChannel[self.size()][Lane.values().length];
-    this.missing = (self.size() - 1) * Lane.values().length;
+    for (int peer = 0; peer < self.size(); peer++) {
+      if (peer != self.rank()) {
+        lanes.put(peer, new EnumMap<>(Lane.class));
+        missing += Lane.values().length;
+      }
+    }
   }
 
   /**
@@ -97,12 +105,10 @@ final class Rendezvous {
 
   private synchronized List<Link> links() throws IOException {
     List<Link> links = new ArrayList<>();
-    for (int peer = 0; peer < self.size(); peer++) {
-      SocketChannel data = lanes[peer][Lane.DATA.ordinal()];
-      SocketChannel control = lanes[peer][Lane.CONTROL.ordinal()];
-      if (data != null && control != null) {
-        links.add(new Link(peer, data, control));
-      }
+    for (Map.Entry<Integer, Map<Lane, SocketChannel>> peer : lanes.entrySet()) {
+      SocketChannel data = Objects.requireNonNull(peer.getValue().get(Lane.DATA));
+      SocketChannel control = Objects.requireNonNull(peer.getValue().get(Lane.CONTROL));
+      links.add(new Link(peer.getKey(), data, control));
     }
     // What belongs to a link is no longer ours to close.
     links.forEach(link -> open.removeAll(link.channels()));
@@ -189,11 +195,7 @@ final class Rendezvous {
   }
 
   private synchronized boolean reserve(int peer, Lane lane, SocketChannel channel) {
-    if (over || lanes[peer][lane.ordinal()] != null) {
-      return false;
-    }
-    lanes[peer][lane.ordinal()] = channel;
-    return true;
+    return !over && lanes.get(peer).putIfAbsent(lane, channel) == null;
   }
 
   /**
@@ -202,13 +204,7 @@ final class Rendezvous {
    * @return whether that is still of interest
    */
   private synchronized boolean release(SocketChannel channel) {
-    for (@Nullable SocketChannel[] pair : lanes) {
-      for (int lane = 0; lane < pair.length; lane++) {
-        if (pair[lane] == channel) {
-          pair[lane] = null;
-        }
-      }
-    }
+    lanes.values().forEach(peer -> peer.values().remove(channel));
     return !over;
   }
 
@@ -230,15 +226,9 @@ final class Rendezvous {
   }
 
   private synchronized List<Integer> absent() {
-    Set<Integer> absent = new TreeSet<>();
-    for (int peer = 0; peer < self.size(); peer++) {
-      for (SocketChannel channel : lanes[peer]) {
-        if (peer != self.rank() && channel == null) {
-          absent.add(peer);
-        }
-      }
-    }
-    return List.copyOf(absent);
+    return lanes.keySet().stream()
+        .filter(peer -> lanes.get(peer).size() < Lane.values().length)
+        .toList();
   }
 
   private Duration left() {

@@ -22,8 +22,6 @@ final class Ring {
   /** Small enough to stay in the cache between the socket and the reduction. */
   private static final long CHUNK_BYTES = 256 << 10;
 
-  private static final Runnable NOTHING = () -> {};
-
   private final Engine engine;
   private final int rank;
   private final int size;
@@ -159,7 +157,7 @@ final class Ring {
   }
 
   private Transfer openNext(Header header) {
-    Transfer transfer = Transfer.of(header.encode(), NOTHING);
+    Transfer transfer = Transfer.of(header.encode());
     next.send(transfer);
     return transfer;
   }
@@ -172,13 +170,13 @@ final class Ring {
   }
 
   private Transfer sendOn(MemorySegment bytes) {
-    Transfer transfer = Transfer.of(bytes, NOTHING);
+    Transfer transfer = Transfer.of(bytes);
     next.send(transfer);
     return transfer;
   }
 
   private void receive(MemorySegment target) throws IOException {
-    Transfer transfer = Transfer.of(target, NOTHING);
+    Transfer transfer = Transfer.of(target);
     previous.receive(transfer);
     engine.await(transfer);
   }

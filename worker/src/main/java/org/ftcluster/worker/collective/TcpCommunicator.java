@@ -22,8 +22,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Any thread may call; calls that must be in the same order on all ranks come best from one.
  */
 public final class TcpCommunicator implements Communicator {
-  private static final Runnable NOTHING = () -> {};
-
   private final int rank;
   private final int size;
   private final Engine engine;
@@ -64,7 +62,7 @@ public final class TcpCommunicator implements Communicator {
   public Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op) {
     check(buffer, type.bytes());
     Header header = collective(Kind.ALL_REDUCE, type, op, -1, buffer.byteSize());
-    return submit(header, NOTHING, ring -> ring.allReduce(header, buffer, type, op));
+    return submit(header, () -> {}, ring -> ring.allReduce(header, buffer, type, op));
   }
 
   @Override
@@ -97,13 +95,13 @@ public final class TcpCommunicator implements Communicator {
       throw new IllegalArgumentException("root %d of %d ranks".formatted(root, size));
     }
     Header header = collective(Kind.BROADCAST, null, null, root, buffer.byteSize());
-    return submit(header, NOTHING, ring -> ring.broadcast(header, buffer, root));
+    return submit(header, () -> {}, ring -> ring.broadcast(header, buffer, root));
   }
 
   @Override
   public Work barrier() {
     Header header = collective(Kind.BARRIER, null, null, -1, 0);
-    return submit(header, NOTHING, ring -> ring.barrier(header));
+    return submit(header, () -> {}, ring -> ring.barrier(header));
   }
 
   @Override
@@ -117,7 +115,7 @@ public final class TcpCommunicator implements Communicator {
             header,
             operation -> {
               Link link = engine.link(peer);
-              link.send(Transfer.of(header.encode(), NOTHING));
+              link.send(Transfer.of(header.encode()));
               link.send(Transfer.of(buffer, operation::succeed));
             }));
   }

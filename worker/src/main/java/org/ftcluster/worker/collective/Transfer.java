@@ -19,6 +19,14 @@ final class Transfer {
     this.whenDone = whenDone;
   }
 
+  static Transfer of(ByteBuffer buffer) {
+    return of(buffer, () -> {});
+  }
+
+  static Transfer of(MemorySegment segment) {
+    return of(segment, () -> {});
+  }
+
   static Transfer of(ByteBuffer buffer, Runnable whenDone) {
     Transfer transfer = new Transfer(whenDone);
     transfer.pieces.add(buffer);

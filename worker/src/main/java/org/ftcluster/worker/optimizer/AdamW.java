@@ -41,8 +41,8 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     float gain1 = (float) (1 - beta1);
     float keep2 = (float) beta2;
     float gain2 = (float) (1 - beta2);
-    float negativeStepSize = (float) -(learningRate / (1 - Math.pow(beta1, step)));
-    float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, step));
+    float negativeStepSize = (float) -(learningRate / (1 - Math.pow(beta1, (double) step)));
+    float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, (double) step));
     float eps = (float) epsilon;
     MemorySegment m = state.firstMoment();
     MemorySegment v = state.secondMoment();

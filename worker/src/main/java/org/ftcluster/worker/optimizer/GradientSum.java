@@ -15,6 +15,8 @@ import org.ftcluster.worker.collective.Communicator;
 public sealed interface GradientSum extends AutoCloseable
     permits ExactGradientSum, FastGradientSum {
   /**
+   * Makes one of the kind that a job asks for.
+   *
    * @param size parameters
    */
   static GradientSum of(JobSpec.Reduction reduction, long size) {
@@ -32,6 +34,8 @@ public sealed interface GradientSum extends AutoCloseable
   void start(int microBatches);
 
   /**
+   * Adds a micro-batch of this rank's.
+   *
    * @param gradients float32, of one micro-batch
    * @param loss its share of the global batch's mean loss
    */

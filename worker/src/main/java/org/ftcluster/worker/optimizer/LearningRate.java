@@ -14,6 +14,8 @@ import org.ftcluster.protocol.job.JobSpec;
 public record LearningRate(JobSpec.Scheduler scheduler, double peak, long warmupSteps, long steps) {
 
   /**
+   * As a job's settings say.
+   *
    * @param steps optimizer steps of the whole job
    */
   public static LearningRate of(JobSpec.Training training, long steps) {
@@ -26,6 +28,8 @@ public record LearningRate(JobSpec.Scheduler scheduler, double peak, long warmup
   }
 
   /**
+   * The rate of one step.
+   *
    * @param step counted from 0
    */
   public double at(long step) {

@@ -187,7 +187,7 @@ class CheckpointStoreTest {
   private void reach(long step) {
     for (MemorySegment buffer : state.buffers()) {
       for (long i = 0; i < parameters.size(); i++) {
-        buffer.setAtIndex(ValueLayout.JAVA_FLOAT, i, step + i + buffer.address() % 1000);
+        buffer.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (step + i + buffer.address() % 1000));
       }
     }
     state.completed(new Progress(step, 1.5, 10 * step, 100 * step, step + 0.25));

@@ -39,7 +39,7 @@ class LearningRateTest {
     LearningRate rate = new LearningRate(Scheduler.COSINE, 1e-3, 2, 10);
     assertEquals(8.535533905932738e-4, rate.at(4), 1e-17);
     assertEquals(5e-4, rate.at(6), 1e-17);
-    assertEquals(3.8060233744356634e-5, rate.at(9), 1e-17);
+    assertEquals(3.806023374435663e-5, rate.at(9), 1e-17);
     assertEquals(0, rate.at(10), 1e-19);
   }
 
