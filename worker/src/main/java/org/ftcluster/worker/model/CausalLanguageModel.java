@@ -146,6 +146,11 @@ public final class CausalLanguageModel implements TrainableModel {
     }
   }
 
+  /** Room for sequences of these lengths, and for {@code room} more tokens each. */
+  KeyValueCache newCache(int[] lengths, int room) {
+    return new KeyValueCache(config, computeType, lengths, room);
+  }
+
   /** One more token for each of the sequences in {@code cache}: [sequence][V]. */
   float[][] decode(int[] tokens, KeyValueCache cache) {
     try (Scope base = workspace.open()) {

@@ -1,0 +1,106 @@
+package org.ftcluster.worker.model;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.ftcluster.worker.model.Generator.Sampling;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class GeneratorTest {
+  private static final List<int[]> PROMPTS =
+      List.of(new int[] {1, 17, 40, 99}, new int[] {1, 250, 8, 77, 31, 200, 5}, new int[] {3});
+  private static final int NEW_TOKENS = 24;
+
+  private static CausalLanguageModel model(String name) {
+    Path folder = Path.of("src/test/resources/golden", name);
+    return ModelLoader.load(
+        TestModels.float32(folder), TestModels.adapter(4, 8, List.of("all-linear")), false, 1);
+  }
+
+  private static List<int[]> generate(CausalLanguageModel model, Sampling sampling, int... ends) {
+    var settings =
+        new Generator.Settings(NEW_TOKENS, sampling, Arrays.stream(ends).boxed().toList());
+    return new Generator(model, settings).generate(PROMPTS);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"llama3", "mistral", "qwen2"})
+  void greedyTokensAreThoseOfRunningTheWholeSequenceAgainForEachToken(String name) {
+    try (CausalLanguageModel model = model(name)) {
+      List<int[]> generated = generate(model, new Sampling.Greedy());
+
+      for (int i = 0; i < PROMPTS.size(); i++) {
+        List<Integer> tokens = new ArrayList<>(Arrays.stream(PROMPTS.get(i)).boxed().toList());
+        for (int n = 0; n < NEW_TOKENS; n++) {
+          tokens.add(likeliestNext(model, tokens));
+        }
+        int[] expected =
+            tokens.stream().skip(PROMPTS.get(i).length).mapToInt(token -> token).toArray();
+        assertArrayEquals(expected, generated.get(i), "prompt " + i);
+      }
+    }
+  }
+
+  private static int likeliestNext(CausalLanguageModel model, List<Integer> sequence) {
+    int[] tokens = sequence.stream().mapToInt(token -> token).toArray();
+    int[] targets = new int[tokens.length];
+    Arrays.fill(targets, TokenBatch.NO_TARGET);
+    TokenBatch batch = new TokenBatch(tokens, targets, new int[] {tokens.length});
+    float[] logits = model.logits(batch, new int[] {tokens.length - 1}, null)[0];
+    int best = 0;
+    for (int i = 0; i < logits.length; i++) {
+      best = logits[i] > logits[best] ? i : best;
+    }
+    return best;
+  }
+
+  @Test
+  void anEndTokenEndsItsSequenceAndIsLeftOut() {
+    try (CausalLanguageModel model = model("llama2")) {
+      List<int[]> whole = generate(model, new Sampling.Greedy());
+      int end = whole.get(0)[3];
+
+      int[] cut = generate(model, new Sampling.Greedy(), end).get(0);
+
+      assertArrayEquals(Arrays.copyOf(whole.get(0), cut.length), cut);
+      assertEquals(end, whole.get(0)[cut.length]);
+    }
+  }
+
+  @Test
+  void theSameSeedGivesTheSameText() {
+    try (CausalLanguageModel model = model("llama2")) {
+      Sampling sampling = new Sampling.Nucleus(1.0, 0.9, 7);
+
+      List<int[]> first = generate(model, sampling);
+      List<int[]> second = generate(model, sampling);
+
+      for (int i = 0; i < first.size(); i++) {
+        assertArrayEquals(first.get(i), second.get(i));
+      }
+    }
+  }
+
+  @Test
+  void nucleusKeepsTheFewestTokensThatReachTopP() {
+    float[] logits = {(float) Math.log(0.2), (float) Math.log(0.5), (float) Math.log(0.3)};
+    var nucleus = new Sampling.Nucleus(1.0, 0.7, 0);
+
+    assertEquals(1, Generator.draw(logits, nucleus, 0.0));
+    assertEquals(1, Generator.draw(logits, nucleus, 0.62));
+    assertEquals(2, Generator.draw(logits, nucleus, 0.63));
+    assertEquals(2, Generator.draw(logits, nucleus, 0.999));
+  }
+
+  @Test
+  void aTemperatureOfZeroIsRefused() {
+    assertThrows(IllegalArgumentException.class, () -> new Sampling.Nucleus(0, 0.9, 1));
+  }
+}
