@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.stream.Collectors;
 
 /** A job file that can't be run; the message has a sentence, and a line, for each problem. */
-public final class JobSpecException extends RuntimeException {
+public final class JobSpecException extends BadJobException {
   private static final long serialVersionUID = 1L;
 
   private final transient List<Problem> problems;

@@ -1,0 +1,197 @@
+package org.ftcluster.worker.data;
+
+import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Deque;
+import java.util.List;
+import java.util.concurrent.CancellationException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.model.TokenBatch;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * A JSONL file as tokens, all in memory: four bytes a token and eight a sample. A sample's id is
+ * its place in the file, from 0, so that every rank means the same by it. Immutable.
+ */
+public final class Dataset {
+  private static final Logger LOG = LoggerFactory.getLogger(Dataset.class);
+
+  /** Samples that are tokenised, and stored, together. */
+  private static final int CHUNK = 1024;
+
+  /**
+   * Some samples, their tokens one after the other.
+   *
+   * @param ends where each sample's tokens end
+   */
+  private record Chunk(int[] tokens, int[] ends, int[] promptLengths, long truncated) {
+    int begin(int index) {
+      return index == 0 ? 0 : ends[index - 1];
+    }
+  }
+
+  private final Path file;
+  private final List<Chunk> chunks;
+  private final int size;
+
+  private Dataset(Path file, List<Chunk> chunks) {
+    this.file = file;
+    this.chunks = List.copyOf(chunks);
+    this.size = chunks.stream().mapToInt(chunk -> chunk.ends().length).reduce(0, Math::addExact);
+  }
+
+  /**
+   * Reads and tokenises a file.
+   *
+   * @param maxLength tokens a sample may have; longer responses are cut, and a warning says how
+   *     many
+   * @param threads that tokenise
+   * @throws BadJobException for the first line that can't be used
+   */
+  public static Dataset load(
+      JobSpec.Source source, Tokenizer tokenizer, int maxLength, int threads) {
+    SampleEncoder encoder = new SampleEncoder(tokenizer, source, maxLength);
+    ExecutorService workers =
+        Executors.newFixedThreadPool(
+            threads, Thread.ofPlatform().daemon().name("tokenizer-", 0).factory());
+    try (JsonlReader reader = JsonlReader.open(source.path())) {
+      Dataset dataset = new Dataset(source.path(), tokenise(reader, encoder, workers, threads));
+      if (dataset.size() == 0) {
+        throw new BadJobException("%s: there is no sample in this file.".formatted(source.path()));
+      }
+      dataset.report(maxLength);
+      return dataset;
+    } finally {
+      workers.shutdownNow();
+    }
+  }
+
+  private static List<Chunk> tokenise(
+      JsonlReader reader, SampleEncoder encoder, ExecutorService workers, int threads) {
+    List<Chunk> chunks = new ArrayList<>();
+    Deque<Future<Chunk>> running = new ArrayDeque<>();
+    JsonlReader.@Nullable Line line = reader.next();
+    while (line != null) {
+      List<JsonlReader.Line> lines = new ArrayList<>();
+      for (; line != null && lines.size() < CHUNK; line = reader.next()) {
+        lines.add(line);
+      }
+      running.add(workers.submit(() -> chunk(lines, encoder)));
+      if (running.size() > 2 * threads) { // text that waits takes more memory than its tokens
+        chunks.add(result(running.remove()));
+      }
+    }
+    running.forEach(future -> chunks.add(result(future)));
+    return chunks;
+  }
+
+  private static Chunk chunk(List<JsonlReader.Line> lines, SampleEncoder encoder) {
+    int[] tokens = new int[64 * lines.size()];
+    int[] ends = new int[lines.size()];
+    int[] promptLengths = new int[lines.size()];
+    int end = 0;
+    long truncated = 0;
+    for (int i = 0; i < ends.length; i++) {
+      SampleEncoder.Encoded sample = encoder.encode(lines.get(i));
+      int length = sample.tokens().length;
+      if (end + length > tokens.length) {
+        tokens = Arrays.copyOf(tokens, Math.max(2 * tokens.length, end + length));
+      }
+      System.arraycopy(sample.tokens(), 0, tokens, end, length);
+      end += length;
+      ends[i] = end;
+      promptLengths[i] = sample.promptLength();
+      truncated += sample.truncated() ? 1 : 0;
+    }
+    return new Chunk(Arrays.copyOf(tokens, end), ends, promptLengths, truncated);
+  }
+
+  private static Chunk result(Future<Chunk> future) {
+    try {
+      return future.get();
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof BadJobException problem) {
+        throw problem;
+      }
+      throw new IllegalStateException("tokenising failed", e.getCause());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw (CancellationException)
+          new CancellationException("reading data was interrupted").initCause(e);
+    }
+  }
+
+  private void report(int maxLength) {
+    long tokens = chunks.stream().mapToLong(chunk -> chunk.tokens().length).sum();
+    long truncated = chunks.stream().mapToLong(Chunk::truncated).sum();
+    LOG.info("{}: {} samples, {} tokens", file, size, tokens);
+    if (truncated > 0) {
+      LOG.warn(
+          "{}: {} of {} samples are longer than max_length, {} tokens; their responses are cut",
+          file,
+          truncated,
+          size,
+          maxLength);
+    }
+  }
+
+  /** Samples; their ids are 0 up to this. */
+  public int size() {
+    return size;
+  }
+
+  /** Tokens of a sample. */
+  public int length(int id) {
+    Chunk chunk = chunkOf(id);
+    int index = id % CHUNK;
+    return chunk.ends()[index] - chunk.begin(index);
+  }
+
+  /** Tokens of a sample that carry a loss; at least one. */
+  public int targetCount(int id) {
+    return length(id) - Math.max(1, chunkOf(id).promptLengths()[id % CHUNK]);
+  }
+
+  public Sample sample(int id) {
+    Chunk chunk = chunkOf(id);
+    int index = id % CHUNK;
+    int[] tokens = Arrays.copyOfRange(chunk.tokens(), chunk.begin(index), chunk.ends()[index]);
+    return new Sample(id, tokens, chunk.promptLengths()[index]);
+  }
+
+  /** Some samples laid end to end, in this order. */
+  public TokenBatch batch(int[] ids) {
+    int total = Arrays.stream(ids).map(this::length).reduce(0, Math::addExact);
+    int[] tokens = new int[total];
+    int[] targets = new int[total];
+    int[] lengths = new int[ids.length];
+    int begin = 0;
+    for (int i = 0; i < ids.length; i++) {
+      Chunk chunk = chunkOf(ids[i]);
+      int index = ids[i] % CHUNK;
+      int from = chunk.begin(index);
+      int length = chunk.ends()[index] - from;
+      System.arraycopy(chunk.tokens(), from, tokens, begin, length);
+      Arrays.fill(targets, begin, begin + length, TokenBatch.NO_TARGET);
+      // Position p answers for token p + 1: the last of the prompt for the first of the response.
+      int first = Math.max(1, chunk.promptLengths()[index]);
+      System.arraycopy(chunk.tokens(), from + first, targets, begin + first - 1, length - first);
+      lengths[i] = length;
+      begin += length;
+    }
+    return new TokenBatch(tokens, targets, lengths);
+  }
+
+  private Chunk chunkOf(int id) {
+    return chunks.get(id / CHUNK);
+  }
+}

@@ -1,0 +1,44 @@
+package org.ftcluster.worker.data;
+
+/**
+ * The SplitMix64 generator (Steele, Lea and Flood, "Fast splittable pseudorandom number
+ * generators", 2014), written out because the order of samples must be the same on every JVM,
+ * forever.
+ */
+public final class SplitMix64 {
+  private static final long GOLDEN_GAMMA = 0x9e3779b97f4a7c15L;
+
+  private long state;
+
+  /** Two generators of the same seed give the same numbers. */
+  public SplitMix64(long seed) {
+    this.state = seed;
+  }
+
+  /** A seed made from several numbers, each of which matters, and their order, too. */
+  public static long seed(long... parts) {
+    long seed = 0;
+    for (long part : parts) {
+      seed = mix(seed + GOLDEN_GAMMA + part);
+    }
+    return seed;
+  }
+
+  /** All 64-bit values, equally likely. */
+  public long next() {
+    state += GOLDEN_GAMMA;
+    return mix(state);
+  }
+
+  /** A number from 0 up to, and without, {@code bound}; its bias is below bound / 2^64. */
+  public int below(int bound) {
+    return (int) Math.unsignedMultiplyHigh(next(), bound);
+  }
+
+  private static long mix(long value) {
+    long z = value;
+    z = (z ^ (z >>> 30)) * 0xbf58476d1ce4e5b9L;
+    z = (z ^ (z >>> 27)) * 0x94d049bb133111ebL;
+    return z ^ (z >>> 31);
+  }
+}

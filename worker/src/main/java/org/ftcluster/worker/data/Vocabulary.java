@@ -1,0 +1,82 @@
+package org.ftcluster.worker.data;
+
+import com.fasterxml.jackson.core.JsonParser;
+import com.fasterxml.jackson.core.JsonToken;
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.OptionalInt;
+
+/** The token ids in a {@code tokenizer.json}, which its native reader doesn't tell. */
+final class Vocabulary {
+  private final Map<String, Integer> ids = new HashMap<>();
+  private int size;
+
+  private Vocabulary() {}
+
+  /** Reads {@code model.vocab} and {@code added_tokens}, and skips the rest. */
+  static Vocabulary read(Path file) {
+    Vocabulary vocabulary = new Vocabulary();
+    return JsonFiles.parse(file, vocabulary::addAll);
+  }
+
+  /** One more than the largest id. */
+  int size() {
+    return size;
+  }
+
+  OptionalInt id(String token) {
+    Integer id = ids.get(token);
+    return id == null ? OptionalInt.empty() : OptionalInt.of(id);
+  }
+
+  private Vocabulary addAll(JsonParser parser) throws IOException {
+    parser.nextToken();
+    while (parser.nextToken() == JsonToken.FIELD_NAME) {
+      String key = parser.currentName();
+      parser.nextToken();
+      if (key.equals("added_tokens")) {
+        addAdded(parser.readValueAsTree());
+      } else if (key.equals("model")) {
+        addModel(parser);
+      } else {
+        parser.skipChildren();
+      }
+    }
+    return this;
+  }
+
+  private void addAdded(JsonNode added) {
+    for (JsonNode token : added) {
+      add(token.path("content").asText(), token.path("id").asInt());
+    }
+  }
+
+  private void addModel(JsonParser parser) throws IOException {
+    while (parser.nextToken() == JsonToken.FIELD_NAME) {
+      boolean vocab = parser.currentName().equals("vocab");
+      JsonToken value = parser.nextToken();
+      if (vocab && value == JsonToken.START_OBJECT) { // BPE, WordPiece, WordLevel: token to id
+        while (parser.nextToken() == JsonToken.FIELD_NAME) {
+          add(parser.currentName(), parser.nextIntValue(0));
+        }
+      } else if (vocab && value == JsonToken.START_ARRAY) { // Unigram: [token, score] by id
+        int id = 0;
+        while (parser.nextToken() == JsonToken.START_ARRAY) {
+          add(parser.nextTextValue(), id++);
+          parser.nextToken();
+          parser.nextToken();
+        }
+      } else {
+        parser.skipChildren();
+      }
+    }
+  }
+
+  private void add(String token, int id) {
+    ids.put(token, id);
+    size = Math.max(size, id + 1);
+  }
+}
