@@ -7,7 +7,6 @@ import java.util.Objects;
 import java.util.stream.Collectors;
 import org.ftcluster.protocol.cluster.NodeStartException;
 import org.ftcluster.protocol.job.BadJobException;
-import org.ftcluster.protocol.job.JobSpecException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;
@@ -56,7 +55,7 @@ public final class FailureReport implements IParameterExceptionHandler, IExecuti
       case ParameterException wrong -> handleParseException(wrong, new String[0]);
       case CommandException failure ->
           report(command, failure.exitCode(), failure.problems(), exception);
-      case BadJobException _, JobSpecException _, NodeStartException _ ->
+      case BadJobException _, NodeStartException _ ->
           report(command, ExitCode.BAD_REQUEST, sentence(exception).lines().toList(), exception);
       default ->
           report(
