@@ -1,0 +1,159 @@
+package org.ftcluster.worker.tensor;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+
+class AtenTest {
+  @BeforeAll
+  static void initialize() {
+    Aten.initialize();
+    Aten.setThreads(1);
+  }
+
+  private static Tensor matrix(Scope scope, long rows, long columns, float... values) {
+    Tensor tensor = scope.empty(DType.FLOAT32, rows, columns);
+    tensor.memory().copyFrom(MemorySegment.ofArray(values));
+    return tensor;
+  }
+
+  @Test
+  void productsTakeTransposedAndAccumulate() {
+    try (Scope scope = Scope.persistent()) {
+      Tensor a = matrix(scope, 2, 3, 1, 2, 3, 4, 5, 6);
+      Tensor b = matrix(scope, 2, 3, 1, 0, 1, 0, 1, 0);
+      Tensor out = scope.zeros(DType.FLOAT32, 2, 2);
+
+      Aten.mm(out, a, b.transpose());
+      assertArrayEquals(new float[] {4, 2, 10, 5}, out.toFloats());
+
+      Aten.addmm(out, a, b.transpose(), 1, 10);
+      assertArrayEquals(new float[] {44, 22, 110, 55}, out.toFloats());
+    }
+  }
+
+  @Test
+  void copyRoundsToBfloat16AndBack() {
+    try (Scope scope = Scope.persistent()) {
+      Tensor x = matrix(scope, 1, 4, 1.00390625f, 1.01171875f, -3, 1e30f);
+      Tensor half = scope.empty(DType.BFLOAT16, 1, 4);
+
+      Aten.copy(half, x);
+
+      // Ties go to even: 1 + 2^-8 down to 1, 1 + 3 * 2^-8 up to 1 + 4 * 2^-8.
+      float[] rounded = half.toFloats();
+      assertEquals(1f, rounded[0]);
+      assertEquals(1.015625f, rounded[1]);
+      assertEquals(-3f, rounded[2]);
+    }
+  }
+
+  @Test
+  void shapesAndTypesThatDoNotFitAreRefusedBeforeTheCall() {
+    try (Scope scope = Scope.persistent()) {
+      Tensor a = scope.zeros(DType.FLOAT32, 2, 3);
+      Tensor out = scope.zeros(DType.FLOAT32, 2, 2);
+      Tensor half = scope.zeros(DType.BFLOAT16, 3, 2);
+
+      assertThrows(IllegalArgumentException.class, () -> Aten.mm(out, a, a));
+      assertThrows(IllegalArgumentException.class, () -> Aten.mm(out, a, half));
+      assertThrows(IllegalArgumentException.class, () -> Aten.copy(out, a));
+      assertThrows(
+          IllegalArgumentException.class, () -> a.strided(new long[] {3, 3}, new long[] {3, 1}, 0));
+      assertThrows(IllegalArgumentException.class, () -> a.slice(0, 1, 3));
+    }
+  }
+
+  @Test
+  void anExceptionInLibtorchBecomesOursWithItsText() {
+    try (Scope scope = Scope.persistent()) {
+      Tensor a = scope.zeros(DType.FLOAT32, 2, 3);
+      Tensor b = scope.zeros(DType.FLOAT32, 2, 3);
+      Tensor out = scope.zeros(DType.FLOAT32, 2, 2);
+      MemorySegment o = out.handle();
+      MemorySegment x = a.handle();
+      MemorySegment y = b.handle();
+
+      NativeException e =
+          assertThrows(
+              NativeException.class,
+              () -> LibTorch.check("mm", () -> (int) LibTorch.MM_OUT.invokeExact(o, x, y)));
+
+      assertEquals("mm: mat1 and mat2 shapes cannot be multiplied (2x3 and 2x3)", e.getMessage());
+    }
+  }
+
+  @Test
+  void tensorsAreOfNoUseAfterTheirScope() {
+    Scope scope = Scope.persistent();
+    Tensor a = scope.zeros(DType.FLOAT32, 2, 2);
+    scope.close();
+
+    assertThrows(IllegalStateException.class, a::memory);
+    assertThrows(IllegalStateException.class, () -> Aten.mm(a, a, a));
+  }
+
+  @Test
+  void workspaceFramesNestLikeStackFrames() {
+    try (Workspace workspace = new Workspace(1 << 20)) {
+      try (Scope outer = workspace.open()) {
+        MemorySegment first = outer.zeros(DType.FLOAT32, 100).memory();
+        long place;
+        try (Scope inner = workspace.open()) {
+          place = inner.zeros(DType.FLOAT32, 100).memory().address();
+          assertThrows(IllegalStateException.class, () -> outer.zeros(DType.FLOAT32, 1));
+        }
+        assertEquals(place, outer.zeros(DType.FLOAT32, 100).memory().address());
+        assertEquals(0f, first.get(ValueLayout.JAVA_FLOAT, 0));
+        assertThrows(OutOfMemoryError.class, () -> outer.zeros(DType.FLOAT32, 1 << 20));
+      }
+      assertEquals(2 * 448, workspace.peakBytes());
+    }
+  }
+
+  @Test
+  void aThousandStepsLeaveTheProcessNoLarger() throws IOException {
+    try (Workspace workspace = new Workspace(1 << 30)) {
+      for (int i = 0; i < 200; i++) {
+        step(workspace);
+      }
+      long before = residentKilobytes();
+      for (int i = 0; i < 1000; i++) {
+        step(workspace);
+      }
+      long grown = residentKilobytes() - before;
+      // A step that leaked its smallest tensor's handle alone would show as tens of megabytes here.
+      assertTrue(grown < 16 << 10, "grew by " + grown + " KiB");
+    }
+  }
+
+  private static void step(Workspace workspace) {
+    try (Scope scope = workspace.open()) {
+      Tensor q = scope.zeros(DType.FLOAT32, 1, 4, 64, 32);
+      var forward = Aten.attention(scope, q, q, q, null, 1);
+      Aten.attentionBackward(scope, q, q, q, q, forward, null, 1);
+      Tensor out = scope.zeros(DType.FLOAT32, 64, 64);
+      for (int i = 0; i < 8; i++) {
+        Tensor a = q.view(4L * 64, 32).slice(0, i, i + 64);
+        Aten.mm(out, a, a.transpose());
+      }
+    }
+  }
+
+  private static long residentKilobytes() throws IOException {
+    return Files.readAllLines(Path.of("/proc/self/status")).stream()
+        .filter(line -> line.startsWith("VmRSS:"))
+        .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")))
+        .findFirst()
+        .orElseThrow();
+  }
+}

@@ -1,0 +1,229 @@
+package org.ftcluster.worker.tensor.kernel;
+
+import static org.ftcluster.worker.tensor.kernel.Autograd.assertClose;
+
+import ai.djl.ndarray.NDArray;
+import org.ftcluster.worker.tensor.Aten;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Each kernel's forward and backward against libtorch's operators and autograd, in float32. */
+class KernelGradientsTest {
+  private Autograd autograd;
+
+  @BeforeEach
+  void open() {
+    Aten.setThreads(1);
+    autograd = new Autograd();
+  }
+
+  @AfterEach
+  void close() {
+    autograd.close();
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {64, 100})
+  void rmsNorm(int width) {
+    double eps = 1e-5;
+    Tensor x = autograd.random(70, width);
+    Tensor dy = autograd.random(70, width);
+    Tensor w = autograd.random(width);
+    float[] weight = w.toFloats();
+    var reference =
+        autograd.run(
+            in -> {
+              NDArray mean = in.get(0).pow(2).mean(new int[] {1}, true).add(eps);
+              return in.get(0).div(mean.sqrt()).mul(autograd.array(w));
+            },
+            dy,
+            x);
+
+    Tensor y = autograd.zeros(70, width);
+    RmsNorm.forward(y, x, weight, eps);
+    Tensor dx = autograd.zeros(70, width);
+    RmsNorm.backward(dx, dy, x, weight, eps);
+
+    assertClose("y", reference.output(), y.toFloats());
+    assertClose("dx", reference.gradients()[0], dx.toFloats());
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {96, 1500})
+  void swiGlu(int width) {
+    Tensor gate = autograd.random(33, width);
+    Tensor up = autograd.random(33, width);
+    Tensor dy = autograd.random(33, width);
+    var reference =
+        autograd.run(
+            in -> in.get(0).mul(ai.djl.nn.Activation.sigmoid(in.get(0))).mul(in.get(1)),
+            dy,
+            gate,
+            up);
+
+    Tensor y = autograd.zeros(33, width);
+    SwiGlu.forward(y, gate, up);
+    Tensor dGate = autograd.copy(gate);
+    Tensor dUp = autograd.copy(up);
+    Tensor again = autograd.zeros(33, width);
+    SwiGlu.backward(again, dGate, dUp, dy);
+
+    assertClose("y", reference.output(), y.toFloats());
+    assertClose("y in the backward", reference.output(), again.toFloats());
+    assertClose("dgate", reference.gradients()[0], dGate.toFloats());
+    assertClose("dup", reference.gradients()[1], dUp.toFloats());
+  }
+
+  @Test
+  void crossEntropy() {
+    int rows = 9;
+    int vocabulary = 203;
+    double scale = 0.37;
+    int[] targets = {7, 0, 202, 50, 50, 1, 120, 99, 13};
+    Tensor logits = autograd.random(rows, vocabulary);
+    Tensor ones = autograd.zeros(rows);
+    ones.memory().copyFrom(java.lang.foreign.MemorySegment.ofArray(filled(rows, (float) scale)));
+    var reference =
+        autograd.run(
+            in -> {
+              NDArray classes = in.get(0).getManager().create(targets);
+              NDArray hits = classes.oneHot(vocabulary);
+              return in.get(0).logSoftmax(1).mul(hits).sum(new int[] {1}).neg();
+            },
+            ones,
+            logits);
+
+    float[] losses = new float[rows];
+    CrossEntropy.forward(logits, targets, 0, losses);
+    float[] again = new float[rows];
+    CrossEntropy.forwardBackward(logits, targets, 0, again, scale);
+
+    assertClose("losses", reference.output(), losses);
+    assertClose("losses with gradients", reference.output(), again);
+    assertClose("dlogits", reference.gradients()[0], logits.toFloats());
+  }
+
+  private static float[] filled(int count, float value) {
+    float[] values = new float[count];
+    java.util.Arrays.fill(values, value);
+    return values;
+  }
+
+  @Test
+  void rotary() {
+    int headSize = 16;
+    int[] positions = {0, 1, 2, 0, 5};
+    float[][] cos = new float[8][headSize / 2];
+    float[][] sin = new float[8][headSize / 2];
+    for (int p = 0; p < 8; p++) {
+      for (int i = 0; i < headSize / 2; i++) {
+        cos[p][i] = (float) Math.cos(p / (1.0 + i));
+        sin[p][i] = (float) Math.sin(p / (1.0 + i));
+      }
+    }
+    Tensor x = autograd.random(5, 3 * headSize);
+    Tensor dy = autograd.random(5, 3 * headSize);
+    var reference =
+        autograd.run(
+            in -> {
+              NDArray heads = in.get(0).reshape(5, 3, 2, headSize / 2);
+              NDArray a = heads.get(":,:,0");
+              NDArray b = heads.get(":,:,1");
+              NDArray c = table(in.get(0), cos, positions);
+              NDArray s = table(in.get(0), sin, positions);
+              NDArray first = a.mul(c).sub(b.mul(s));
+              NDArray second = b.mul(c).add(a.mul(s));
+              return first.expandDims(2).concat(second.expandDims(2), 2).reshape(5, 3 * headSize);
+            },
+            dy,
+            x);
+
+    Tensor y = autograd.copy(x);
+    Rotary.rotate(y, headSize, positions, cos, sin, 1);
+    Tensor dx = autograd.copy(dy);
+    Rotary.rotate(dx, headSize, positions, cos, sin, -1);
+
+    assertClose("y", reference.output(), y.toFloats());
+    assertClose("dx", reference.gradients()[0], dx.toFloats());
+  }
+
+  private static NDArray table(NDArray like, float[][] table, int[] positions) {
+    float[][] rows = new float[positions.length][];
+    for (int i = 0; i < rows.length; i++) {
+      rows[i] = table[positions[i]];
+    }
+    return like.getManager().create(rows).expandDims(1);
+  }
+
+  @Test
+  void attentionWithGroupedHeads() {
+    int tokens = 21;
+    int keyValueHeads = 2;
+    int group = 3;
+    int headSize = 16;
+    double scale = 0.25;
+    Tensor q = autograd.random(tokens, keyValueHeads * group * headSize);
+    Tensor k = autograd.random(tokens, keyValueHeads * headSize);
+    Tensor v = autograd.random(tokens, keyValueHeads * headSize);
+    Tensor dy = autograd.random(keyValueHeads, group, tokens, headSize);
+    var reference =
+        autograd.run(
+            in -> {
+              NDArray queries =
+                  in.get(0).reshape(tokens, keyValueHeads, group, headSize).transpose(1, 2, 0, 3);
+              NDArray keys = heads(in.get(1), tokens, keyValueHeads, headSize);
+              NDArray values = heads(in.get(2), tokens, keyValueHeads, headSize);
+              NDArray scores = queries.matMul(keys.transpose(0, 1, 3, 2)).mul(scale);
+              return scores.add(causal(in.get(0), tokens)).softmax(3).matMul(values);
+            },
+            dy,
+            q,
+            k,
+            v);
+
+    long[] shape = {keyValueHeads, group, tokens, headSize};
+    long[] grouped = {headSize, 0, (long) keyValueHeads * headSize, 1};
+    Tensor queries =
+        q.strided(
+            shape,
+            new long[] {
+              (long) group * headSize, headSize, (long) keyValueHeads * group * headSize, 1
+            },
+            0);
+    Tensor keys = k.strided(shape, grouped, 0);
+    Tensor values = v.strided(shape, grouped, 0);
+    Scope scope = autograd.scope();
+    var forward = Aten.attention(scope, queries, keys, values, null, scale);
+    var gradients = Aten.attentionBackward(scope, dy, queries, keys, values, forward, null, scale);
+    Tensor output = autograd.zeros(shape);
+    Aten.copy(output, forward.output());
+    Tensor dq = autograd.zeros(q.shape());
+    Aten.copy(dq.strided(shape, new long[] {48, 16, 96, 1}, 0), gradients.query());
+    Tensor dk = autograd.zeros(k.shape());
+    HeadOps.sumGroups(dk, gradients.key());
+    Tensor dv = autograd.zeros(v.shape());
+    HeadOps.sumGroups(dv, gradients.value());
+
+    assertClose("output", reference.output(), output.toFloats());
+    assertClose("dq", reference.gradients()[0], dq.toFloats());
+    assertClose("dk", reference.gradients()[1], dk.toFloats());
+    assertClose("dv", reference.gradients()[2], dv.toFloats());
+  }
+
+  private static NDArray heads(NDArray x, int tokens, int heads, int headSize) {
+    return x.reshape(tokens, heads, headSize).transpose(1, 0, 2).expandDims(1);
+  }
+
+  private static NDArray causal(NDArray like, int tokens) {
+    float[][] mask = new float[tokens][tokens];
+    for (int t = 0; t < tokens; t++) {
+      java.util.Arrays.fill(mask[t], t + 1, tokens, Float.NEGATIVE_INFINITY);
+    }
+    return like.getManager().create(mask);
+  }
+}
