@@ -1,14 +1,11 @@
 package org.ftcluster.worker.model;
 
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.ftcluster.protocol.job.JobSpec;
-import org.ftcluster.worker.safetensors.SafetensorsFolder;
-import org.ftcluster.worker.safetensors.TensorSource;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
@@ -41,28 +38,29 @@ public final class ModelLoader {
    */
   public static CausalLanguageModel load(
       JobSpec.Model model, JobSpec.Adapter adapter, boolean recompute, int threads) {
-    Path folder = model.path();
-    ModelConfig config = ModelConfigReader.read(folder);
-    return load(
-        config,
-        SafetensorsFolder.open(folder),
-        folder.toString(),
-        model,
-        adapter,
-        recompute,
-        threads);
+    ModelConfig config = ModelConfigReader.read(model.path());
+    return load(config, FolderTensors.open(model.path()), model, adapter, recompute, threads);
   }
 
-  /**
-   * As {@link #load(JobSpec.Model, JobSpec.Adapter, boolean, int)}, from tensors anywhere.
-   *
-   * @param source closed with the model
-   * @param origin names the source in messages
-   */
-  static CausalLanguageModel load(
+  /** As above without an adapter: for evaluation and generation. */
+  public static CausalLanguageModel loadFrozen(JobSpec.Model model, int threads) {
+    var none = new JobSpec.Adapter(JobSpec.AdapterType.LORA, 1, 1, 0, List.of(), false, null);
+    return load(model, none, false, threads);
+  }
+
+  /** A model of that shape with random weights, for measurements. */
+  public static CausalLanguageModel loadRandom(
       ModelConfig config,
-      TensorSource source,
-      String origin,
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      boolean recompute,
+      int threads) {
+    return load(config, new RandomTensors(), model, adapter, recompute, threads);
+  }
+
+  private static CausalLanguageModel load(
+      ModelConfig config,
+      BaseTensors source,
       JobSpec.Model model,
       JobSpec.Adapter adapter,
       boolean recompute,
@@ -82,7 +80,7 @@ public final class ModelLoader {
           source.close();
         };
     try {
-      WeightReader reader = new WeightReader(source, origin, scope, computeType);
+      WeightReader reader = new WeightReader(source, scope, computeType);
       return new ModelLoader(config, model, reader)
           .build(scope, computeType, adapter, recompute, weights);
     } catch (RuntimeException | Error e) {

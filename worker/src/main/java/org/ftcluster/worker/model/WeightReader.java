@@ -1,13 +1,10 @@
 package org.ftcluster.worker.model;
 
-import java.util.Arrays;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.quantization.DenseWeight;
 import org.ftcluster.worker.quantization.Nf4Weight;
 import org.ftcluster.worker.quantization.Weight;
-import org.ftcluster.worker.safetensors.TensorSource;
-import org.ftcluster.worker.safetensors.TensorView;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
@@ -19,18 +16,15 @@ import org.ftcluster.worker.tensor.kernel.RmsNorm;
  * where not.
  */
 final class WeightReader {
-  private final TensorSource source;
-  private final String origin;
+  private final BaseTensors source;
   private final Scope scope;
   private final DType computeType;
 
   /**
-   * @param origin names the folder in messages
    * @param scope where converted tensors stay; it must not outlive {@code source}
    */
-  WeightReader(TensorSource source, String origin, Scope scope, DType computeType) {
+  WeightReader(BaseTensors source, Scope scope, DType computeType) {
     this.source = source;
-    this.origin = origin;
     this.scope = scope;
     this.computeType = computeType;
   }
@@ -84,26 +78,6 @@ final class WeightReader {
   }
 
   private Tensor mapped(String name, long... shape) {
-    if (!source.contains(name)) {
-      throw new BadJobException(
-          "%s has no tensor %s, which its config.json asks for".formatted(origin, name));
-    }
-    TensorView view = source.get(name);
-    if (!Arrays.equals(view.shape(), shape)) {
-      throw new BadJobException(
-          "%s: tensor %s has shape %s, but config.json asks for %s"
-              .formatted(origin, name, Arrays.toString(view.shape()), Arrays.toString(shape)));
-    }
-    DType type =
-        switch (view.dtype()) {
-          case F32 -> DType.FLOAT32;
-          case BF16 -> DType.BFLOAT16;
-          case F16 -> DType.FLOAT16;
-          case F64, I64, I32, I16, I8, U8, BOOL ->
-              throw new BadJobException(
-                  "%s: tensor %s is of type %s; a base model's weights must be F32, F16 or BF16"
-                      .formatted(origin, name, view.dtype()));
-        };
-    return scope.wrap(view.data(), type, shape);
+    return source.get(scope, name, shape);
   }
 }

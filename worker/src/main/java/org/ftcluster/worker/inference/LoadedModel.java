@@ -1,0 +1,104 @@
+package org.ftcluster.worker.inference;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.checkpoint.PeftAdapter;
+import org.ftcluster.worker.data.Dataset;
+import org.ftcluster.worker.data.EvalBatches;
+import org.ftcluster.worker.data.Tokenizer;
+import org.ftcluster.worker.model.CausalLanguageModel;
+import org.ftcluster.worker.model.Generator;
+import org.ftcluster.worker.model.ModelLoader;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A base model with its tokenizer and, where wanted, an adapter. All calls come from the thread
+ * that opened it, since libtorch keeps its number of threads for each thread.
+ */
+public final class LoadedModel implements AutoCloseable {
+  /** Tokens that go through the model at once in an evaluation. */
+  private static final int TOKEN_BUDGET = 4096;
+
+  private final CausalLanguageModel model;
+  private final Tokenizer tokenizer;
+  private final int threads;
+
+  /**
+   * A mean loss.
+   *
+   * @param loss nats a target token
+   */
+  public record Loss(double loss, long targetTokens) {}
+
+  private LoadedModel(CausalLanguageModel model, Tokenizer tokenizer, int threads) {
+    this.model = model;
+    this.tokenizer = tokenizer;
+    this.threads = threads;
+  }
+
+  /**
+   * Loads a model folder.
+   *
+   * @param adapter a PEFT adapter folder; null for the base alone
+   * @throws org.ftcluster.protocol.job.BadJobException when a folder is wrong, or the two don't fit
+   *     each other
+   */
+  public static LoadedModel open(JobSpec.Model model, @Nullable Path adapter, int threads) {
+    CausalLanguageModel loaded = load(model, adapter, threads);
+    try {
+      int vocabulary = loaded.config().vocabularySize();
+      return new LoadedModel(loaded, Tokenizer.open(model.path(), vocabulary), threads);
+    } catch (RuntimeException | Error e) {
+      loaded.close();
+      throw e;
+    }
+  }
+
+  private static CausalLanguageModel load(
+      JobSpec.Model model, @Nullable Path adapter, int threads) {
+    if (adapter == null) {
+      return ModelLoader.loadFrozen(model, threads);
+    }
+    JobSpec.Adapter settings = PeftAdapter.read(adapter);
+    CausalLanguageModel loaded = ModelLoader.load(model, settings, false, threads);
+    try {
+      PeftAdapter.readInto(adapter, settings, loaded.parameters());
+      loaded.parametersChanged();
+      return loaded;
+    } catch (RuntimeException | Error e) {
+      loaded.close();
+      throw e;
+    }
+  }
+
+  /** The mean loss over all responses of a JSONL file. */
+  public Loss evaluate(JobSpec.Source source, int maxLength) {
+    Dataset data = Dataset.load(source, tokenizer, maxLength, threads);
+    EvalBatches batches = new EvalBatches(data, TOKEN_BUDGET);
+    double sum = 0;
+    for (int i = 0; i < batches.size(); i++) {
+      sum += model.lossSum(batches.batch(i));
+    }
+    return new Loss(sum / batches.targetTokens(), batches.targetTokens());
+  }
+
+  /** The texts that follow the prompts, each until an end token or {@code maxNewTokens}. */
+  public List<String> generate(
+      List<String> prompts, int maxNewTokens, Generator.Sampling sampling) {
+    List<int[]> encoded = new ArrayList<>(prompts.size());
+    for (String prompt : prompts) {
+      encoded.add(tokenizer.encodePrompt(prompt));
+    }
+    var settings = new Generator.Settings(maxNewTokens, sampling, List.copyOf(tokenizer.stops()));
+    return new Generator(model, settings)
+        .generate(encoded).stream().map(tokenizer::decode).toList();
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+    model.close();
+  }
+}

@@ -1,0 +1,52 @@
+package org.ftcluster.worker.model;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.safetensors.SafetensorsFolder;
+import org.ftcluster.worker.safetensors.TensorView;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+
+/** The weights of a Hugging Face model folder, mapped into memory. */
+record FolderTensors(Path folder, SafetensorsFolder files) implements BaseTensors {
+  static FolderTensors open(Path folder) {
+    return new FolderTensors(folder, SafetensorsFolder.open(folder));
+  }
+
+  @Override
+  public boolean contains(String name) {
+    return files.contains(name);
+  }
+
+  @Override
+  public Tensor get(Scope scope, String name, long... shape) {
+    if (!files.contains(name)) {
+      throw new BadJobException(
+          "%s has no tensor %s, which its config.json asks for".formatted(folder, name));
+    }
+    TensorView view = files.get(name);
+    if (!Arrays.equals(view.shape(), shape)) {
+      throw new BadJobException(
+          "%s: tensor %s has shape %s, but config.json asks for %s"
+              .formatted(folder, name, Arrays.toString(view.shape()), Arrays.toString(shape)));
+    }
+    DType type =
+        switch (view.dtype()) {
+          case F32 -> DType.FLOAT32;
+          case BF16 -> DType.BFLOAT16;
+          case F16 -> DType.FLOAT16;
+          case F64, I64, I32, I16, I8, U8, BOOL ->
+              throw new BadJobException(
+                  "%s: tensor %s is of type %s; a base model's weights must be F32, F16 or BF16"
+                      .formatted(folder, name, view.dtype()));
+        };
+    return scope.wrap(view.data(), type, shape);
+  }
+
+  @Override
+  public void close() {
+    files.close();
+  }
+}
