@@ -30,6 +30,12 @@ public final class OptimizerState implements AutoCloseable {
     return secondMoment;
   }
 
+  /** As before the first step. */
+  public void clear() {
+    firstMoment.fill((byte) 0);
+    secondMoment.fill((byte) 0);
+  }
+
   @Override
   public void close() {
     arena.close();

@@ -16,6 +16,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
 import org.junit.jupiter.api.AfterEach;
@@ -25,6 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class CheckpointStoreTest {
   private static final String JOB = "job";
+  private static final StepMetrics LAST = new StepMetrics(1, 0.5, 2.5, 1, 1e-3, 10, 2, 99, 2, 3);
 
   @TempDir private Path root;
   private ParameterBuffer parameters;
@@ -54,16 +56,16 @@ class CheckpointStoreTest {
     float[][] saved = values();
     reach(8);
     assertEquals(Optional.of(folder), store(3).readNewest(state));
-    assertEquals(new Progress(7, 1.5, 70, 700, 7.25), state.progress());
+    assertEquals(new Progress(7, 1.5, 70, 700, 7.25, null), state.progress());
     assertArrayEquals(saved, values());
   }
 
   @Test
   void withoutEvaluationTheLossBeforeStaysUnknown() {
-    state.completed(new Progress(1, Double.NaN, 1, 1, 1));
+    state.completed(new Progress(1, Double.NaN, 1, 1, 1, LAST));
     store(1).save(state);
     store(1).readNewest(state);
-    assertEquals(Double.NaN, state.progress().evalLossBefore());
+    assertEquals(new Progress(1, Double.NaN, 1, 1, 1, LAST), state.progress());
   }
 
   @Test
@@ -190,7 +192,7 @@ class CheckpointStoreTest {
         buffer.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (step + i + buffer.address() % 1000));
       }
     }
-    state.completed(new Progress(step, 1.5, 10 * step, 100 * step, step + 0.25));
+    state.completed(new Progress(step, 1.5, 10 * step, 100 * step, step + 0.25, null));
   }
 
   private float[][] values() {

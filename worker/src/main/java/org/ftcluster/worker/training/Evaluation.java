@@ -1,0 +1,38 @@
+package org.ftcluster.worker.training;
+
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.data.EvalBatches;
+import org.ftcluster.worker.model.TrainableModel;
+import org.ftcluster.worker.optimizer.GradientSum;
+
+/** The mean loss over an evaluation set, its batches shared out among ranks. */
+final class Evaluation {
+  private Evaluation() {}
+
+  /**
+   * Evaluates, on all ranks together.
+   *
+   * @param checkpoint called before each batch; throws to end it
+   * @return nats a target token, the same bits for any number of ranks
+   */
+  static double loss(
+      TrainableModel model,
+      EvalBatches batches,
+      Communicator ranks,
+      Runnable checkpoint,
+      Duration timeout) {
+    // A sum without gradients: the losses' exact one is what is needed.
+    try (GradientSum sum = GradientSum.of(JobSpec.Reduction.EXACT, 0)) {
+      MemorySegment none = MemorySegment.NULL;
+      sum.start(batches.size());
+      for (int b = ranks.rank(); b < batches.size(); b += ranks.size()) {
+        checkpoint.run();
+        sum.add(none, model.lossSum(batches.batch(b)) / batches.targetTokens());
+      }
+      return sum.reduce(ranks, none, timeout);
+    }
+  }
+}

@@ -1,0 +1,136 @@
+package org.ftcluster.worker.training;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.ftcluster.protocol.file.DurableFiles;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.ftcluster.worker.checkpoint.CheckpointStore;
+import org.ftcluster.worker.checkpoint.PeftAdapter;
+import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.TrainingState;
+import org.ftcluster.worker.data.GlobalBatches;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What rank 0 writes into {@code checkpoint.path} while a generation lasts: {@code job.yaml},
+ * {@code metrics.jsonl}, {@code samples.jsonl}, {@code step-N/}, {@code adapter/}.
+ */
+final class Outputs implements AutoCloseable {
+  private final JobSpec spec;
+  private final GlobalBatches batches;
+  private final CheckpointStore checkpoints;
+  private final StepLog metrics;
+  private final @Nullable StepLog samples;
+  private long savedStep;
+
+  /** A line of {@code samples.jsonl}: which samples a step learned from. */
+  private record StepSamples(long step, List<Long> samples) {}
+
+  private Outputs(
+      JobSpec spec,
+      GlobalBatches batches,
+      CheckpointStore checkpoints,
+      StepLog metrics,
+      @Nullable StepLog samples,
+      long savedStep) {
+    this.spec = spec;
+    this.batches = batches;
+    this.checkpoints = checkpoints;
+    this.metrics = metrics;
+    this.samples = samples;
+    this.savedStep = savedStep;
+  }
+
+  /**
+   * Opens the files of a run that goes on from {@code progress}: cuts what is of later steps, adds
+   * what a predecessor did not get to.
+   *
+   * @param savedStep the step that is known to have a checkpoint, -1 for none
+   */
+  static Outputs open(
+      JobSpec spec,
+      GlobalBatches batches,
+      CheckpointStore checkpoints,
+      Progress progress,
+      long savedStep) {
+    Path folder = spec.checkpoint().path();
+    try {
+      Files.createDirectories(folder);
+      DurableFiles.write(folder.resolve("job.yaml"), JobSpecWriter.toYaml(spec));
+    } catch (IOException e) {
+      throw new OutputException(folder.resolve("job.yaml"), e);
+    }
+    StepLog metrics = StepLog.open(folder.resolve("metrics.jsonl"), progress.step());
+    StepMetrics last = progress.last();
+    if (last != null && metrics.lastStep() < last.step()) {
+      metrics.append(last.step(), last);
+    }
+    StepLog samples =
+        spec.training().logSamples()
+            ? StepLog.open(folder.resolve("samples.jsonl"), progress.step())
+            : null;
+    Outputs outputs = new Outputs(spec, batches, checkpoints, metrics, samples, savedStep);
+    outputs.logSamples(progress.step());
+    return outputs;
+  }
+
+  /** Writes the step's lines. */
+  void stepCompleted(StepMetrics line) {
+    logSamples(line.step());
+    metrics.append(line.step(), line);
+  }
+
+  private void logSamples(long through) {
+    if (samples == null) {
+      return;
+    }
+    for (long step = samples.lastStep() + 1; step <= through; step++) {
+      samples.append(step, new StepSamples(step, batches.batch(step - 1).sampleIds()));
+    }
+  }
+
+  /**
+   * Saves a checkpoint, unless there is one of that step.
+   *
+   * @return where it is; {@code null} where nothing was to be done
+   */
+  @Nullable Path save(TrainingState state) {
+    if (state.completedStep() == savedStep) {
+      return null;
+    }
+    metrics.sync();
+    if (samples != null) {
+      samples.sync();
+    }
+    Path folder = checkpoints.save(state);
+    savedStep = state.completedStep();
+    return folder;
+  }
+
+  /** Where the adapter goes. */
+  Path adapterFolder() {
+    return spec.checkpoint().path().resolve("adapter");
+  }
+
+  /**
+   * Writes the adapter.
+   *
+   * @return SHA-256 of its weights' file
+   */
+  String writeAdapter(TrainingState state) {
+    return PeftAdapter.write(
+        adapterFolder(), spec.adapter(), spec.model().path(), state.parameters());
+  }
+
+  @Override
+  public void close() {
+    metrics.close();
+    if (samples != null) {
+      samples.close();
+    }
+  }
+}

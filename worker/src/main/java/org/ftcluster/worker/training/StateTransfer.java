@@ -1,0 +1,90 @@
+package org.ftcluster.worker.training;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.charset.StandardCharsets;
+import java.time.Duration;
+import org.ftcluster.worker.checkpoint.Checksums;
+import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.TrainingState;
+import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.collective.Communicator;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** At the start of a generation, gives every rank the state of one of them. */
+final class StateTransfer {
+  private static final Logger log = LoggerFactory.getLogger(StateTransfer.class);
+  private static final JsonMapper JSON = new JsonMapper();
+  private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
+
+  private final Communicator ranks;
+  private final TrainingState state;
+  private final Duration timeout;
+
+  StateTransfer(Communicator ranks, TrainingState state, Duration timeout) {
+    this.ranks = ranks;
+    this.state = state;
+    this.timeout = timeout;
+  }
+
+  /**
+   * Ends with the same state on all ranks. Where all held it already, as survivors of a lost rank
+   * do, no tensor is sent.
+   *
+   * <p>A rank whose state is another gives it up as soon as the first byte comes in. One that has
+   * the source's already keeps it whatever happens: what overwrites it is the same.
+   *
+   * @param source the rank that holds it
+   */
+  void from(int source) {
+    if (ranks.rank() == source && state.completedStep() < 0) {
+      throw new CollectiveException(
+          "rank %d should hand over its state, but holds none".formatted(source));
+    }
+    boolean ownIsTheSame;
+    boolean allHaveIt = true;
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment own = arena.allocate(LONG, 2);
+      MemorySegment all = arena.allocate(LONG, 2L * ranks.size());
+      own.setAtIndex(LONG, 0, state.completedStep());
+      own.setAtIndex(LONG, 1, state.completedStep() < 0 ? 0 : Checksums.crc32c(state.buffers()));
+      ranks.allGather(own, all).await(timeout);
+      MemorySegment wanted = all.asSlice(source * own.byteSize(), own.byteSize());
+      ownIsTheSame = own.mismatch(wanted) < 0;
+      for (int rank = 0; rank < ranks.size(); rank++) {
+        allHaveIt &= wanted.mismatch(all.asSlice(rank * own.byteSize(), own.byteSize())) < 0;
+      }
+    }
+    if (!ownIsTheSame) {
+      state.invalidate();
+    }
+    Progress progress = broadcast(source);
+    if (!allHaveIt) {
+      log.info("rank {} takes part in the hand-over of step {}", ranks.rank(), progress.step());
+      for (MemorySegment buffer : state.buffers()) {
+        ranks.broadcast(buffer, source).await(timeout);
+      }
+    }
+    state.completed(progress);
+  }
+
+  private Progress broadcast(int source) {
+    try (Arena arena = Arena.ofShared()) {
+      byte[] json = ranks.rank() == source ? JSON.writeValueAsBytes(state.progress()) : new byte[0];
+      MemorySegment length = arena.allocate(LONG);
+      length.set(LONG, 0, json.length);
+      ranks.broadcast(length, source).await(timeout);
+      MemorySegment text = arena.allocate(length.get(LONG, 0));
+      MemorySegment.copy(json, 0, text, ValueLayout.JAVA_BYTE, 0, json.length);
+      ranks.broadcast(text, source).await(timeout);
+      return JSON.readValue(
+          new String(text.toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8), Progress.class);
+    } catch (JsonProcessingException e) {
+      throw new CollectiveException("rank %d sent no progress".formatted(source), e);
+    }
+  }
+}

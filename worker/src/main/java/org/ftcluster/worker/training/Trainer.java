@@ -1,0 +1,222 @@
+package org.ftcluster.worker.training;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Locale;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.TrainingState;
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.data.EvalBatches;
+import org.ftcluster.worker.data.GlobalBatch;
+import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.data.MicroBatch;
+import org.ftcluster.worker.data.SplitMix64;
+import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.model.TrainableModel;
+import org.ftcluster.worker.optimizer.AdamW;
+import org.ftcluster.worker.optimizer.GradientClip;
+import org.ftcluster.worker.optimizer.GradientSum;
+import org.ftcluster.worker.optimizer.LearningRate;
+import org.ftcluster.worker.optimizer.NonFiniteGradientException;
+import org.ftcluster.worker.training.RankTask.RankEvents;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The training loop of one rank in one generation.
+ *
+ * <p>A step is all or nothing: until the gradients of all ranks are summed nothing of the state is
+ * touched, and from then on nothing waits for anyone. So whatever ends a generation, the state is
+ * that of a completed step.
+ */
+final class Trainer {
+  private final Job job;
+  private final Communicator ranks;
+  private final long generation;
+  private final RankEvents events;
+  private final @Nullable Outputs outputs;
+  private final Runnable stopCheck;
+  private final Duration timeout;
+  private final LearningRate schedule;
+  private final AdamW optimizer;
+
+  /**
+   * What a job is made of, and what it leaves in memory between generations.
+   *
+   * @param eval {@code null} where the job isn't evaluated
+   */
+  record Job(
+      JobSpec spec,
+      TrainableModel model,
+      TrainingState state,
+      GradientSum sum,
+      GlobalBatches batches,
+      @Nullable EvalBatches eval,
+      long startNs) {}
+
+  /**
+   * A trainer for one generation.
+   *
+   * @param outputs rank 0's; {@code null} on all others
+   * @param stopCheck called between micro-batches; throws when the generation was stopped
+   * @param timeout for a collective
+   */
+  Trainer(
+      Job job,
+      Communicator ranks,
+      long generation,
+      RankEvents events,
+      @Nullable Outputs outputs,
+      Runnable stopCheck,
+      Duration timeout) {
+    this.job = job;
+    this.ranks = ranks;
+    this.generation = generation;
+    this.events = events;
+    this.outputs = outputs;
+    this.stopCheck = stopCheck;
+    this.timeout = timeout;
+    JobSpec.Training training = job.spec().training();
+    this.schedule = LearningRate.of(training, job.batches().steps());
+    this.optimizer =
+        new AdamW(
+            training.adamBeta1(),
+            training.adamBeta2(),
+            training.adamEpsilon(),
+            training.weightDecay());
+  }
+
+  /** From the state's step to the end of the job. */
+  void run() {
+    TrainingState state = job.state();
+    if (state.completedStep() == 0 && Double.isNaN(state.progress().evalLossBefore())) {
+      state.completed(state.progress().withEvalLossBefore(evaluate("before training")));
+    }
+    long every = job.spec().checkpoint().everySteps();
+    while (state.completedStep() < job.batches().steps()) {
+      StepMetrics metrics = step(state.completedStep());
+      if (outputs != null) {
+        outputs.stepCompleted(metrics);
+        events.stepCompleted(metrics);
+        if (every > 0 && metrics.step() % every == 0) {
+          save(outputs);
+        }
+      }
+    }
+    if (outputs != null) {
+      save(outputs);
+    }
+    double lossAfter = evaluate("after training");
+    if (outputs != null) {
+      complete(outputs, lossAfter);
+    }
+  }
+
+  /**
+   * One optimizer step.
+   *
+   * @param step counted from 0
+   */
+  private StepMetrics step(long step) {
+    long startNs = System.nanoTime();
+    JobSpec.Training training = job.spec().training();
+    ParameterBuffer parameters = job.model().parameters();
+    GlobalBatch batch = job.batches().batch(step);
+    double lossScale = 1.0 / batch.targetTokens();
+    job.sum().start(batch.microBatches().size());
+    for (MicroBatch micro : batch.microBatchesOf(ranks.rank(), ranks.size())) {
+      stopCheck.run();
+      long dropoutSeed = SplitMix64.seed(training.seed(), step, micro.index());
+      double lossSum = job.model().forwardBackward(micro.tokens(), lossScale, dropoutSeed);
+      job.sum().add(parameters.gradients(), lossSum * lossScale);
+    }
+    double loss = reduce(step);
+    double norm = GradientClip.norm(parameters.gradients());
+    double learningRate = schedule.at(step);
+
+    // From here to the end nothing waits, and nothing fails.
+    optimizer.update(
+        parameters.values(),
+        parameters.gradients(),
+        job.state().optimizer(),
+        step + 1,
+        learningRate,
+        GradientClip.scale(norm, training.maxGradNorm()));
+    job.model().parametersChanged();
+    double seconds = (System.nanoTime() - startNs) / 1e9;
+    StepMetrics metrics =
+        new StepMetrics(
+            step + 1,
+            batch.epoch(),
+            loss,
+            norm,
+            learningRate,
+            batch.targetTokens(),
+            batch.sampleCount(),
+            batch.tokens() / seconds,
+            ranks.size(),
+            generation);
+    job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
+    return metrics;
+  }
+
+  private double reduce(long step) {
+    try {
+      return job.sum().reduce(ranks, job.model().parameters().gradients(), timeout);
+    } catch (NonFiniteGradientException e) {
+      throw new BadJobException(
+          "Training diverged at step %d: %s; a lower training.learning_rate, a longer warm-up or a lower training.max_grad_norm may help."
+              .formatted(step + 1, e.getMessage()),
+          e);
+    }
+  }
+
+  /** NaN where the job isn't evaluated. */
+  private double evaluate(String when) {
+    EvalBatches batches = job.eval();
+    if (batches == null) {
+      return Double.NaN;
+    }
+    double loss;
+    try {
+      loss = Evaluation.loss(job.model(), batches, ranks, stopCheck, timeout);
+    } catch (NonFiniteGradientException e) {
+      throw new BadJobException("The evaluation loss %s is not a number.".formatted(when), e);
+    }
+    if (outputs != null) {
+      events.noted(
+          String.format(
+              Locale.ROOT,
+              "Evaluation loss %s: %.4f over %d target tokens.",
+              when,
+              loss,
+              batches.targetTokens()));
+    }
+    return loss;
+  }
+
+  private void save(Outputs outputs) {
+    Path folder = outputs.save(job.state());
+    if (folder != null) {
+      events.noted("Checkpoint %s written.".formatted(folder));
+    }
+  }
+
+  private void complete(Outputs outputs, double lossAfter) {
+    Progress progress = job.state().progress();
+    String sha256 = outputs.writeAdapter(job.state());
+    events.completed(
+        new TrainingResult(
+            progress.step(),
+            progress.evalLossBefore(),
+            lossAfter,
+            outputs.adapterFolder().toString(),
+            sha256,
+            progress.tokensPerSecond(),
+            (System.nanoTime() - job.startNs()) / 1e9,
+            progress.samples()));
+  }
+}

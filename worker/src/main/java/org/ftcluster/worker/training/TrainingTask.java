@@ -1,0 +1,238 @@
+package org.ftcluster.worker.training;
+
+import java.net.InetSocketAddress;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
+import org.ftcluster.worker.checkpoint.CheckpointStore;
+import org.ftcluster.worker.checkpoint.PeftAdapter;
+import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.TrainingState;
+import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.collective.CollectiveListener;
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.collective.TcpCommunicator;
+import org.ftcluster.worker.data.EvalBatches;
+import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.model.TrainableModel;
+import org.ftcluster.worker.optimizer.GradientSum;
+import org.jspecify.annotations.Nullable;
+
+/** Trains a model on data-parallel ranks that are connected over TCP. */
+final class TrainingTask implements RankTask {
+  private final Trainer.Job job;
+  private final CheckpointStore checkpoints;
+  private final String host;
+  private final Deadlines deadlines;
+
+  // Of the generation at hand. Guarded by this, since stop() comes from any thread.
+  private @Nullable Generation current;
+  private long stoppedThrough = Long.MIN_VALUE;
+  private String stopReason = "";
+
+  /** What a generation has open. */
+  private static final class Generation {
+    private final int rank;
+    private final long number;
+    private final byte[] secret;
+    private final CollectiveListener listener;
+    private @Nullable Communicator ranks;
+
+    Generation(int rank, long number, byte[] secret, CollectiveListener listener) {
+      this.rank = rank;
+      this.number = number;
+      this.secret = secret.clone();
+      this.listener = listener;
+    }
+  }
+
+  /**
+   * Takes over a model and data that are loaded.
+   *
+   * @param model closed with the task
+   * @param host where listeners of collectives bind
+   */
+  TrainingTask(
+      JobSpec spec,
+      TrainableModel model,
+      GlobalBatches batches,
+      @Nullable EvalBatches eval,
+      String host,
+      Deadlines deadlines) {
+    this.job =
+        new Trainer.Job(
+            spec,
+            model,
+            new TrainingState(model.parameters()),
+            GradientSum.of(spec.training().reduction(), model.parameters().size()),
+            batches,
+            eval,
+            System.nanoTime());
+    this.checkpoints =
+        new CheckpointStore(
+            spec.checkpoint().path(), JobFingerprint.of(spec), spec.checkpoint().keep());
+    this.host = host;
+    this.deadlines = deadlines;
+  }
+
+  @Override
+  public long completedStep() {
+    return job.state().completedStep();
+  }
+
+  @Override
+  public long steps() {
+    return job.batches().steps();
+  }
+
+  @Override
+  public PeerAddress prepare(int rank, int worldSize, long generation, byte[] secret) {
+    end();
+    synchronized (this) {
+      checkStopped(generation);
+      CollectiveListener listener = TcpCommunicator.listen(host);
+      current = new Generation(rank, generation, secret, listener);
+      return new PeerAddress(host, listener.port());
+    }
+  }
+
+  @Override
+  public void run(List<PeerAddress> peers, int stateSource, RankEvents events) {
+    Generation generation = begun();
+    try {
+      Communicator ranks = connect(generation, peers);
+      try {
+        train(generation, ranks, stateSource, events);
+      } catch (RuntimeException | Error e) {
+        ranks.abort("rank %d: %s".formatted(generation.rank, e.getMessage()));
+        throw e;
+      }
+    } finally {
+      end();
+    }
+  }
+
+  private synchronized Generation begun() {
+    if (current == null) {
+      throw new IllegalStateException("run() without prepare()");
+    }
+    return current;
+  }
+
+  private Communicator connect(Generation generation, List<PeerAddress> peers) {
+    checkStopped(generation.number);
+    List<InetSocketAddress> addresses =
+        peers.stream().map(peer -> new InetSocketAddress(peer.host(), peer.port())).toList();
+    Communicator ranks =
+        generation.listener.connect(
+            generation.rank, addresses, generation.number, generation.secret, deadlines.connect());
+    synchronized (this) {
+      generation.ranks = ranks;
+    }
+    checkStopped(generation.number);
+    return ranks;
+  }
+
+  private void train(
+      Generation generation, Communicator ranks, int stateSource, RankEvents events) {
+    TrainingState state = job.state();
+    long savedStep = -1;
+    if (stateSource < 0 && ranks.rank() == 0) {
+      savedStep = restore(events);
+    }
+    new StateTransfer(ranks, state, deadlines.progress()).from(Math.max(0, stateSource));
+    job.model().parametersChanged();
+    Runnable stopCheck = () -> checkStopped(generation.number);
+    if (ranks.rank() > 0) {
+      events.started(state.completedStep());
+      trainer(generation, ranks, events, null, stopCheck).run();
+      return;
+    }
+    try (Outputs outputs =
+        Outputs.open(job.spec(), job.batches(), checkpoints, state.progress(), savedStep)) {
+      events.started(state.completedStep());
+      trainer(generation, ranks, events, outputs, stopCheck).run();
+    }
+  }
+
+  private Trainer trainer(
+      Generation generation,
+      Communicator ranks,
+      RankEvents events,
+      @Nullable Outputs outputs,
+      Runnable stopCheck) {
+    return new Trainer(
+        job, ranks, generation.number, events, outputs, stopCheck, deadlines.progress());
+  }
+
+  /**
+   * From the newest whole checkpoint, or from the beginning.
+   *
+   * @return the checkpoint's step, -1 where there was none
+   */
+  private long restore(RankEvents events) {
+    TrainingState state = job.state();
+    state.invalidate();
+    Optional<Path> checkpoint = checkpoints.readNewest(state);
+    if (checkpoint.isPresent()) {
+      events.noted("Going on from %s.".formatted(checkpoint.get()));
+      return state.completedStep();
+    }
+    Path initFrom = job.spec().adapter().initFrom();
+    if (initFrom == null) {
+      AdapterInitializer.fill(state.parameters(), job.spec().training().seed());
+    } else {
+      PeftAdapter.readInto(initFrom, job.spec().adapter(), state.parameters());
+      events.noted("Going on from the adapter %s.".formatted(initFrom));
+    }
+    state.optimizer().clear();
+    state.completed(Progress.NONE);
+    return -1;
+  }
+
+  @Override
+  public synchronized void stop(long generation, String reason) {
+    if (generation > stoppedThrough) {
+      stoppedThrough = generation;
+      stopReason = reason;
+    }
+    if (current != null && current.number <= stoppedThrough) {
+      current.listener.close();
+      if (current.ranks != null) {
+        current.ranks.abort(reason);
+      }
+    }
+  }
+
+  private synchronized void checkStopped(long generation) {
+    if (generation <= stoppedThrough) {
+      throw new CollectiveException(
+          "generation %d was stopped: %s".formatted(generation, stopReason));
+    }
+  }
+
+  /** Lets go of the generation at hand. */
+  private void end() {
+    Generation ending;
+    synchronized (this) {
+      ending = current;
+      current = null;
+    }
+    if (ending != null) {
+      ending.listener.close();
+      if (ending.ranks != null) {
+        ending.ranks.close();
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    end();
+    job.sum().close();
+    job.state().close();
+    job.model().close();
+  }
+}

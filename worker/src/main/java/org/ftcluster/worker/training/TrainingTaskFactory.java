@@ -1,0 +1,65 @@
+package org.ftcluster.worker.training;
+
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpecReader;
+import org.ftcluster.worker.data.Dataset;
+import org.ftcluster.worker.data.EvalBatches;
+import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.data.Tokenizer;
+import org.ftcluster.worker.model.ModelConfigReader;
+import org.ftcluster.worker.model.ModelLoader;
+import org.ftcluster.worker.model.TrainableModel;
+import org.ftcluster.worker.safetensors.SafetensorsException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Loads a job's data and language model. Data come first: what is wrong with them shows before the
+ * weights are read.
+ */
+public final class TrainingTaskFactory implements RankTask.Factory {
+  private final Deadlines deadlines;
+
+  /** With the standard deadlines. */
+  public TrainingTaskFactory() {
+    this(Deadlines.standard());
+  }
+
+  public TrainingTaskFactory(Deadlines deadlines) {
+    this.deadlines = deadlines;
+  }
+
+  /** To be called on the rank's thread, which the model belongs to. */
+  @Override
+  public RankTask create(String job, String jobYaml, String host) {
+    JobSpec spec = JobSpecReader.resolved(jobYaml);
+    int threads = spec.resources().threads();
+    try {
+      Data data = data(spec, threads);
+      TrainableModel model =
+          ModelLoader.load(
+              spec.model(), spec.adapter(), spec.training().gradientCheckpointing(), threads);
+      return new TrainingTask(spec, model, data.train(), data.eval(), host, deadlines);
+    } catch (SafetensorsException e) {
+      throw new BadJobException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  private record Data(GlobalBatches train, @Nullable EvalBatches eval) {}
+
+  private static Data data(JobSpec spec, int threads) {
+    int vocabulary = ModelConfigReader.read(spec.model().path()).vocabularySize();
+    int maxLength = spec.data().maxLength();
+    try (Tokenizer tokenizer = Tokenizer.open(spec.model().path(), vocabulary)) {
+      Dataset train = Dataset.load(spec.data().train(), tokenizer, maxLength, threads);
+      JobSpec.Source evalSource = spec.data().eval();
+      EvalBatches eval = null;
+      if (evalSource != null) {
+        Dataset samples = Dataset.load(evalSource, tokenizer, maxLength, threads);
+        // As much at a time as training has.
+        eval = new EvalBatches(samples, spec.training().microBatchSize() * maxLength);
+      }
+      return new Data(new GlobalBatches(train, spec), eval);
+    }
+  }
+}
