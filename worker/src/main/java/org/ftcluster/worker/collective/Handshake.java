@@ -28,6 +28,7 @@ final class Handshake {
   /** A peer that keeps silent for {@code patience} is given up. */
   Handshake(SocketChannel channel, Duration patience) throws IOException {
     Socket socket = channel.socket();
+    // Buffer sizes stay the kernel's business: it lets them grow well beyond what may be asked for.
     socket.setTcpNoDelay(true);
     socket.setSoTimeout(Math.toIntExact(Math.clamp(patience.toMillis(), 1, Integer.MAX_VALUE)));
     in = new DataInputStream(socket.getInputStream());
