@@ -2,7 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.util.Arrays;
 import java.util.List;
-import org.ftcluster.worker.tensor.Aten;
+import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
@@ -28,17 +28,15 @@ final class AttentionBlock {
   private final LoraLinear output;
   private final SequenceAttention attention;
 
-  /**
-   * What the backward needs; the norm's and the heads' outputs are computed again there, which is
-   * cheaper than keeping them.
-   */
+  /** What the backward needs; the norm's output is computed again there. */
   record Saved(
       Tensor x,
       int @Nullable [] rows,
       Tensor q,
       Tensor k,
       Tensor v,
-      List<Aten.Attention> heads,
+      Tensor attended,
+      Tensor logSumExp,
       @Nullable Tensor queryBottleneck,
       @Nullable Tensor keyBottleneck,
       @Nullable Tensor valueBottleneck,
@@ -77,6 +75,8 @@ final class AttentionBlock {
     Tensor q = saved.empty(x.dtype(), tokens, config.querySize());
     Tensor k = saved.empty(x.dtype(), tokens, config.keyValueSize());
     Tensor v = saved.empty(x.dtype(), tokens, config.keyValueSize());
+    Tensor attended = saved.empty(x.dtype(), tokens, config.querySize());
+    Tensor logSumExp = saved.empty(DType.FLOAT32, (long) tokens * config.heads());
     Tensor queryBottleneck = query.newBottleneck(saved, x, tokens);
     Tensor keyBottleneck = key.newBottleneck(saved, x, tokens);
     Tensor valueBottleneck = value.newBottleneck(saved, x, tokens);
@@ -90,13 +90,23 @@ final class AttentionBlock {
     }
     rotate(pass, q, 1);
     rotate(pass, k, 1);
-    List<Aten.Attention> heads = attention.forward(pass, saved, q, k, v);
+    attention.forward(pass, attended, q, k, v, logSumExp);
     try (Scope temporary = pass.workspace().open()) {
-      output.forward(pass, y, attended(pass, temporary, heads, q, rows), outputBottleneck);
+      output.forward(pass, y, select(temporary, attended, rows), outputBottleneck);
       RowOps.add(y, select(temporary, x, rows));
     }
     return new Saved(
-        x, rows, q, k, v, heads, queryBottleneck, keyBottleneck, valueBottleneck, outputBottleneck);
+        x,
+        rows,
+        q,
+        k,
+        v,
+        attended,
+        logSumExp,
+        queryBottleneck,
+        keyBottleneck,
+        valueBottleneck,
+        outputBottleneck);
   }
 
   /**
@@ -142,7 +152,7 @@ final class AttentionBlock {
   private void attentionBackward(
       Pass pass, Tensor dy, Saved saved, Tensor dq, Tensor dk, Tensor dv) {
     try (Scope scope = pass.workspace().open()) {
-      Tensor attended = attended(pass, scope, saved.heads(), saved.q(), saved.rows());
+      Tensor attended = select(scope, saved.attended(), saved.rows());
       Tensor dyBottleneck = output.bottleneckGradient(scope, dy);
       output.parameterGradients(pass, dy, dyBottleneck, attended, saved.outputBottleneck());
       Tensor dAttended = scope.empty(dy.dtype(), attended.shape());
@@ -152,7 +162,17 @@ final class AttentionBlock {
         dHeads = scope.zeros(dy.dtype(), saved.q().shape());
         RowOps.scatterAdd(dHeads, dAttended, saved.rows());
       }
-      attention.backward(pass, dHeads, saved.q(), saved.k(), saved.v(), saved.heads(), dq, dk, dv);
+      attention.backward(
+          pass,
+          dHeads,
+          saved.attended(),
+          saved.q(),
+          saved.k(),
+          saved.v(),
+          saved.logSumExp(),
+          dq,
+          dk,
+          dv);
     }
   }
 
@@ -194,13 +214,6 @@ final class AttentionBlock {
     Tensor normed = scope.empty(x.dtype(), x.shape());
     RmsNorm.forward(normed, x, norm, config.normEps());
     return normed;
-  }
-
-  private Tensor attended(
-      Pass pass, Scope scope, List<Aten.Attention> heads, Tensor q, int @Nullable [] rows) {
-    Tensor all = scope.empty(q.dtype(), q.shape());
-    attention.collect(pass, all, heads);
-    return select(scope, all, rows);
   }
 
   private static Tensor select(Scope scope, Tensor x, int @Nullable [] rows) {

@@ -5,8 +5,8 @@ import static java.nio.ByteOrder.nativeOrder;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import jdk.incubator.vector.ByteVector;
-import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
@@ -20,12 +20,21 @@ import org.ftcluster.worker.tensor.kernel.RowReader;
 /** From floating point to NF4 codes and back, block by block. */
 final class Nf4Codec {
   private static final int BLOCK = Nf4Weight.BLOCK;
-  private static final float[] BOUNDS = CodeBooks.bounds(CodeBooks.NF4);
   private static final int CODES = 16;
+
+  /** Where codes meet; past the last code there is no bound. */
+  private static final float[] BOUNDS = openBounds();
+
+  /**
+   * Cells of [-1, 1], so narrow that at most one bound falls into any: a table and one comparison
+   * find the code.
+   */
+  private static final int CELLS_A_UNIT = 512;
+
+  private static final int[] CELLS = cells();
 
   private static final VectorSpecies<Short> SHORTS = ShortVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
-  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
 
   /** A byte for each int lane, that is for each pair of short lanes. */
   private static final VectorSpecies<Byte> BYTES =
@@ -40,6 +49,24 @@ final class Nf4Codec {
       SHORTS.length() >= CODES && BYTES.length() == INTS.length();
 
   private Nf4Codec() {}
+
+  private static float[] openBounds() {
+    float[] bounds = Arrays.copyOf(CodeBooks.bounds(CodeBooks.NF4), CODES);
+    bounds[CODES - 1] = Float.POSITIVE_INFINITY;
+    return bounds;
+  }
+
+  /** The code at each cell's lower edge, less what rounding of the cell's number could hide. */
+  private static int[] cells() {
+    int[] cells = new int[2 * CELLS_A_UNIT + 2];
+    for (int cell = 0; cell < cells.length; cell++) {
+      float edge = (cell - 0.01f) / CELLS_A_UNIT - 1;
+      while (edge > BOUNDS[cells[cell]]) {
+        cells[cell]++;
+      }
+    }
+    return cells;
+  }
 
   /**
    * @param packed gets two codes a byte
@@ -72,21 +99,10 @@ final class Nf4Codec {
       largest = Math.max(largest, Math.abs(x[i]));
     }
     float inverse = 1 / Math.max(largest, 1e-38f);
-    int i = 0;
-    for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
-      FloatVector scaled = FloatVector.fromArray(FLOATS, x, i).mul(inverse);
-      IntVector code = IntVector.zero(INTS);
-      for (float bound : BOUNDS) {
-        code = code.add(1, scaled.compare(VectorOperators.GT, bound).cast(INTS));
-      }
-      code.intoArray(codes, i);
-    }
-    for (; i < count; i++) {
-      int code = 0;
-      for (float bound : BOUNDS) {
-        code += x[i] * inverse > bound ? 1 : 0;
-      }
-      codes[i] = code;
+    for (int i = 0; i < count; i++) {
+      float scaled = x[i] * inverse;
+      int code = CELLS[(int) ((scaled + 1) * CELLS_A_UNIT)];
+      codes[i] = code + (scaled > BOUNDS[code] ? 1 : 0);
     }
     return largest;
   }
