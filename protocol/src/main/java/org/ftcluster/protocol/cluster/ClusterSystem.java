@@ -12,6 +12,8 @@ import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.cluster.typed.Cluster;
 import org.apache.pekko.cluster.typed.JoinSeedNodes;
 import org.apache.pekko.remote.RemoteTransportException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import scala.Option;
 
 /** Starts the actor system of a node, and lets it join the cluster. */
@@ -21,6 +23,8 @@ public final class ClusterSystem {
 
   public static final String COORDINATOR = "coordinator";
   public static final String WORKER = "worker";
+
+  private static final Logger LOG = LoggerFactory.getLogger(ClusterSystem.class);
 
   private ClusterSystem() {}
 
@@ -50,12 +54,18 @@ public final class ClusterSystem {
     cluster
         .manager()
         .tell(new JoinSeedNodes(seeds.isEmpty() ? List.of(cluster.selfMember().address()) : seeds));
+    LOG.debug("{} listens at {}", settings.role(), address(system));
     return system;
   }
 
   /** {@code pekko://ftcluster@host:port}: what other nodes take as a seed node. */
   public static String address(ActorSystem<?> system) {
     return Cluster.get(system).selfMember().address().toString();
+  }
+
+  /** {@code host:port}: how people are told about a node. */
+  public static String node(Address address) {
+    return "%s:%s".formatted(address.getHost().orElse(""), address.getPort().orElse(0));
   }
 
   private static <T> ActorSystem<T> create(

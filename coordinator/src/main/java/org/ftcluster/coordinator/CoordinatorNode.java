@@ -1,0 +1,118 @@
+package org.ftcluster.coordinator;
+
+import java.net.InetAddress;
+import java.time.Duration;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.ActorSystem;
+import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.cluster.typed.ClusterSingleton;
+import org.apache.pekko.cluster.typed.ClusterSingletonSettings;
+import org.apache.pekko.cluster.typed.SingletonActor;
+import org.ftcluster.coordinator.api.ApiServer;
+import org.ftcluster.coordinator.journal.Journal;
+import org.ftcluster.coordinator.registry.Coordinator;
+import org.ftcluster.protocol.cluster.BindAddress;
+import org.ftcluster.protocol.cluster.ClusterSystem;
+import org.ftcluster.protocol.cluster.NodeSettings;
+
+/** A running coordinator: a node of the cluster, its journal, and the gRPC server for clients. */
+public final class CoordinatorNode implements AutoCloseable {
+  private static final Duration SHUTDOWN = Duration.ofSeconds(15);
+
+  private final Journal journal;
+  private final ActorSystem<Void> system;
+  private final ApiServer server;
+
+  private CoordinatorNode(Journal journal, ActorSystem<Void> system, ApiServer server) {
+    this.journal = journal;
+    this.system = system;
+    this.server = server;
+  }
+
+  /**
+   * Returns once clients and nodes can connect.
+   *
+   * @throws org.ftcluster.protocol.cluster.NodeStartException when it can't be started like that
+   */
+  public static CoordinatorNode start(CoordinatorSettings settings) {
+    InetAddress host = BindAddress.resolve(settings.bindHost(), settings.insecure());
+    BindAddress.requireFree(host, settings.grpcPort());
+    Journal journal = Journal.open(settings.dataDir());
+    ActorSystem<Void> system = null;
+    try {
+      system =
+          ClusterSystem.start(
+              Behaviors.empty(),
+              new NodeSettings(
+                  settings.bindHost(),
+                  settings.clusterPort(),
+                  ClusterSystem.COORDINATOR,
+                  settings.seedNodes(),
+                  settings.insecure()),
+              journal.config());
+      ApiServer server =
+          ApiServer.start(host, settings.grpcPort(), system, singleton(system, settings));
+      return new CoordinatorNode(journal, system, server);
+    } catch (RuntimeException e) {
+      if (system != null) {
+        terminate(system);
+      }
+      journal.close();
+      throw e;
+    }
+  }
+
+  /** Where clients connect. */
+  public int grpcPort() {
+    return server.port();
+  }
+
+  /** What nodes join: {@code pekko://ftcluster@host:port}. */
+  public String clusterAddress() {
+    return ClusterSystem.address(system);
+  }
+
+  /** Returns when this node has ended: closed, or put out of the cluster. */
+  public void awaitTermination() throws InterruptedException {
+    try {
+      system.getWhenTerminated().toCompletableFuture().get();
+    } catch (java.util.concurrent.ExecutionException e) {
+      throw new IllegalStateException("the coordinator's actor system failed", e.getCause());
+    }
+  }
+
+  @Override
+  public void close() {
+    server.close();
+    terminate(system);
+    journal.close();
+  }
+
+  private static ActorRef<Coordinator.Command> singleton(
+      ActorSystem<?> system, CoordinatorSettings settings) {
+    return ClusterSingleton.get(system)
+        .init(
+            SingletonActor.of(Coordinator.create(settings.patience()), "coordinator")
+                .withSettings(
+                    ClusterSingletonSettings.create(system).withRole(ClusterSystem.COORDINATOR)));
+  }
+
+  private static void terminate(ActorSystem<?> system) {
+    system.terminate();
+    try {
+      system
+          .getWhenTerminated()
+          .toCompletableFuture()
+          .orTimeout(SHUTDOWN.toSeconds(), TimeUnit.SECONDS)
+          .join();
+    } catch (CompletionException e) {
+      if (!(e.getCause() instanceof TimeoutException)) {
+        throw e;
+      }
+      system.log().warn("the actor system did not end within {} s", SHUTDOWN.toSeconds());
+    }
+  }
+}

@@ -1,0 +1,41 @@
+package org.ftcluster.coordinator;
+
+import java.nio.file.Path;
+import java.util.List;
+import org.ftcluster.coordinator.job.Patience;
+
+/**
+ * How a coordinator is started.
+ *
+ * @param bindHost a host name or address of this machine, for gRPC and for the cluster
+ * @param grpcPort where clients connect; 0 for any free port
+ * @param clusterPort where nodes connect; 0 for any free port
+ * @param seedNodes {@code pekko://ftcluster@host:port} of coordinators to join; when empty, this
+ *     one begins a cluster
+ * @param dataDir where the journal is; created when it isn't there
+ * @param insecure whether to bind, without encryption, where other machines can connect
+ * @param patience how long to wait for workers
+ */
+public record CoordinatorSettings(
+    String bindHost,
+    int grpcPort,
+    int clusterPort,
+    List<String> seedNodes,
+    Path dataDir,
+    boolean insecure,
+    Patience patience) {
+  public CoordinatorSettings {
+    seedNodes = List.copyOf(seedNodes);
+  }
+
+  /** With {@link Patience#defaults}. */
+  public CoordinatorSettings(
+      String bindHost,
+      int grpcPort,
+      int clusterPort,
+      List<String> seedNodes,
+      Path dataDir,
+      boolean insecure) {
+    this(bindHost, grpcPort, clusterPort, seedNodes, dataDir, insecure, Patience.defaults());
+  }
+}

@@ -1,0 +1,63 @@
+package org.ftcluster.coordinator.api;
+
+import io.grpc.Server;
+import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.util.concurrent.TimeUnit;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.ActorSystem;
+import org.ftcluster.coordinator.registry.Coordinator;
+import org.ftcluster.protocol.cluster.BindAddress;
+
+/** The gRPC server of a coordinator. */
+public final class ApiServer implements AutoCloseable {
+  private static final int MAX_REQUEST_BYTES = JobFile.MAX_BYTES + 64 * 1024;
+  private static final long SHUTDOWN_SECONDS = 2;
+
+  private final Server server;
+
+  private ApiServer(Server server) {
+    this.server = server;
+  }
+
+  /**
+   * Listens when this returns; calls are answered as soon as the coordinator's singleton runs.
+   *
+   * @param port 0 for any free one
+   * @throws org.ftcluster.protocol.cluster.NodeStartException when the port is taken
+   */
+  public static ApiServer start(
+      InetAddress host,
+      int port,
+      ActorSystem<?> system,
+      ActorRef<Coordinator.Command> coordinator) {
+    try {
+      return new ApiServer(
+          NettyServerBuilder.forAddress(new InetSocketAddress(host, port))
+              .addService(new ApiService(system, coordinator))
+              .maxInboundMessageSize(MAX_REQUEST_BYTES)
+              .build()
+              .start());
+    } catch (IOException e) {
+      throw BindAddress.taken(host.getHostAddress(), port, e);
+    }
+  }
+
+  /** Where it listens. */
+  public int port() {
+    return server.getPort();
+  }
+
+  /** Ends open calls; whoever watches a job is told that the server is unavailable. */
+  @Override
+  public void close() {
+    server.shutdownNow();
+    try {
+      server.awaitTermination(SHUTDOWN_SECONDS, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,191 @@
+package org.ftcluster.coordinator.api;
+
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
+import io.grpc.stub.ServerCallStreamObserver;
+import io.grpc.stub.StreamObserver;
+import java.time.Duration;
+import java.util.UUID;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CompletionStage;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Function;
+import org.apache.pekko.actor.Address;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.ActorSystem;
+import org.apache.pekko.actor.typed.Props;
+import org.apache.pekko.actor.typed.javadsl.AskPattern;
+import org.apache.pekko.cluster.typed.Cluster;
+import org.ftcluster.coordinator.job.Job;
+import org.ftcluster.coordinator.job.JobEvent;
+import org.ftcluster.coordinator.job.JobStatus;
+import org.ftcluster.coordinator.registry.Coordinator;
+import org.ftcluster.protocol.api.CancelJobRequest;
+import org.ftcluster.protocol.api.CancelJobResponse;
+import org.ftcluster.protocol.api.ClusterDescription;
+import org.ftcluster.protocol.api.DescribeClusterRequest;
+import org.ftcluster.protocol.api.FtClusterGrpc;
+import org.ftcluster.protocol.api.JobUpdate;
+import org.ftcluster.protocol.api.ListJobsRequest;
+import org.ftcluster.protocol.api.ListJobsResponse;
+import org.ftcluster.protocol.api.ListNodesRequest;
+import org.ftcluster.protocol.api.ListNodesResponse;
+import org.ftcluster.protocol.api.NodeInfo;
+import org.ftcluster.protocol.api.SubmitJobRequest;
+import org.ftcluster.protocol.api.SubmitJobResponse;
+import org.ftcluster.protocol.api.WatchJobRequest;
+import org.ftcluster.protocol.cluster.ClusterSystem;
+import org.ftcluster.protocol.job.JobSpecException;
+
+/** Answers clients by asking the coordinator's actors. */
+final class ApiService extends FtClusterGrpc.FtClusterImplBase {
+  /** Shorter than clients wait, so that they hear what was wrong. */
+  private static final Duration ANSWER = Duration.ofSeconds(15);
+
+  private final ActorSystem<?> system;
+  private final ActorRef<Coordinator.Command> coordinator;
+
+  ApiService(ActorSystem<?> system, ActorRef<Coordinator.Command> coordinator) {
+    this.system = system;
+    this.coordinator = coordinator;
+  }
+
+  @Override
+  public void describeCluster(
+      DescribeClusterRequest request, StreamObserver<ClusterDescription> client) {
+    client.onNext(
+        ClusterDescription.newBuilder()
+            .setSystemName(ClusterSystem.NAME)
+            .addSeedNodes(ClusterSystem.address(system))
+            .build());
+    client.onCompleted();
+  }
+
+  @Override
+  public void submitJob(SubmitJobRequest request, StreamObserver<SubmitJobResponse> client) {
+    JobEvent.Submitted job;
+    try {
+      job = JobFile.submission(request.getJobYaml());
+    } catch (JobSpecException | IllegalArgumentException e) {
+      client.onError(Status.INVALID_ARGUMENT.withDescription(e.getMessage()).asRuntimeException());
+      return;
+    }
+    answer(
+        client,
+        ask(coordinator, (ActorRef<JobStatus> replyTo) -> new Coordinator.Submit(job, replyTo))
+            .thenApply(status -> SubmitJobResponse.newBuilder().setJob(status.job()).build()));
+  }
+
+  @Override
+  public void listJobs(ListJobsRequest request, StreamObserver<ListJobsResponse> client) {
+    answer(
+        client,
+        ask(coordinator, Coordinator.ListJobs::new)
+            .thenApply(
+                jobs ->
+                    ListJobsResponse.newBuilder()
+                        .addAllJobs(jobs.jobs().stream().map(ApiMapping::summary).toList())
+                        .build()));
+  }
+
+  @Override
+  public void cancelJob(CancelJobRequest request, StreamObserver<CancelJobResponse> client) {
+    answer(
+        client,
+        find(request.getJob())
+            .thenCompose(job -> ask(job, Job.Cancel::new))
+            .thenApply(
+                status ->
+                    CancelJobResponse.newBuilder().setJob(ApiMapping.summary(status)).build()));
+  }
+
+  @Override
+  public void watchJob(WatchJobRequest request, StreamObserver<JobUpdate> client) {
+    ServerCallStreamObserver<JobUpdate> call = (ServerCallStreamObserver<JobUpdate>) client;
+    ActorRef<WatchStream.Command> stream =
+        system.systemActorOf(WatchStream.create(call), "watch-" + UUID.randomUUID(), Props.empty());
+    call.setOnReadyHandler(() -> stream.tell(new WatchStream.Ready()));
+    call.setOnCancelHandler(() -> stream.tell(new WatchStream.Gone()));
+    find(request.getJob())
+        .whenComplete(
+            (job, failure) ->
+                stream.tell(
+                    failure == null
+                        ? new WatchStream.Follow(job)
+                        : new WatchStream.Refuse(status(failure))));
+  }
+
+  @Override
+  public void listNodes(ListNodesRequest request, StreamObserver<ListNodesResponse> client) {
+    answer(
+        client,
+        ask(coordinator, Coordinator.ListWorkers::new)
+            .thenApply(
+                workers ->
+                    ListNodesResponse.newBuilder()
+                        .addNodes(thisNode())
+                        .addAllNodes(workers.workers().stream().map(ApiMapping::worker).toList())
+                        .build()));
+  }
+
+  private NodeInfo thisNode() {
+    Address address = Cluster.get(system).selfMember().address();
+    return NodeInfo.newBuilder()
+        .setNode(ClusterSystem.node(address))
+        .setRole(ClusterSystem.COORDINATOR)
+        .setHost(address.getHost().orElse(""))
+        .setPid(ProcessHandle.current().pid())
+        .setState("UP")
+        .setRank(-1)
+        .build();
+  }
+
+  /** The actor of a job, or a failure with NOT_FOUND. */
+  private CompletionStage<ActorRef<Job.Command>> find(String job) {
+    return ask(
+            coordinator,
+            (ActorRef<Coordinator.FoundJob> replyTo) -> new Coordinator.FindJob(job, replyTo))
+        .thenApply(
+            found ->
+                found
+                    .actor()
+                    .orElseThrow(
+                        () ->
+                            Status.NOT_FOUND
+                                .withDescription(
+                                    "There is no job '%s'; `ftcluster jobs` lists those there are."
+                                        .formatted(job))
+                                .asRuntimeException()));
+  }
+
+  private <C, A> CompletionStage<A> ask(ActorRef<C> actor, Function<ActorRef<A>, C> question) {
+    return AskPattern.ask(actor, question::apply, ANSWER, system.scheduler());
+  }
+
+  private static <A> void answer(StreamObserver<A> client, CompletionStage<A> answer) {
+    answer.whenComplete(
+        (value, failure) -> {
+          if (failure == null) {
+            client.onNext(value);
+            client.onCompleted();
+          } else {
+            client.onError(status(failure).asRuntimeException());
+          }
+        });
+  }
+
+  private static Status status(Throwable failure) {
+    Throwable cause =
+        failure instanceof CompletionException && failure.getCause() != null
+            ? failure.getCause()
+            : failure;
+    return switch (cause) {
+      case StatusRuntimeException known -> known.getStatus();
+      case TimeoutException ignored ->
+          Status.UNAVAILABLE.withDescription(
+              "the coordinator is there, but did not answer within %d s"
+                  .formatted(ANSWER.toSeconds()));
+      default -> Status.INTERNAL.withDescription(cause.toString()).withCause(cause);
+    };
+  }
+}

@@ -1,0 +1,17 @@
+package org.ftcluster.coordinator.job;
+
+/** What a job tells the one that has the workers. */
+public sealed interface JobSignal {
+  /** It was numbered, but its submission never became durable: there is no such job. */
+  record Unknown(String job) implements JobSignal {}
+
+  /** Its status is a new one. One that has ended or is paused holds no workers. */
+  record Changed(JobStatus status) implements JobSignal {}
+
+  /**
+   * It holds no workers (any more), and asks for some.
+   *
+   * @param recovering it has state in the memory of workers that are left
+   */
+  record WantsWorkers(String job, WorkerDemand demand, boolean recovering) implements JobSignal {}
+}

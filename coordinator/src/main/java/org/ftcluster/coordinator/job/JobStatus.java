@@ -1,0 +1,24 @@
+package org.ftcluster.coordinator.job;
+
+import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A job as clients see it.
+ *
+ * @param step the last one completed
+ * @param steps of the whole job; 0 until that is known
+ * @param workers how many it holds
+ * @param reason why it is in this state, or empty
+ * @param result not null when it succeeded
+ */
+public record JobStatus(
+    String job,
+    String name,
+    JobState state,
+    long step,
+    long steps,
+    int workers,
+    long generation,
+    String reason,
+    @Nullable TrainingResult result) {}

@@ -1,0 +1,348 @@
+package org.ftcluster.coordinator.registry;
+
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.SupervisorStrategy;
+import org.apache.pekko.actor.typed.javadsl.ActorContext;
+import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.actor.typed.javadsl.StashBuffer;
+import org.apache.pekko.actor.typed.receptionist.Receptionist;
+import org.ftcluster.coordinator.job.Job;
+import org.ftcluster.coordinator.job.JobEvent;
+import org.ftcluster.coordinator.job.JobSignal;
+import org.ftcluster.coordinator.job.JobSignal.WantsWorkers;
+import org.ftcluster.coordinator.job.JobState;
+import org.ftcluster.coordinator.job.JobStatus;
+import org.ftcluster.coordinator.job.Patience;
+import org.ftcluster.coordinator.job.Worker;
+import org.ftcluster.protocol.cluster.ClusterSystem;
+import org.ftcluster.protocol.message.WorkerCommand;
+import org.ftcluster.protocol.message.WorkerDescription;
+
+/**
+ * The cluster's singleton: keeps an actor for each job, follows which workers there are, and gives
+ * idle ones to jobs that wait. Clients are answered once every job has been read back from the
+ * journal.
+ */
+public final class Coordinator {
+  private static final Duration TICK = Duration.ofSeconds(1);
+
+  /** After so long, a job that can't be read back holds up nobody any more. */
+  private static final Duration READ_BACK = Duration.ofSeconds(10);
+
+  /** Before what has stopped is started again. */
+  private static final Duration RESTART = Duration.ofSeconds(1);
+
+  private static final int MAX_EARLY_REQUESTS = 10_000;
+
+  /** What it is told. */
+  public sealed interface Command {}
+
+  /** What clients ask. */
+  public sealed interface Request extends Command {}
+
+  /** Answered by the job when it is durable. */
+  public record Submit(JobEvent.Submitted job, ActorRef<JobStatus> replyTo) implements Request {}
+
+  /** All jobs, in the order they were submitted in. */
+  public record ListJobs(ActorRef<Jobs> replyTo) implements Request {}
+
+  /** A job's own actor. */
+  public record FindJob(String job, ActorRef<FoundJob> replyTo) implements Request {}
+
+  /** All workers, as they described themselves within the last seconds. */
+  public record ListWorkers(ActorRef<Workers> replyTo) implements Request {}
+
+  /** Answers {@link ListJobs}. */
+  public record Jobs(List<JobStatus> jobs) {}
+
+  /** Answers {@link FindJob}; empty where there is no such job. */
+  public record FoundJob(Optional<ActorRef<Job.Command>> actor) {}
+
+  /** Answers {@link ListWorkers}. */
+  public record Workers(List<WorkerDescription> workers) {}
+
+  private record Known(List<String> jobs) implements Command {}
+
+  private record Numbered(String job, Submit submission) implements Command {}
+
+  private record NotNumbered() implements Command {}
+
+  private record IndexStopped() implements Command {}
+
+  private record StartIndex() implements Command {}
+
+  private record JobStopped(String job) implements Command {}
+
+  private record StartJob(String job) implements Command {}
+
+  private record ReadBackOverdue() implements Command {}
+
+  private record Signalled(JobSignal signal) implements Command {}
+
+  private record Listed(Set<ActorRef<WorkerCommand>> workers) implements Command {}
+
+  private record Described(Worker worker, Optional<WorkerDescription> description)
+      implements Command {}
+
+  private record Tick() implements Command {}
+
+  private final ActorContext<Command> context;
+  private final StashBuffer<Command> early;
+  private final Patience patience;
+  private final ActorRef<JobSignal> signals;
+  private final Map<String, ActorRef<Job.Command>> jobs = new LinkedHashMap<>();
+  private final Map<String, JobStatus> statuses = new HashMap<>();
+  private final Map<String, Integer> numbers = new HashMap<>();
+  private final WorkerPool pool = new WorkerPool();
+  private final JobQueue queue = new JobQueue(numbers::get);
+
+  /** Jobs that the journal holds and that haven't said where they are. */
+  private final Set<String> unread = new HashSet<>();
+
+  private ActorRef<JobIndex.Number> index;
+  private boolean indexRead;
+  private boolean askAgain;
+
+  /** The singleton's behaviour. */
+  public static Behavior<Command> create(Patience patience) {
+    return Behaviors.supervise(
+            Behaviors.withStash(
+                MAX_EARLY_REQUESTS,
+                (StashBuffer<Command> early) ->
+                    Behaviors.<Command>setup(
+                        context ->
+                            Behaviors.withTimers(
+                                timers -> {
+                                  timers.startTimerWithFixedDelay(new Tick(), TICK);
+                                  timers.startSingleTimer(new ReadBackOverdue(), READ_BACK);
+                                  Coordinator coordinator =
+                                      new Coordinator(context, early, patience);
+                                  return Behaviors.receiveMessage(coordinator::onCommand);
+                                }))))
+        .onFailure(SupervisorStrategy.restartWithBackoff(RESTART, READ_BACK, 0.2));
+  }
+
+  private Coordinator(
+      ActorContext<Command> context, StashBuffer<Command> early, Patience patience) {
+    this.context = context;
+    this.early = early;
+    this.patience = patience;
+    this.signals = context.messageAdapter(JobSignal.class, Signalled::new);
+    this.index = startIndex();
+    ActorRef<Receptionist.Listing> listings =
+        context.messageAdapter(
+            Receptionist.Listing.class,
+            listing -> new Listed(listing.getServiceInstances(WorkerCommand.KEY)));
+    context.getSystem().receptionist().tell(Receptionist.subscribe(WorkerCommand.KEY, listings));
+  }
+
+  private Behavior<Command> onCommand(Command command) {
+    switch (command) {
+      case Request request when isReadingBack() -> early.stash(request);
+      case Submit submit -> number(submit);
+      case ListJobs list -> list.replyTo().tell(new Jobs(inOrder()));
+      case FindJob find -> find.replyTo().tell(new FoundJob(find(find.job())));
+      case ListWorkers list -> list.replyTo().tell(new Workers(pool.descriptions()));
+      case Numbered numbered ->
+          startJob(numbered.job())
+              .tell(new Job.Submit(numbered.submission().job(), numbered.submission().replyTo()));
+      case NotNumbered ignored -> {} // the client hears of it when its call times out
+      case Known known -> {
+        indexRead = true;
+        known.jobs().stream().filter(job -> !jobs.containsKey(job)).forEach(this::readBack);
+        return goOnIfRead();
+      }
+      case ReadBackOverdue ignored -> {
+        if (!unread.isEmpty()) {
+          context.getLog().warn("jobs that can't be read from the journal: {}", unread);
+        }
+        unread.clear();
+        return goOnIfRead();
+      }
+      case IndexStopped ignored ->
+          context.scheduleOnce(RESTART, context.getSelf(), new StartIndex());
+      case StartIndex ignored -> index = startIndex();
+      case JobStopped stopped ->
+          context.scheduleOnce(RESTART, context.getSelf(), new StartJob(stopped.job()));
+      case StartJob start -> startJob(start.job());
+      case Signalled signalled -> {
+        onSignal(signalled.signal());
+        return goOnIfRead();
+      }
+      case Listed listed -> onWorkers(listed.workers());
+      case Described described -> onAnswer(described);
+      case Tick ignored -> tick();
+    }
+    return Behaviors.same();
+  }
+
+  private boolean isReadingBack() {
+    return !indexRead || !unread.isEmpty();
+  }
+
+  /** Lets clients and waiting jobs go on, if it was for the last job that they waited. */
+  private Behavior<Command> goOnIfRead() {
+    if (isReadingBack() || early.isEmpty()) {
+      return Behaviors.same();
+    }
+    return early.unstashAll(Behaviors.receiveMessage(this::onCommand));
+  }
+
+  private ActorRef<JobIndex.Number> startIndex() {
+    ActorRef<JobIndex.Number> started =
+        context.spawnAnonymous(
+            JobIndex.create(
+                context.messageAdapter(JobIndex.Known.class, known -> new Known(known.jobs()))));
+    context.watchWith(started, new IndexStopped());
+    return started;
+  }
+
+  private void number(Submit submit) {
+    context.ask(
+        JobIndex.Numbered.class,
+        index,
+        READ_BACK,
+        (ActorRef<JobIndex.Numbered> replyTo) -> new JobIndex.Number(submit.job().name(), replyTo),
+        (numbered, failure) ->
+            numbered == null ? new NotNumbered() : new Numbered(numbered.job(), submit));
+  }
+
+  private void readBack(String job) {
+    unread.add(job);
+    startJob(job);
+  }
+
+  private ActorRef<Job.Command> startJob(String job) {
+    ActorRef<Job.Command> actor = context.spawnAnonymous(Job.create(job, signals, patience));
+    context.watchWith(actor, new JobStopped(job));
+    numbers.putIfAbsent(job, numbers.size());
+    jobs.put(job, actor);
+    return actor;
+  }
+
+  private Optional<ActorRef<Job.Command>> find(String job) {
+    return statuses.containsKey(job) ? Optional.of(jobs.get(job)) : Optional.empty();
+  }
+
+  private List<JobStatus> inOrder() {
+    return jobs.keySet().stream()
+        .filter(statuses::containsKey) // numbered, but never acknowledged
+        .map(statuses::get)
+        .toList();
+  }
+
+  private void onSignal(JobSignal signal) {
+    switch (signal) {
+      case JobSignal.Unknown unknown -> unread.remove(unknown.job());
+      case JobSignal.Changed changed -> {
+        JobStatus status = changed.status();
+        unread.remove(status.job());
+        statuses.put(status.job(), status);
+        if (status.state().isTerminal() || status.state() == JobState.PAUSED) {
+          queue.remove(status.job());
+          pool.release(status.job());
+        }
+      }
+      case WantsWorkers wish -> {
+        pool.release(wish.job());
+        queue.add(wish);
+        ask();
+      }
+    }
+  }
+
+  private void onWorkers(Set<ActorRef<WorkerCommand>> listed) {
+    List<Worker> present =
+        listed.stream()
+            .map(ref -> new Worker(ClusterSystem.node(ref.path().address()), ref))
+            .toList();
+    pool.listed(present)
+        .forEach(loss -> jobs.get(loss.job()).tell(new Job.LoseWorker(loss.worker())));
+    ask();
+  }
+
+  /** Asks all workers whether they are there; then {@link #assign} goes on. */
+  private void ask() {
+    if (pool.isAsking()) {
+      askAgain = true; // those who answered already may be gone since
+      return;
+    }
+    askAgain = false;
+    for (Worker worker : pool.beginRound()) {
+      context.ask(
+          WorkerDescription.class,
+          worker.ref(),
+          patience.answer(),
+          WorkerCommand.Describe::new,
+          (description, failure) -> new Described(worker, Optional.ofNullable(description)));
+    }
+  }
+
+  private void onAnswer(Described described) {
+    Worker worker = described.worker();
+    described
+        .description()
+        .ifPresentOrElse(
+            description -> {
+              pool.answered(worker, description);
+              releaseEnded(worker, description.job());
+            },
+            () -> pool.silent(worker));
+    if (pool.isAsking()) {
+      return;
+    }
+    if (askAgain) {
+      ask();
+    } else if (!isReadingBack()) {
+      assign();
+    }
+  }
+
+  /** A worker that couldn't be told in time may still hold a job that has ended. */
+  private void releaseEnded(Worker worker, String job) {
+    JobStatus status = statuses.get(job);
+    boolean ended = status == null ? !jobs.containsKey(job) : status.state().isTerminal();
+    if (!job.isEmpty() && ended) {
+      worker.ref().tell(new WorkerCommand.ReleaseJob(job));
+    }
+  }
+
+  private void assign() {
+    Planner.assign(queue.inOrder(), pool.candidates())
+        .forEach(
+            (job, workers) -> {
+              queue.remove(job);
+              pool.assign(job, workers);
+              jobs.get(job).tell(new Job.Assign(workers));
+            });
+  }
+
+  private void tick() {
+    if (!pool.isAsking()) {
+      ask();
+    }
+    String head = queue.isEmpty() ? "" : queue.inOrder().getFirst().job();
+    queue
+        .overdue(Duration.ofNanos(System.nanoTime()), pool.othersWork(head), patience.workers())
+        .ifPresent(
+            wish -> {
+              queue.remove(wish.job());
+              jobs.get(wish.job()).tell(new Job.GiveUp(tooFewWorkers(wish)));
+            });
+  }
+
+  private String tooFewWorkers(WantsWorkers wish) {
+    return ("no worker joined in time: the job needs %d, and after %d s there are %d; start more with"
+            + " 'ftcluster worker --coordinator HOST:PORT'")
+        .formatted(wish.demand().min(), patience.workers().toSeconds(), pool.candidates().size());
+  }
+}

@@ -1,0 +1,69 @@
+package org.ftcluster.coordinator.registry;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.pekko.actor.typed.ActorRef;
+import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.persistence.typed.PersistenceId;
+import org.apache.pekko.persistence.typed.RecoveryCompleted;
+import org.apache.pekko.persistence.typed.javadsl.CommandHandler;
+import org.apache.pekko.persistence.typed.javadsl.EventHandler;
+import org.apache.pekko.persistence.typed.javadsl.EventSourcedBehavior;
+import org.apache.pekko.persistence.typed.javadsl.SignalHandler;
+
+/**
+ * The ids of all jobs that were ever submitted, in that order. Says which they are when it starts;
+ * stops when an id can't be made durable.
+ */
+final class JobIndex extends EventSourcedBehavior<JobIndex.Number, JobNumbered, List<String>> {
+  /** Makes an id of {@code name} and of how many jobs there were. */
+  record Number(String name, ActorRef<Numbered> replyTo) {}
+
+  /** The id is durable, and nobody else's. */
+  record Numbered(String job) {}
+
+  /** All ids there are. */
+  record Known(List<String> jobs) {}
+
+  private final ActorRef<Known> owner;
+
+  private JobIndex(ActorRef<Known> owner) {
+    super(PersistenceId.of("coordinator", "jobs"));
+    this.owner = owner;
+  }
+
+  static Behavior<Number> create(ActorRef<Known> owner) {
+    return Behaviors.setup(context -> new JobIndex(owner));
+  }
+
+  @Override
+  public List<String> emptyState() {
+    return new ArrayList<>();
+  }
+
+  @Override
+  public CommandHandler<Number, JobNumbered, List<String>> commandHandler() {
+    return (jobs, command) -> {
+      String job = "%s-%d".formatted(command.name(), jobs.size() + 1);
+      return Effect()
+          .persist(new JobNumbered(job))
+          .thenReply(command.replyTo(), numbered -> new Numbered(job));
+    };
+  }
+
+  @Override
+  public EventHandler<List<String>, JobNumbered> eventHandler() {
+    return (jobs, event) -> {
+      jobs.add(event.job());
+      return jobs;
+    };
+  }
+
+  @Override
+  public SignalHandler<List<String>> signalHandler() {
+    return newSignalHandlerBuilder()
+        .onSignal(RecoveryCompleted.instance(), jobs -> owner.tell(new Known(List.copyOf(jobs))))
+        .build();
+  }
+}

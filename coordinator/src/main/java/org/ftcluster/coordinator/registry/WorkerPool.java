@@ -1,0 +1,142 @@
+package org.ftcluster.coordinator.registry;
+
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.ftcluster.coordinator.job.Worker;
+import org.ftcluster.protocol.message.WorkerDescription;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The workers that membership shows, whom each works for, and what it said when it was last asked.
+ *
+ * <p>Membership is slow to see that a worker is gone. So all are asked now and then, in rounds, and
+ * only those that answered the last round are given to a job.
+ */
+final class WorkerPool {
+  private static final class Entry {
+    String job = "";
+    @Nullable WorkerDescription description;
+    boolean answered;
+  }
+
+  /** A worker that left, and the job it worked for. */
+  record Loss(Worker worker, String job) {}
+
+  private final Map<Worker, Entry> entries = new LinkedHashMap<>();
+  private final Set<Worker> unanswered = new HashSet<>();
+
+  /** Takes over what membership shows now; returns who left a job. */
+  List<Loss> listed(Collection<Worker> present) {
+    List<Loss> losses = new ArrayList<>();
+    for (Worker known : List.copyOf(entries.keySet())) {
+      if (!present.contains(known)) {
+        Entry gone = entries.remove(known);
+        unanswered.remove(known);
+        if (!gone.job.isEmpty()) {
+          losses.add(new Loss(known, gone.job));
+        }
+      }
+    }
+    present.forEach(worker -> entries.computeIfAbsent(worker, key -> new Entry()));
+    return losses;
+  }
+
+  /** Begins a round: all of these are to be asked. */
+  List<Worker> beginRound() {
+    unanswered.clear();
+    unanswered.addAll(entries.keySet());
+    return List.copyOf(entries.keySet());
+  }
+
+  /** Whether a round has begun and not ended: someone may still answer. */
+  boolean isAsking() {
+    return !unanswered.isEmpty();
+  }
+
+  void answered(Worker worker, WorkerDescription description) {
+    unanswered.remove(worker);
+    Entry entry = entries.get(worker);
+    if (entry != null) {
+      entry.description = description;
+      entry.answered = true;
+    }
+  }
+
+  void silent(Worker worker) {
+    unanswered.remove(worker);
+    Entry entry = entries.get(worker);
+    if (entry != null) {
+      entry.answered = false;
+    }
+  }
+
+  /** Those that answered and work for nobody. */
+  List<Planner.Candidate> candidates() {
+    List<Planner.Candidate> idle = new ArrayList<>();
+    entries.forEach(
+        (worker, entry) -> {
+          if (entry.answered && entry.job.isEmpty() && entry.description != null) {
+            idle.add(new Planner.Candidate(worker, entry.description.job()));
+          }
+        });
+    return idle;
+  }
+
+  void assign(String job, List<Worker> workers) {
+    workers.forEach(worker -> entry(worker).job = job);
+  }
+
+  /** The job's workers work for nobody now. */
+  void release(String job) {
+    entries.values().stream()
+        .filter(entry -> entry.job.equals(job))
+        .forEach(entry -> entry.job = "");
+  }
+
+  /** Whether any worker works for a job other than {@code job}. */
+  boolean othersWork(String job) {
+    return entries.values().stream()
+        .anyMatch(entry -> !entry.job.isEmpty() && !entry.job.equals(job));
+  }
+
+  int size() {
+    return entries.size();
+  }
+
+  /** What the workers said last; one that didn't answer is shown as UNREACHABLE. */
+  List<WorkerDescription> descriptions() {
+    List<WorkerDescription> descriptions = new ArrayList<>();
+    for (Entry entry : entries.values()) {
+      WorkerDescription last = entry.description;
+      if (last != null) {
+        descriptions.add(entry.answered ? last : unreachable(last));
+      }
+    }
+    return descriptions;
+  }
+
+  private Entry entry(Worker worker) {
+    Entry entry = entries.get(worker);
+    if (entry == null) {
+      throw new IllegalArgumentException(worker.node() + " is no worker of this cluster");
+    }
+    return entry;
+  }
+
+  private static WorkerDescription unreachable(WorkerDescription last) {
+    return new WorkerDescription(
+        last.node(),
+        last.host(),
+        last.pid(),
+        last.device(),
+        "UNREACHABLE",
+        last.job(),
+        last.rank(),
+        last.generation());
+  }
+}

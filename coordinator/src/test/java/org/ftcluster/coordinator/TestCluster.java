@@ -1,0 +1,138 @@
+package org.ftcluster.coordinator;
+
+import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
+import org.ftcluster.coordinator.job.Patience;
+import org.ftcluster.protocol.api.FtClusterGrpc;
+import org.ftcluster.protocol.api.FtClusterGrpc.FtClusterBlockingStub;
+import org.ftcluster.protocol.api.JobUpdate;
+import org.ftcluster.protocol.api.ListNodesRequest;
+import org.ftcluster.protocol.api.SubmitJobRequest;
+import org.ftcluster.protocol.api.WatchJobRequest;
+import org.ftcluster.worker.rank.WorkerNode;
+import org.ftcluster.worker.rank.WorkerSettings;
+
+/** A coordinator and workers in this JVM, each with an actor system of its own, on loopback. */
+final class TestCluster implements AutoCloseable {
+  private static final Patience PATIENCE =
+      new Patience(
+          Duration.ofSeconds(20),
+          Duration.ofSeconds(20),
+          Duration.ofSeconds(2),
+          Duration.ofSeconds(1));
+
+  private final Path dataDir;
+  private final List<WorkerNode> workers = new ArrayList<>();
+  private CoordinatorNode coordinator;
+  private ManagedChannel channel;
+
+  TestCluster(Path dataDir, int workers) {
+    this.dataDir = dataDir;
+    startCoordinator();
+    for (int i = 0; i < workers; i++) {
+      addWorker();
+    }
+    awaitWorkers(workers);
+  }
+
+  /** Returns when so many workers have joined. */
+  void awaitWorkers(int count) {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+    while (client().listNodes(ListNodesRequest.getDefaultInstance()).getNodesCount() < 1 + count) {
+      if (System.nanoTime() > deadline) {
+        throw new AssertionError("fewer than " + count + " workers");
+      }
+      try {
+        Thread.sleep(20);
+      } catch (InterruptedException e) {
+        throw new IllegalStateException(e);
+      }
+    }
+  }
+
+  void startCoordinator() {
+    coordinator =
+        CoordinatorNode.start(
+            new CoordinatorSettings("127.0.0.1", 0, 0, List.of(), dataDir, false, PATIENCE));
+    channel =
+        ManagedChannelBuilder.forAddress("127.0.0.1", coordinator.grpcPort())
+            .usePlaintext()
+            .build();
+  }
+
+  void stopCoordinator() {
+    channel.shutdownNow();
+    coordinator.close();
+  }
+
+  /** A worker that finds the coordinator wherever that is now. */
+  WorkerNode addWorker() {
+    WorkerNode worker =
+        WorkerNode.start(
+            new WorkerSettings(
+                "127.0.0.1", 0, () -> List.of(coordinator.clusterAddress()), "cpu", false),
+            CountingTask::create);
+    workers.add(worker);
+    return worker;
+  }
+
+  void removeWorker(WorkerNode worker) {
+    workers.remove(worker);
+    worker.close();
+  }
+
+  FtClusterBlockingStub client() {
+    return FtClusterGrpc.newBlockingStub(channel).withDeadlineAfter(40, TimeUnit.SECONDS);
+  }
+
+  String submit(String yaml) {
+    return client().submitJob(SubmitJobRequest.newBuilder().setJobYaml(yaml).build()).getJob();
+  }
+
+  Iterator<JobUpdate> watch(String job) {
+    return client().watchJob(WatchJobRequest.newBuilder().setJob(job).build());
+  }
+
+  /** All updates until the stream ends. */
+  List<JobUpdate> watchToTheEnd(String job) {
+    List<JobUpdate> updates = new ArrayList<>();
+    watch(job).forEachRemaining(updates::add);
+    return updates;
+  }
+
+  /** Watches until an update matches, and returns that. */
+  JobUpdate watchUntil(String job, Predicate<JobUpdate> condition) {
+    for (Iterator<JobUpdate> updates = watch(job); updates.hasNext(); ) {
+      JobUpdate update = updates.next();
+      if (condition.test(update)) {
+        return update;
+      }
+    }
+    throw new AssertionError("the job ended before that");
+  }
+
+  static String jobYaml(String name, long steps, int minWorkers, int maxWorkers) {
+    return """
+        name: %s
+        model: {path: /model}
+        data: {train: {path: /train.jsonl}}
+        training: {max_steps: %d}
+        elastic: {min_workers: %d, max_workers: %d}
+        checkpoint: {path: /out}
+        """
+        .formatted(name, steps, minWorkers, maxWorkers);
+  }
+
+  @Override
+  public void close() {
+    List.copyOf(workers).forEach(this::removeWorker);
+    stopCoordinator();
+  }
+}

@@ -1,0 +1,121 @@
+package org.ftcluster.worker.rank;
+
+import java.util.function.Consumer;
+import org.ftcluster.protocol.message.RankReport;
+import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
+import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
+import org.ftcluster.worker.training.RankTask;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One generation's part of this worker: how far it is, and where its reports go. Reports carry the
+ * generation they belong to, so whoever gets a late one can tell.
+ */
+final class RankOrder implements RankTask.RankEvents {
+  private final PrepareRank command;
+  private final Consumer<RankReport> reports;
+  private volatile RankHost.Phase phase = RankHost.Phase.PREPARING;
+  private volatile @Nullable String stopReason;
+  private long stoppedAtNanos;
+
+  RankOrder(PrepareRank command, Consumer<RankReport> reports) {
+    this.command = command;
+    this.reports = reports;
+  }
+
+  String job() {
+    return command.job();
+  }
+
+  long generation() {
+    return command.generation();
+  }
+
+  int rank() {
+    return command.rank();
+  }
+
+  int worldSize() {
+    return command.worldSize();
+  }
+
+  String yaml() {
+    return command.jobYaml();
+  }
+
+  byte[] secret() {
+    return command.secret();
+  }
+
+  boolean is(String job, long generation) {
+    return job().equals(job) && generation() == generation;
+  }
+
+  /** Whether this is that generation of the job, or a newer one. */
+  boolean isAtLeast(String job, long generation) {
+    return job().equals(job) && generation() >= generation;
+  }
+
+  RankHost.Phase phase() {
+    return phase;
+  }
+
+  void enter(RankHost.Phase phase) {
+    this.phase = phase;
+  }
+
+  /** False when it was stopped already: only the first reason counts. */
+  synchronized boolean stop(String reason) {
+    if (stopReason != null) {
+      return false;
+    }
+    stoppedAtNanos = System.nanoTime();
+    stopReason = reason;
+    return true;
+  }
+
+  /** Whether it was stopped before that {@link System#nanoTime}. */
+  synchronized boolean wasStoppedBefore(long nanoTime) {
+    return stopReason != null && stoppedAtNanos - nanoTime < 0;
+  }
+
+  boolean isStopped() {
+    return stopReason != null;
+  }
+
+  String stopReason() {
+    String reason = stopReason;
+    return reason == null ? "" : reason;
+  }
+
+  void prepared(PeerAddress address, long completedStep, long steps) {
+    reports.accept(
+        new RankReport.Prepared(job(), generation(), rank(), address, completedStep, steps));
+  }
+
+  void failed(RankReport.Cause cause, String message) {
+    reports.accept(new RankReport.Failed(job(), generation(), rank(), cause, message));
+  }
+
+  @Override
+  public void started(long step) {
+    reports.accept(new RankReport.Started(job(), generation(), rank(), step));
+  }
+
+  @Override
+  public void stepCompleted(StepMetrics metrics) {
+    reports.accept(new RankReport.StepCompleted(job(), generation(), rank(), metrics));
+  }
+
+  @Override
+  public void noted(String note) {
+    reports.accept(new RankReport.Noted(job(), generation(), rank(), note));
+  }
+
+  @Override
+  public void completed(TrainingResult result) {
+    reports.accept(new RankReport.Completed(job(), generation(), rank(), result));
+  }
+}

@@ -1,0 +1,33 @@
+package org.ftcluster.worker.rank;
+
+import java.util.function.Function;
+import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.ftcluster.protocol.message.WorkerCommand;
+import org.ftcluster.protocol.message.WorkerDescription;
+
+/** Hands the coordinator's commands to the rank, and its reports back. */
+final class WorkerActor {
+  private WorkerActor() {}
+
+  /**
+   * @param describe makes the answer to {@link WorkerCommand.Describe}
+   */
+  static Behavior<WorkerCommand> create(
+      RankHost rank, Function<RankHost.Snapshot, WorkerDescription> describe) {
+    return Behaviors.receiveMessage(
+        command -> {
+          switch (command) {
+            case WorkerCommand.Describe question ->
+                question.replyTo().tell(describe.apply(rank.snapshot()));
+            case WorkerCommand.PrepareRank prepare ->
+                rank.prepare(prepare, report -> prepare.reports().tell(report));
+            case WorkerCommand.StartRank start -> rank.start(start);
+            case WorkerCommand.StopRank stop ->
+                rank.stop(stop.job(), stop.generation(), stop.reason());
+            case WorkerCommand.ReleaseJob release -> rank.release(release.job());
+          }
+          return Behaviors.same();
+        });
+  }
+}
