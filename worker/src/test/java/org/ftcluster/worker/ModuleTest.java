@@ -27,7 +27,9 @@ class ModuleTest {
           "optimizer",
           "checkpoint",
           "training",
-          "rank");
+          "rank",
+          "inference",
+          "bench");
 
   private static final JavaClasses CLASSES =
       new ClassFileImporter()
