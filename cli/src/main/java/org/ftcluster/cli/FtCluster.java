@@ -7,6 +7,12 @@ import org.ftcluster.cli.job.NodesCommand;
 import org.ftcluster.cli.job.SubmitCommand;
 import org.ftcluster.cli.job.ValidateCommand;
 import org.ftcluster.cli.job.WatchCommand;
+import org.ftcluster.cli.local.TrainCommand;
+import org.ftcluster.cli.model.BenchCommand;
+import org.ftcluster.cli.model.EvalCommand;
+import org.ftcluster.cli.model.GenerateCommand;
+import org.ftcluster.cli.node.CoordinatorCommand;
+import org.ftcluster.cli.node.WorkerCommand;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -20,12 +26,18 @@ import picocli.CommandLine.Spec;
     synopsisSubcommandLabel = "COMMAND",
     versionProvider = Version.class,
     subcommands = {
+      TrainCommand.class,
+      CoordinatorCommand.class,
+      WorkerCommand.class,
       SubmitCommand.class,
       JobsCommand.class,
       WatchCommand.class,
       CancelCommand.class,
       NodesCommand.class,
       ValidateCommand.class,
+      EvalCommand.class,
+      GenerateCommand.class,
+      BenchCommand.class,
     },
     footer = {
       "",

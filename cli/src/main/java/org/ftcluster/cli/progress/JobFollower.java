@@ -3,6 +3,7 @@ package org.ftcluster.cli.progress;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.InstantSource;
+import java.util.Optional;
 import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.protocol.api.JobResult;
@@ -113,7 +114,7 @@ public final class JobFollower {
             step.getTokensPerSecond(),
             step.getWorkers(),
             step.getGeneration()));
-    Duration left =
+    Optional<Duration> left =
         pace.left(step.getGeneration(), step.getStep(), job.getSteps(), clock.instant());
     display.show(
         new Progress(

@@ -2,27 +2,33 @@ package org.ftcluster.cli.progress;
 
 import java.time.Duration;
 import java.util.Locale;
+import java.util.Optional;
 
 /**
  * How far a job is.
  *
  * @param loss in nats a target token
- * @param left at the present speed
+ * @param left at the present speed; empty as long as there is no telling
  */
 record Progress(
-    long step, long steps, double loss, double tokensPerSecond, Duration left, int workers) {
+    long step,
+    long steps,
+    double loss,
+    double tokensPerSecond,
+    Optional<Duration> left,
+    int workers) {
   private static final int BAR = 24;
 
   /** One line for people. */
   String text() {
     return String.format(
         Locale.ROOT,
-        "step %d of %d  loss %.4f  %,.0f tokens/s  %s left  %d worker%s",
+        "step %d of %d  loss %.4f  %,.0f tokens/s  %s%d worker%s",
         step,
         steps,
         loss,
         tokensPerSecond,
-        clock(left),
+        left.map(time -> clock(time) + " left  ").orElse(""),
         workers,
         workers == 1 ? "" : "s");
   }

@@ -7,6 +7,7 @@ import java.io.StringWriter;
 import java.time.Duration;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicReference;
 import org.ftcluster.cli.console.Console;
 import org.junit.jupiter.api.Test;
@@ -40,10 +41,11 @@ class ProgressTest {
   void timeLeftFollowsFromTheStepsSeenInThisGeneration() {
     Pace pace = new Pace();
 
-    assertEquals(Duration.ZERO, pace.left(1, 10, 100, START));
-    assertEquals(Duration.ofSeconds(80), pace.left(1, 20, 100, START.plusSeconds(10)));
-    assertEquals(Duration.ZERO, pace.left(2, 21, 100, START.plusSeconds(60)));
-    assertEquals(Duration.ofSeconds(156), pace.left(2, 22, 100, START.plusSeconds(62)));
+    assertEquals(Optional.empty(), pace.left(1, 10, 100, START));
+    assertEquals(Optional.of(Duration.ofSeconds(80)), pace.left(1, 20, 100, START.plusSeconds(10)));
+    assertEquals(Optional.empty(), pace.left(2, 21, 100, START.plusSeconds(60)));
+    assertEquals(
+        Optional.of(Duration.ofSeconds(156)), pace.left(2, 22, 100, START.plusSeconds(62)));
   }
 
   @Test
@@ -82,6 +84,6 @@ class ProgressTest {
   }
 
   private static Progress progress(long step) {
-    return new Progress(step, 250, 0.2134, 3777, Duration.ofSeconds(83), 2);
+    return new Progress(step, 250, 0.2134, 3777, Optional.of(Duration.ofSeconds(83)), 2);
   }
 }

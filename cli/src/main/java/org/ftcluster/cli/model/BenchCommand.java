@@ -1,0 +1,143 @@
+package org.ftcluster.cli.model;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.cli.console.CommonOptions;
+import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.console.ExitCode;
+import org.ftcluster.protocol.job.JobSpec.ComputeType;
+import org.ftcluster.protocol.job.JobSpec.Quantization;
+import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+import org.ftcluster.worker.bench.StepBenchmark;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code ftcluster bench}. */
+@Command(
+    name = "bench",
+    description =
+        "Times training steps of a model with random weights, in this process. The first step is"
+            + " left out.",
+    footer = {
+      "",
+      "Example:",
+      "  ftcluster bench --config base/config.json --method qlora --batch 4 --seq 512 --steps 5"
+    })
+public final class BenchCommand implements Callable<Integer> {
+  @Mixin private CommonOptions common = new CommonOptions();
+
+  @Option(
+      names = "--config",
+      paramLabel = "CONFIG.json",
+      required = true,
+      description = "The model's shape, as Hugging Face describes it.")
+  private Path config = Path.of("");
+
+  @Option(
+      names = "--method",
+      paramLabel = "METHOD",
+      defaultValue = "qlora",
+      description = "lora, or qlora with the base in NF4 (default: qlora).")
+  private Method method = Method.QLORA;
+
+  @Option(
+      names = "--batch",
+      paramLabel = "B",
+      defaultValue = "4",
+      description = "Sequences a step (default: 4).")
+  private int batch;
+
+  @Option(
+      names = "--seq",
+      paramLabel = "S",
+      defaultValue = "512",
+      description = "Tokens a sequence (default: 512).")
+  private int sequence;
+
+  @Option(
+      names = "--steps",
+      paramLabel = "N",
+      defaultValue = "5",
+      description = "Steps that count (default: 5).")
+  private int steps;
+
+  @Option(
+      names = "--dtype",
+      paramLabel = "TYPE",
+      defaultValue = "bfloat16",
+      description = "What to compute in: bfloat16 or float32 (default: bfloat16).")
+  private ComputeType dtype = ComputeType.BFLOAT16;
+
+  @Option(
+      names = "--rank",
+      paramLabel = "R",
+      defaultValue = "16",
+      description = "LoRA's r, on all linear layers (default: 16).")
+  private int rank;
+
+  @Option(
+      names = "--gradient-checkpointing",
+      description = "Compute each layer again in its backward.")
+  private boolean recompute;
+
+  @Option(
+      names = "--threads",
+      paramLabel = "N",
+      description = "Threads that compute (default: one a processor).")
+  private int threads = Runtime.getRuntime().availableProcessors();
+
+  /** What is trained. */
+  enum Method {
+    FULL,
+    LORA,
+    QLORA
+  }
+
+  @Override
+  public Integer call() throws IOException {
+    Console console = common.console();
+    StepBenchmark.Result result =
+        StepBenchmark.run(
+            new StepBenchmark.Settings(
+                config,
+                new Quantization(quantization(), true),
+                dtype,
+                atLeastOne("--rank", rank),
+                atLeastOne("--batch", batch),
+                atLeastOne("--seq", sequence),
+                atLeastOne("--steps", steps),
+                recompute,
+                atLeastOne("--threads", threads)));
+    console.json(result);
+    console.text(
+        String.format(
+            Locale.ROOT,
+            "step %.4f s  %,.0f tokens/s  %,.0f GFLOP/s  peak %.2f GB",
+            result.stepSeconds(),
+            result.tokensPerSecond(),
+            result.gflops(),
+            result.peakRssBytes() / 1e9));
+    return ExitCode.DONE.code();
+  }
+
+  private QuantizationType quantization() {
+    return switch (method) {
+      case FULL ->
+          throw CommandException.badRequest(
+              "--method full: training every weight is not supported yet; give lora or qlora");
+      case LORA -> QuantizationType.NONE;
+      case QLORA -> QuantizationType.NF4;
+    };
+  }
+
+  private static int atLeastOne(String option, int value) {
+    if (value < 1) {
+      throw CommandException.badRequest("%s is %d; give at least 1".formatted(option, value));
+    }
+    return value;
+  }
+}

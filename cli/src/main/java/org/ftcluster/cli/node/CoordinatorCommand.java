@@ -1,0 +1,81 @@
+package org.ftcluster.cli.node;
+
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.ftcluster.cli.client.Address;
+import org.ftcluster.cli.client.CoordinatorOption;
+import org.ftcluster.cli.console.CommonOptions;
+import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.console.ExitCode;
+import org.ftcluster.cli.console.ParentWatch;
+import org.ftcluster.coordinator.CoordinatorNode;
+import org.ftcluster.coordinator.CoordinatorSettings;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code ftcluster coordinator}. */
+@Command(
+    name = "coordinator",
+    description = "Runs a coordinator: takes jobs, finds workers, and brings jobs to their end.",
+    footer = {"", "Example:", "  ftcluster coordinator --grpc 10.0.0.1:7600 --insecure"})
+public final class CoordinatorCommand implements Callable<Integer> {
+  private static final String CLUSTER_PORT = "7601";
+  private static final String DATA = "ftcluster-data";
+
+  @Mixin private CommonOptions common = new CommonOptions();
+  @Mixin private ParentWatch parentWatch = new ParentWatch();
+
+  @Option(
+      names = "--grpc",
+      paramLabel = "HOST:PORT",
+      converter = Address.Converter.class,
+      defaultValue = CoordinatorOption.DEFAULT,
+      description =
+          "Where clients and workers find it (default: "
+              + CoordinatorOption.DEFAULT
+              + "). Port 0 takes any free one.")
+  private Address grpc = Address.parse(CoordinatorOption.DEFAULT);
+
+  @Option(
+      names = "--cluster-port",
+      paramLabel = "PORT",
+      defaultValue = CLUSTER_PORT,
+      description =
+          "Where other nodes join, on the same host (default: "
+              + CLUSTER_PORT
+              + "). 0 takes any free one.")
+  private int clusterPort;
+
+  @Option(
+      names = "--data-dir",
+      paramLabel = "FOLDER",
+      defaultValue = DATA,
+      description =
+          "Where jobs are kept, so that they outlive a restart (default: ./" + DATA + ").")
+  private Path dataDir = Path.of(DATA);
+
+  @Option(
+      names = "--insecure",
+      description =
+          "Allow an address that other machines can reach, without encryption or passwords: whoever"
+              + " reaches it can run jobs and read what they train on.")
+  private boolean insecure;
+
+  @Override
+  public Integer call() throws InterruptedException {
+    Console console = common.console();
+    parentWatch.start();
+    CoordinatorSettings settings =
+        new CoordinatorSettings(
+            grpc.host(), grpc.port(), clusterPort, List.of(), dataDir.toAbsolutePath(), insecure);
+    try (CoordinatorNode node = CoordinatorNode.start(settings)) {
+      Address listening = new Address(grpc.host(), node.grpcPort());
+      console.json(ReadyLine.of("coordinator", listening.toString()));
+      console.talk("The coordinator is ready at %s.".formatted(listening));
+      node.awaitTermination();
+    }
+    return ExitCode.DONE.code();
+  }
+}

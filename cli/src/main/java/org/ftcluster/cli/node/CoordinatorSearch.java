@@ -1,0 +1,67 @@
+package org.ftcluster.cli.node;
+
+import java.io.IOException;
+import java.net.DatagramSocket;
+import java.net.InetSocketAddress;
+import java.time.Duration;
+import java.util.List;
+import org.ftcluster.cli.client.Address;
+import org.ftcluster.cli.client.CoordinatorClient;
+import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.console.ExitCode;
+
+/** How a worker finds its cluster, knowing only a coordinator's address. */
+final class CoordinatorSearch {
+  private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
+
+  private final Address coordinator;
+  private final Console console;
+
+  CoordinatorSearch(Address coordinator, Console console) {
+    this.coordinator = coordinator;
+    this.console = console;
+  }
+
+  /** Waits, as long as it takes, for the coordinator, and asks it where nodes join. */
+  List<String> seedNodes() {
+    boolean saidSo = false;
+    while (true) {
+      try (CoordinatorClient client = new CoordinatorClient(coordinator)) {
+        return client.describeCluster().getSeedNodesList();
+      } catch (CommandException e) {
+        if (e.exitCode() != ExitCode.UNREACHABLE) {
+          throw e;
+        }
+        if (!saidSo) {
+          saidSo = true;
+          console.talk("Waiting for the coordinator: " + e.getMessage());
+        }
+      }
+      pause();
+    }
+  }
+
+  /** The address of this machine that lies on the way to the coordinator. */
+  String ownHost() {
+    // Nothing is sent: connecting a datagram socket only picks the route.
+    try (DatagramSocket socket = new DatagramSocket()) {
+      socket.connect(new InetSocketAddress(coordinator.host(), coordinator.port()));
+      return socket.getLocalAddress().getHostAddress();
+    } catch (IOException e) {
+      throw CommandException.badRequest(
+              "no network leads to %s (%s); give this worker's own address with --host"
+                  .formatted(coordinator, e.getMessage()))
+          .because(e);
+    }
+  }
+
+  private static void pause() {
+    try {
+      Thread.sleep(BETWEEN_TRIES);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw CommandException.failed("interrupted while waiting for the coordinator").because(e);
+    }
+  }
+}

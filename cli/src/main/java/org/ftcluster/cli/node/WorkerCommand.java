@@ -1,0 +1,83 @@
+package org.ftcluster.cli.node;
+
+import java.util.Optional;
+import java.util.concurrent.Callable;
+import org.ftcluster.cli.client.Address;
+import org.ftcluster.cli.client.CoordinatorOption;
+import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.cli.console.CommonOptions;
+import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.console.ExitCode;
+import org.ftcluster.cli.console.ParentWatch;
+import org.ftcluster.worker.rank.WorkerNode;
+import org.ftcluster.worker.rank.WorkerSettings;
+import org.ftcluster.worker.training.TrainingTaskFactory;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** {@code ftcluster worker}. */
+@Command(
+    name = "worker",
+    description = {
+      "Runs a worker: one process that holds one device and takes part in jobs.",
+      "Waits for its coordinator where that isn't there yet."
+    },
+    footer = {"", "Example:", "  ftcluster worker --coordinator 10.0.0.1:7600 --insecure"})
+public final class WorkerCommand implements Callable<Integer> {
+  @Mixin private CommonOptions common = new CommonOptions();
+  @Mixin private CoordinatorOption coordinator = new CoordinatorOption();
+  @Mixin private ParentWatch parentWatch = new ParentWatch();
+
+  @Option(
+      names = "--host",
+      paramLabel = "HOST",
+      description =
+          "This worker's own address, which other nodes connect to (default: the one that leads to"
+              + " the coordinator).")
+  private @Nullable String host;
+
+  @Option(
+      names = "--cluster-port",
+      paramLabel = "PORT",
+      defaultValue = "0",
+      description = "Where other nodes connect to (default: any free one).")
+  private int clusterPort;
+
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      defaultValue = "cpu",
+      description = "What it computes on (default: cpu).")
+  private String device = "cpu";
+
+  @Option(
+      names = "--insecure",
+      description =
+          "Allow an address that other machines can reach, without encryption or passwords: whoever"
+              + " reaches it can read what jobs train on, and take part in them.")
+  private boolean insecure;
+
+  @Override
+  public Integer call() throws InterruptedException {
+    Console console = common.console();
+    parentWatch.start();
+    Address known = coordinator.address();
+    CoordinatorSearch search = new CoordinatorSearch(known, console);
+    // The coordinator's name may be known only once it is there, so our own address comes second.
+    search.seedNodes();
+    String ownHost = host == null ? search.ownHost() : host;
+    WorkerSettings settings =
+        new WorkerSettings(ownHost, clusterPort, search::seedNodes, device, insecure);
+    try (WorkerNode node = WorkerNode.start(settings, new TrainingTaskFactory())) {
+      console.json(ReadyLine.of("worker", known.toString()));
+      console.talk("The worker is ready for jobs of %s.".formatted(known));
+      Optional<String> gaveUp = node.awaitTermination();
+      if (gaveUp.isPresent()) {
+        throw CommandException.failed(gaveUp.get());
+      }
+    }
+    return ExitCode.DONE.code();
+  }
+}
