@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.IntStream;
 
 /** Continues prompts a token at a time, many prompts at once, with a key/value cache. */
 public final class Generator {
@@ -65,17 +66,19 @@ public final class Generator {
     try (KeyValueCache cache = model.newCache(lengths, settings.maxNewTokens())) {
       TokenBatch batch = batch(prompts, lengths);
       float[][] logits = model.logits(batch, lastRows(lengths), cache);
+      List<Sequence> growing = sequences;
       while (true) {
-        int[] next = new int[sequences.size()];
-        boolean anyGrows = false;
-        for (int i = 0; i < next.length; i++) {
-          next[i] = sequences.get(i).take(logits[i]);
-          anyGrows |= sequences.get(i).grows();
+        List<Sequence> before = growing;
+        for (int i = 0; i < before.size(); i++) {
+          before.get(i).take(logits[i]);
         }
-        if (!anyGrows) {
+        int[] kept = IntStream.range(0, before.size()).filter(i -> before.get(i).grows()).toArray();
+        if (kept.length == 0) {
           return sequences.stream().map(Sequence::tokens).toList();
         }
-        logits = model.decode(next, cache);
+        growing = Arrays.stream(kept).mapToObj(before::get).toList();
+        cache.retain(kept);
+        logits = model.decode(growing.stream().mapToInt(Sequence::last).toArray(), cache);
       }
     }
   }
@@ -116,20 +119,21 @@ public final class Generator {
       return !ended && tokens.size() < settings.maxNewTokens();
     }
 
-    /** Chooses the next token, which goes through the model even where the sequence has ended. */
-    int take(float[] logits) {
+    /** Chooses the next token. */
+    void take(float[] logits) {
       int token =
           switch (settings.sampling()) {
             case Sampling.Greedy greedy -> likeliest(logits);
             case Sampling.Nucleus nucleus -> draw(logits, nucleus, random.nextDouble());
           };
-      if (grows()) {
-        ended = settings.endTokens().contains(token);
-        if (!ended) {
-          tokens.add(token);
-        }
+      ended = settings.endTokens().contains(token);
+      if (!ended) {
+        tokens.add(token);
       }
-      return token;
+    }
+
+    int last() {
+      return tokens.getLast();
     }
 
     int[] tokens() {

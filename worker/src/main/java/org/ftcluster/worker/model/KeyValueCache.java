@@ -1,6 +1,7 @@
 package org.ftcluster.worker.model;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
@@ -15,7 +16,7 @@ final class KeyValueCache implements CausalLanguageModel.LayerObserver, AutoClos
   private final Scope scope = Scope.persistent();
   private final List<List<Tensor>> keys = new ArrayList<>();
   private final List<List<Tensor>> values = new ArrayList<>();
-  private final int[] lengths;
+  private int[] lengths;
 
   /**
    * @param lengths tokens of each sequence's prompt
@@ -68,6 +69,16 @@ final class KeyValueCache implements CausalLanguageModel.LayerObserver, AutoClos
           values.get(layer).get(i).slice(0, lengths[i], lengths[i] + 1),
           nextValues.slice(0, i, i + 1));
     }
+  }
+
+  /** Goes on with the sequences at these places only; the others have ended. */
+  void retain(int[] kept) {
+    if (kept.length == lengths.length) {
+      return;
+    }
+    lengths = Arrays.stream(kept).map(i -> lengths[i]).toArray();
+    keys.replaceAll(layer -> Arrays.stream(kept).mapToObj(layer::get).toList());
+    values.replaceAll(layer -> Arrays.stream(kept).mapToObj(layer::get).toList());
   }
 
   List<Tensor> keys(int layer) {

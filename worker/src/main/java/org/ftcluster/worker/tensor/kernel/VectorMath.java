@@ -2,6 +2,7 @@ package org.ftcluster.worker.tensor.kernel;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
+import jdk.incubator.vector.VectorShuffle;
 
 /**
  * Sums and exponentials whose bits are the same whether the loop around them is interpreted or
@@ -21,9 +22,15 @@ final class VectorMath {
 
   private static final float HIGHEST = 88.7f;
 
+  private static final int LANES = Rows.FLOATS.length();
+  private static final VectorShuffle<Float> BY_8 = shift(8);
+  private static final VectorShuffle<Float> BY_4 = shift(4);
+  private static final VectorShuffle<Float> BY_2 = shift(2);
+  private static final VectorShuffle<Float> BY_1 = shift(1);
+
   private VectorMath() {}
 
-  /** The dot product, lane by lane, then over the lanes from first to last. */
+  /** The dot product, lane by lane, then over the lanes. */
   static float dot(float[] a, int fromA, float[] b, int fromB, int count) {
     FloatVector sum = FloatVector.zero(Rows.FLOATS);
     int i = 0;
@@ -39,14 +46,27 @@ final class VectorMath {
     return total;
   }
 
-  /** The sum over the lanes, from first to last. */
+  /** The sum over the lanes: the upper half is added to the lower one until one lane is left. */
   static float sumLanes(FloatVector vector) {
-    float[] lanes = vector.toArray();
-    float sum = 0;
-    for (float lane : lanes) {
-      sum += lane;
+    FloatVector sum = vector;
+    if (LANES > 8) {
+      sum = sum.add(sum.rearrange(BY_8));
     }
-    return sum;
+    if (LANES > 4) {
+      sum = sum.add(sum.rearrange(BY_4));
+    }
+    if (LANES > 2) {
+      sum = sum.add(sum.rearrange(BY_2));
+    }
+    return sum.add(sum.rearrange(BY_1)).lane(0);
+  }
+
+  /**
+   * Brings the lane {@code distance} places on to each lane; a constant, or the compiler makes no
+   * instruction of it.
+   */
+  private static VectorShuffle<Float> shift(int distance) {
+    return VectorShuffle.iota(Rows.FLOATS, distance, 1, true);
   }
 
   /**
