@@ -7,6 +7,7 @@ import org.ftcluster.cli.job.NodesCommand;
 import org.ftcluster.cli.job.SubmitCommand;
 import org.ftcluster.cli.job.ValidateCommand;
 import org.ftcluster.cli.job.WatchCommand;
+import org.ftcluster.cli.local.DemoCommand;
 import org.ftcluster.cli.local.TrainCommand;
 import org.ftcluster.cli.model.BenchCommand;
 import org.ftcluster.cli.model.EvalCommand;
@@ -26,6 +27,7 @@ import picocli.CommandLine.Spec;
     synopsisSubcommandLabel = "COMMAND",
     versionProvider = Version.class,
     subcommands = {
+      DemoCommand.class,
       TrainCommand.class,
       CoordinatorCommand.class,
       WorkerCommand.class,

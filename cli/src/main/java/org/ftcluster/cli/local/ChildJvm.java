@@ -21,8 +21,8 @@ import org.ftcluster.cli.console.Json;
 
 /**
  * A JVM of ours that ends when this one does, however that ends: it watches its standard input,
- * whose other end is here. Its standard error goes to a log file; the first lines of its standard
- * output are JSON and tell that it is ready, or why it isn't.
+ * whose other end is here. Its standard error goes to a log file; its standard output is lines of
+ * JSON, one of which may tell that it is ready, or why it isn't.
  */
 final class ChildJvm implements AutoCloseable {
   private static final Duration FAREWELL = Duration.ofSeconds(3);
@@ -31,6 +31,7 @@ final class ChildJvm implements AutoCloseable {
   private final Launch launch;
   private final Process process;
   private final CompletableFuture<JsonNode> ready = new CompletableFuture<>();
+  private final CompletableFuture<List<JsonNode>> output = new CompletableFuture<>();
 
   /**
    * What to run.
@@ -133,28 +134,57 @@ final class ChildJvm implements AutoCloseable {
     }
   }
 
+  /**
+   * Waits for the child to end by itself.
+   *
+   * @return all that it printed
+   * @throws CommandException when it failed, with its own words
+   */
+  List<JsonNode> awaitOutput(Duration timeout) {
+    try {
+      List<JsonNode> lines = output.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
+      if (process.exitValue() != 0) {
+        throw CommandException.failed(
+            "the %s failed: %s (its log is %s)"
+                .formatted(launch.name(), error(lines).orElseGet(this::lastWords), launch.log()));
+      }
+      return lines;
+    } catch (TimeoutException | ExecutionException e) {
+      throw CommandException.failed(
+              "the %s did not end within %d s; its log is %s"
+                  .formatted(launch.name(), timeout.toSeconds(), launch.log()))
+          .because(e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw CommandException.failed("interrupted").because(e);
+    }
+  }
+
   private void readOutput() {
-    try (BufferedReader output = process.inputReader()) {
-      for (String line = output.readLine(); line != null; line = output.readLine()) {
-        accept(line);
+    List<JsonNode> lines = new ArrayList<>();
+    try (BufferedReader reader = process.inputReader()) {
+      for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+        if (line.startsWith("{")) {
+          JsonNode json = Json.parse(line);
+          lines.add(json);
+          if (json.path("event").asText().equals("ready")) {
+            ready.complete(json);
+          }
+        }
       }
     } catch (IOException e) {
       ready.completeExceptionally(e);
     }
     process.onExit().join();
-    ready.completeExceptionally(new IOException(lastWords()));
+    ready.completeExceptionally(new IOException(error(lines).orElseGet(this::lastWords)));
+    output.complete(List.copyOf(lines));
   }
 
-  private void accept(String line) throws IOException {
-    if (ready.isDone() || !line.startsWith("{")) {
-      return;
-    }
-    JsonNode json = Json.parse(line);
-    if (json.path("event").asText().equals("ready")) {
-      ready.complete(json);
-    } else if (json.hasNonNull("error")) {
-      ready.completeExceptionally(new IOException(json.get("error").asText()));
-    }
+  private static Optional<String> error(List<JsonNode> lines) {
+    return lines.stream()
+        .filter(line -> line.hasNonNull("error"))
+        .map(line -> line.get("error").asText())
+        .findFirst();
   }
 
   /** Tells the child to end, and doesn't wait. */

@@ -43,11 +43,11 @@ final class LocalCluster implements AutoCloseable {
    * @param threads libtorch threads a worker
    */
   static LocalCluster start(int workers, int threads, RunFolder folder, Console console) {
-    LocalCluster cluster = new LocalCluster(NodeLaunch.coordinator(folder), console);
+    LocalCluster cluster = new LocalCluster(ChildLaunch.coordinator(folder), console);
     try {
       List<ChildJvm> started = new ArrayList<>();
       for (int number = 1; number <= workers; number++) {
-        started.add(cluster.start(NodeLaunch.worker(number, cluster.address, threads, folder)));
+        started.add(cluster.start(ChildLaunch.worker(number, cluster.address, threads, folder)));
       }
       started.forEach(worker -> worker.awaitReady(START));
       started.forEach(cluster::mind);

@@ -76,6 +76,11 @@ final class RunFolder implements AutoCloseable {
     return folder.resolve(COORDINATOR);
   }
 
+  /** The job as it runs there. */
+  Path jobFile() {
+    return folder.resolve("job.yaml");
+  }
+
   /** Deletes what an earlier job left here, and nothing else. */
   void clear() {
     try (Stream<Path> entries = Files.list(folder)) {

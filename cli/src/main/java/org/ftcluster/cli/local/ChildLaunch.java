@@ -4,15 +4,18 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.ftcluster.cli.Main;
 import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.local.ChildJvm.Launch;
+import org.ftcluster.protocol.job.JobSpec;
+import org.jspecify.annotations.Nullable;
 
-/** How the nodes of a local cluster are started: by the commands that anyone can type. */
-final class NodeLaunch {
+/** How the processes of a local run are started: by the commands that anyone can type. */
+final class ChildLaunch {
   private static final String ANY_PORT = "127.0.0.1:0";
 
-  private NodeLaunch() {}
+  private ChildLaunch() {}
 
   static Launch coordinator(RunFolder folder) {
     return launch(
@@ -42,6 +45,38 @@ final class NodeLaunch {
         List.of("-Xmx1g"),
         List.of("worker", "--coordinator", coordinator.toString()),
         Map.of("OMP_NUM_THREADS", String.valueOf(threads)),
+        folder.logs());
+  }
+
+  /**
+   * Goes on from the first prompts of a job's evaluation data.
+   *
+   * @param adapter null for the base model alone
+   */
+  static Launch generate(
+      String name,
+      JobSpec job,
+      @Nullable Path adapter,
+      int limit,
+      int maxNewTokens,
+      RunFolder folder) {
+    List<String> arguments = new ArrayList<>();
+    arguments.addAll(List.of("generate", "--model", job.model().path().toString()));
+    if (adapter != null) {
+      arguments.addAll(List.of("--adapter", adapter.toString()));
+    }
+    arguments.addAll(List.of("--job", folder.jobFile().toString()));
+    arguments.addAll(
+        List.of("--data", Objects.requireNonNull(job.data().eval()).path().toString()));
+    arguments.addAll(List.of("--limit", String.valueOf(limit)));
+    arguments.addAll(List.of("--max-new-tokens", String.valueOf(maxNewTokens)));
+    arguments.addAll(List.of("--threads", "1"));
+    return launch(
+        name,
+        JvmFlags.tensor(),
+        List.of("-Xmx1g"),
+        arguments,
+        Map.of("OMP_NUM_THREADS", "1"),
         folder.logs());
   }
 
