@@ -4,9 +4,13 @@ import java.util.HashSet;
 import java.util.Set;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Those who hear about a job: its owner, and whoever watches it. */
 final class Audience {
+  private static final Logger LOG = LoggerFactory.getLogger(Job.class);
+
   private final ActorRef<JobSignal> owner;
   private final Set<ActorRef<JobNews>> watchers = new HashSet<>();
 
@@ -23,6 +27,13 @@ final class Audience {
   }
 
   void changed(JobStatus status) {
+    LOG.info(
+        "{} is {}, generation {}, {} workers{}",
+        status.job(),
+        status.state(),
+        status.generation(),
+        status.workers(),
+        status.reason().isEmpty() ? "" : ": " + status.reason());
     owner.tell(new JobSignal.Changed(status));
     tellWatchers(new JobNews.Changed(status));
   }

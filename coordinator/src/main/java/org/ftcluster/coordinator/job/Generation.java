@@ -71,11 +71,16 @@ final class Generation {
     return reports().mapToLong(Prepared::steps).max().orElse(0);
   }
 
+  /** Says which worker a rank is. */
+  String nameOf(int rank) {
+    return "rank %d on %s".formatted(rank, workers.get(rank).node());
+  }
+
   /** Names the ranks that aren't prepared. */
   String unprepared() {
     return IntStream.range(0, workers.size())
         .filter(rank -> prepared.get(rank) == null)
-        .mapToObj(rank -> "rank %d on %s".formatted(rank, workers.get(rank).node()))
+        .mapToObj(this::nameOf)
         .collect(Collectors.joining(", "));
   }
 

@@ -2,6 +2,7 @@ package org.ftcluster.coordinator.job;
 
 import java.util.List;
 import java.util.Objects;
+import java.util.function.Supplier;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.ActorContext;
@@ -33,12 +34,6 @@ import org.jspecify.annotations.Nullable;
  * than the present one are dropped.
  */
 public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Nullable JobRecord> {
-  /** A worker's errors are its job's, after so many without a completed step in between. */
-  static final int MAX_WORKER_ERRORS = 3;
-
-  /** Generations in a row that may end without a completed step, whatever the cause. */
-  static final int MAX_FRUITLESS_GENERATIONS = 10;
-
   /** What a job is told. */
   public sealed interface Command {}
 
@@ -78,11 +73,13 @@ public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Null
   private final TimerScheduler<Command> timers;
   private final Audience audience;
   private final Ranks ranks;
+  private final Setbacks setbacks = new Setbacks();
 
   private @Nullable Generation generation;
   private @Nullable StepMetrics lastStep;
-  private int workerErrors;
-  private int fruitlessGenerations;
+
+  /** The one before, whose ranks may still say why it ended. */
+  private @Nullable Generation lostGeneration;
 
   /** The behaviour of the job with this id, new or known to the journal. */
   public static Behavior<Command> create(String job, ActorRef<JobSignal> owner, Patience patience) {
@@ -149,10 +146,7 @@ public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Null
           generation != null && generation.has(lost.worker())
               ? recover(record, generation, "the worker %s left".formatted(lost.worker().node()))
               : Effect().none();
-      case Reported reported ->
-          generation != null && reported.report().generation() == generation.number()
-              ? onReport(record, generation, reported.report())
-              : Effect().none();
+      case Reported reported -> onReport(record, reported.report());
       case Overdue overdue ->
           generation != null && overdue.generation() == generation.number()
               ? overdue(record, generation)
@@ -219,6 +213,17 @@ public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Null
             });
   }
 
+  private Effect<JobEvent, @Nullable JobRecord> onReport(JobRecord record, RankReport report) {
+    if (generation != null && report.generation() == generation.number()) {
+      return onReport(record, generation, report);
+    }
+    return lostGeneration != null
+            && report.generation() == lostGeneration.number()
+            && report instanceof RankReport.Failed failed
+        ? failed(record, lostGeneration, failed)
+        : Effect().none();
+  }
+
   private Effect<JobEvent, @Nullable JobRecord> onReport(
       JobRecord record, Generation current, RankReport report) {
     return switch (report) {
@@ -235,8 +240,7 @@ public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Null
               : Effect().persist(started(current, started.step())).thenRun(this::announce);
       case RankReport.StepCompleted completed -> {
         lastStep = completed.metrics();
-        workerErrors = 0;
-        fruitlessGenerations = 0;
+        setbacks.stepCompleted();
         audience.stepped(status(record), completed.metrics());
         yield Effect().none();
       }
@@ -257,22 +261,26 @@ public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Null
     return new JobEvent.GenerationStarted(current.number(), Math.max(step, 0), current.steps());
   }
 
+  /**
+   * @param in the present generation, or the one before: peers often notice that a rank failed
+   *     before that has said why
+   */
   private Effect<JobEvent, @Nullable JobRecord> failed(
-      JobRecord record, Generation current, RankReport.Failed failed) {
-    String who =
-        "rank %d on %s".formatted(failed.rank(), current.workers().get(failed.rank()).node());
+      JobRecord record, Generation in, RankReport.Failed failed) {
+    String rank = in.nameOf(failed.rank());
+    Supplier<Effect<JobEvent, @Nullable JobRecord>> goOn =
+        () ->
+            in == generation
+                ? recover(record, in, "%s: %s".formatted(rank, failed.message()))
+                : Effect().none();
     return switch (failed.cause()) {
       case BAD_JOB -> fail(record, failed.message());
-      case LOST_PEER -> recover(record, current, "%s: %s".formatted(who, failed.message()));
-      case WORKER_ERROR -> {
-        workerErrors++;
-        yield workerErrors < MAX_WORKER_ERRORS
-            ? recover(record, current, "%s: %s".formatted(who, failed.message()))
-            : fail(
-                record,
-                "%s (%s; %d errors without a completed step between them)"
-                    .formatted(failed.message(), who, workerErrors));
-      }
+      case LOST_PEER -> goOn.get();
+      case WORKER_ERROR ->
+          setbacks
+              .workerError(rank, failed.message())
+              .map(tooMuch -> fail(record, tooMuch))
+              .orElseGet(goOn);
     };
   }
 
@@ -288,21 +296,19 @@ public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Null
 
   private Effect<JobEvent, @Nullable JobRecord> recover(
       JobRecord record, Generation lost, String reason) {
-    fruitlessGenerations++;
-    if (fruitlessGenerations >= MAX_FRUITLESS_GENERATIONS) {
-      return fail(
-          record,
-          "%d generations in a row ended without a completed step, the last because %s"
-              .formatted(fruitlessGenerations, reason));
-    }
-    return Effect()
-        .persist(new JobEvent.GenerationLost(lost.number(), step(record), reason))
-        .thenRun(
-            waiting -> {
-              ranks.stop(lost, reason);
-              forgetGeneration();
-              wantWorkers(waiting);
-            });
+    return setbacks
+        .generationLost(reason)
+        .map(tooMuch -> fail(record, tooMuch))
+        .orElseGet(
+            () ->
+                Effect()
+                    .persist(new JobEvent.GenerationLost(lost.number(), step(record), reason))
+                    .thenRun(
+                        waiting -> {
+                          ranks.stop(lost, reason);
+                          forgetGeneration();
+                          wantWorkers(waiting);
+                        }));
   }
 
   private Effect<JobEvent, @Nullable JobRecord> fail(JobRecord record, String reason) {
@@ -334,22 +340,13 @@ public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Null
   private void forgetGeneration() {
     if (generation != null) {
       timers.cancel(new Overdue(generation.number()));
+      lostGeneration = generation;
     }
     generation = null;
   }
 
   private void announce(@Nullable JobRecord record) {
-    JobStatus status = status(record);
-    context
-        .getLog()
-        .info(
-            "{} is {}, generation {}, {} workers{}",
-            job,
-            status.state(),
-            status.generation(),
-            status.workers(),
-            status.reason().isEmpty() ? "" : ": " + status.reason());
-    audience.changed(status);
+    audience.changed(status(record));
   }
 
   private Effect<JobEvent, @Nullable JobRecord> reply(
@@ -365,15 +362,6 @@ public final class Job extends EventSourcedBehavior<Job.Command, JobEvent, @Null
 
   private JobStatus status(@Nullable JobRecord durable) {
     JobRecord record = Objects.requireNonNull(durable);
-    return new JobStatus(
-        job,
-        record.name(),
-        record.state(),
-        step(record),
-        record.steps(),
-        generation == null ? 0 : generation.workers().size(),
-        record.generation(),
-        record.reason(),
-        record.result());
+    return JobStatus.of(record, step(record), generation == null ? 0 : generation.workers().size());
   }
 }

@@ -21,4 +21,18 @@ public record JobStatus(
     int workers,
     long generation,
     String reason,
-    @Nullable TrainingResult result) {}
+    @Nullable TrainingResult result) {
+
+  static JobStatus of(JobRecord record, long step, int workers) {
+    return new JobStatus(
+        record.job(),
+        record.name(),
+        record.state(),
+        step,
+        record.steps(),
+        workers,
+        record.generation(),
+        record.reason(),
+        record.result());
+  }
+}

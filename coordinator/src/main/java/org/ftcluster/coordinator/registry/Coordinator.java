@@ -18,7 +18,6 @@ import org.apache.pekko.actor.typed.receptionist.Receptionist;
 import org.ftcluster.coordinator.job.Job;
 import org.ftcluster.coordinator.job.JobEvent;
 import org.ftcluster.coordinator.job.JobSignal;
-import org.ftcluster.coordinator.job.JobSignal.WantsWorkers;
 import org.ftcluster.coordinator.job.JobState;
 import org.ftcluster.coordinator.job.JobStatus;
 import org.ftcluster.coordinator.job.Patience;
@@ -102,15 +101,13 @@ public final class Coordinator {
   private final Map<String, ActorRef<Job.Command>> jobs = new LinkedHashMap<>();
   private final Map<String, JobStatus> statuses = new HashMap<>();
   private final Map<String, Integer> numbers = new HashMap<>();
-  private final WorkerPool pool = new WorkerPool();
-  private final JobQueue queue = new JobQueue(numbers::get);
+  private final Staffing staffing;
 
   /** Jobs that the journal holds and that haven't said where they are. */
   private final Set<String> unread = new HashSet<>();
 
   private ActorRef<JobIndex.Number> index;
   private boolean indexRead;
-  private boolean askAgain;
 
   /** The singleton's behaviour. */
   public static Behavior<Command> create(Patience patience) {
@@ -137,6 +134,7 @@ public final class Coordinator {
     this.early = early;
     this.patience = patience;
     this.signals = context.messageAdapter(JobSignal.class, Signalled::new);
+    this.staffing = new Staffing(patience, numbers::get, new Orders());
     this.index = startIndex();
     ActorRef<Receptionist.Listing> listings =
         context.messageAdapter(
@@ -151,7 +149,7 @@ public final class Coordinator {
       case Submit submit -> number(submit);
       case ListJobs list -> list.replyTo().tell(new Jobs(inOrder()));
       case FindJob find -> find.replyTo().tell(new FoundJob(find(find.job())));
-      case ListWorkers list -> list.replyTo().tell(new Workers(pool.descriptions()));
+      case ListWorkers list -> list.replyTo().tell(new Workers(staffing.descriptions()));
       case Numbered numbered ->
           startJob(numbered.job())
               .tell(new Job.Submit(numbered.submission().job(), numbered.submission().replyTo()));
@@ -180,7 +178,7 @@ public final class Coordinator {
       }
       case Listed listed -> onWorkers(listed.workers());
       case Described described -> onAnswer(described);
-      case Tick ignored -> tick();
+      case Tick ignored -> staffing.tick(Duration.ofNanos(System.nanoTime()));
     }
     return Behaviors.same();
   }
@@ -191,7 +189,11 @@ public final class Coordinator {
 
   /** Lets clients and waiting jobs go on, if it was for the last job that they waited. */
   private Behavior<Command> goOnIfRead() {
-    if (isReadingBack() || early.isEmpty()) {
+    if (isReadingBack()) {
+      return Behaviors.same();
+    }
+    staffing.open();
+    if (early.isEmpty()) {
       return Behaviors.same();
     }
     return early.unstashAll(Behaviors.receiveMessage(this::onCommand));
@@ -248,15 +250,10 @@ public final class Coordinator {
         unread.remove(status.job());
         statuses.put(status.job(), status);
         if (status.state().isTerminal() || status.state() == JobState.PAUSED) {
-          queue.remove(status.job());
-          pool.release(status.job());
+          staffing.dismiss(status.job());
         }
       }
-      case WantsWorkers wish -> {
-        pool.release(wish.job());
-        queue.add(wish);
-        ask();
-      }
+      case JobSignal.WantsWorkers wish -> staffing.wants(wish);
     }
   }
 
@@ -265,19 +262,41 @@ public final class Coordinator {
         listed.stream()
             .map(ref -> new Worker(ClusterSystem.node(ref.path().address()), ref))
             .toList();
-    pool.listed(present)
+    staffing
+        .present(present)
         .forEach(loss -> jobs.get(loss.job()).tell(new Job.LoseWorker(loss.worker())));
-    ask();
   }
 
-  /** Asks all workers whether they are there; then {@link #assign} goes on. */
-  private void ask() {
-    if (pool.isAsking()) {
-      askAgain = true; // those who answered already may be gone since
+  private void onAnswer(Described described) {
+    described
+        .description()
+        .ifPresent(description -> stopWhatIsOver(described.worker(), description));
+    staffing.answered(described.worker(), described.description());
+  }
+
+  /** A worker that couldn't be told in time may still be at work for what is over. */
+  private void stopWhatIsOver(Worker worker, WorkerDescription found) {
+    String job = found.job();
+    JobStatus status = statuses.get(job);
+    if (job.isEmpty() || isReadingBack()) {
       return;
     }
-    askAgain = false;
-    for (Worker worker : pool.beginRound()) {
+    if (status == null || status.state().isTerminal()) {
+      worker.ref().tell(new WorkerCommand.ReleaseJob(job));
+    } else if (found.rank() >= 0 && found.generation() < status.generation()) {
+      worker
+          .ref()
+          .tell(
+              new WorkerCommand.StopRank(
+                  job,
+                  found.generation(),
+                  "generation %d has begun".formatted(status.generation())));
+    }
+  }
+
+  private final class Orders implements Staffing.Orders {
+    @Override
+    public void ask(Worker worker) {
       context.ask(
           WorkerDescription.class,
           worker.ref(),
@@ -285,64 +304,15 @@ public final class Coordinator {
           WorkerCommand.Describe::new,
           (description, failure) -> new Described(worker, Optional.ofNullable(description)));
     }
-  }
 
-  private void onAnswer(Described described) {
-    Worker worker = described.worker();
-    described
-        .description()
-        .ifPresentOrElse(
-            description -> {
-              pool.answered(worker, description);
-              releaseEnded(worker, description.job());
-            },
-            () -> pool.silent(worker));
-    if (pool.isAsking()) {
-      return;
+    @Override
+    public void assign(String job, List<Worker> workers) {
+      jobs.get(job).tell(new Job.Assign(workers));
     }
-    if (askAgain) {
-      ask();
-    } else if (!isReadingBack()) {
-      assign();
+
+    @Override
+    public void giveUp(String job, String reason) {
+      jobs.get(job).tell(new Job.GiveUp(reason));
     }
-  }
-
-  /** A worker that couldn't be told in time may still hold a job that has ended. */
-  private void releaseEnded(Worker worker, String job) {
-    JobStatus status = statuses.get(job);
-    boolean ended = status == null ? !jobs.containsKey(job) : status.state().isTerminal();
-    if (!job.isEmpty() && ended) {
-      worker.ref().tell(new WorkerCommand.ReleaseJob(job));
-    }
-  }
-
-  private void assign() {
-    Planner.assign(queue.inOrder(), pool.candidates())
-        .forEach(
-            (job, workers) -> {
-              queue.remove(job);
-              pool.assign(job, workers);
-              jobs.get(job).tell(new Job.Assign(workers));
-            });
-  }
-
-  private void tick() {
-    if (!pool.isAsking()) {
-      ask();
-    }
-    String head = queue.isEmpty() ? "" : queue.inOrder().getFirst().job();
-    queue
-        .overdue(Duration.ofNanos(System.nanoTime()), pool.othersWork(head), patience.workers())
-        .ifPresent(
-            wish -> {
-              queue.remove(wish.job());
-              jobs.get(wish.job()).tell(new Job.GiveUp(tooFewWorkers(wish)));
-            });
-  }
-
-  private String tooFewWorkers(WantsWorkers wish) {
-    return ("no worker joined in time: the job needs %d, and after %d s there are %d; start more with"
-            + " 'ftcluster worker --coordinator HOST:PORT'")
-        .formatted(wish.demand().min(), patience.workers().toSeconds(), pool.candidates().size());
   }
 }

@@ -139,13 +139,23 @@ class JobTest {
     expectWish();
     job.tell(new Job.Assign(List.of(a)));
     expectState(JobState.RECOVERING);
-    reports.tell(failed(1, Cause.BAD_JOB, "late"));
+    reports.tell(failed(1, Cause.LOST_PEER, "late"));
+    reports.tell(failed(0, Cause.BAD_JOB, "later"));
     reports.tell(new RankReport.Completed(id, 1, 0, RESULT));
     reports.tell(new RankReport.StepCompleted(id, 1, 0, metrics(9)));
     TestProbe<JobNews> late = watch();
     JobStatus status = late.expectMessageClass(JobNews.Changed.class).status();
     assertEquals(JobState.RECOVERING, status.state());
     assertEquals(0, status.step());
+  }
+
+  @Test
+  void aRankMaySayWhyAfterItsPeersSawItGo() {
+    run();
+    reports.tell(failed(1, Cause.LOST_PEER, "rank 1 closed the connection"));
+    expectWish();
+    reports.tell(new RankReport.Failed(id, 1, 1, Cause.BAD_JOB, "eval.jsonl is missing."));
+    assertEquals("eval.jsonl is missing.", expectState(JobState.FAILED).reason());
   }
 
   @Test
@@ -201,11 +211,11 @@ class JobTest {
   @Test
   void generationsThatAllEndWithoutAStepFailTheJob() {
     run();
-    for (long generation = 1; generation < Job.MAX_FRUITLESS_GENERATIONS; generation++) {
+    for (long generation = 1; generation < Setbacks.MAX_FRUITLESS_GENERATIONS; generation++) {
       reports.tell(failed(generation, Cause.LOST_PEER, "no route to rank 1"));
       runAlone(generation + 1);
     }
-    reports.tell(failed(Job.MAX_FRUITLESS_GENERATIONS, Cause.LOST_PEER, "no route to rank 1"));
+    reports.tell(failed(Setbacks.MAX_FRUITLESS_GENERATIONS, Cause.LOST_PEER, "no route to rank 1"));
     assertTrue(expectState(JobState.FAILED).reason().contains("no route to rank 1"));
   }
 

@@ -1,0 +1,131 @@
+package org.ftcluster.coordinator.registry;
+
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.ToIntFunction;
+import org.ftcluster.coordinator.job.JobSignal.WantsWorkers;
+import org.ftcluster.coordinator.job.Patience;
+import org.ftcluster.coordinator.job.Worker;
+import org.ftcluster.protocol.message.WorkerDescription;
+
+/**
+ * Brings jobs that wait and workers that are idle together. Before each assignment all workers are
+ * asked whether they are there, since membership may show one for a while after it was killed.
+ */
+final class Staffing {
+  /** What comes of it. */
+  interface Orders {
+    /** Answered by {@link Staffing#answered}, with nothing when too much time has passed. */
+    void ask(Worker worker);
+
+    void assign(String job, List<Worker> workers);
+
+    void giveUp(String job, String reason);
+  }
+
+  private final Patience patience;
+  private final Orders orders;
+  private final JobQueue queue;
+  private final WorkerPool pool = new WorkerPool();
+  private boolean askAgain;
+  private boolean open;
+
+  /**
+   * @param number place of a job among all that were ever submitted
+   */
+  Staffing(Patience patience, ToIntFunction<String> number, Orders orders) {
+    this.patience = patience;
+    this.orders = orders;
+    this.queue = new JobQueue(number);
+  }
+
+  /** From now on workers are assigned: all jobs that have a claim to them are known. */
+  void open() {
+    open = true;
+  }
+
+  /** A job without workers waits for some. */
+  void wants(WantsWorkers wish) {
+    pool.release(wish.job());
+    queue.add(wish);
+    ask();
+  }
+
+  /** A job neither has workers nor waits for any. */
+  void dismiss(String job) {
+    queue.remove(job);
+    pool.release(job);
+  }
+
+  /** These workers are members now; returns who left a job. */
+  List<WorkerPool.Loss> present(List<Worker> workers) {
+    List<WorkerPool.Loss> losses = pool.listed(workers);
+    ask();
+    return losses;
+  }
+
+  void answered(Worker worker, Optional<WorkerDescription> description) {
+    description.ifPresentOrElse(found -> pool.answered(worker, found), () -> pool.silent(worker));
+    if (pool.isAsking()) {
+      return;
+    }
+    if (askAgain) {
+      ask();
+    } else if (open) {
+      assign();
+    }
+  }
+
+  /**
+   * To be called regularly: looks after workers, and ends waiting that takes too long.
+   *
+   * @param now any clock that only goes forward
+   */
+  void tick(Duration now) {
+    if (!pool.isAsking()) {
+      ask();
+    }
+    String head = queue.isEmpty() ? "" : queue.inOrder().getFirst().job();
+    queue
+        .overdue(now, pool.othersWork(head), patience.workers())
+        .ifPresent(
+            wish -> {
+              queue.remove(wish.job());
+              orders.giveUp(wish.job(), tooFew(wish));
+            });
+  }
+
+  List<WorkerDescription> descriptions() {
+    return pool.descriptions();
+  }
+
+  private void ask() {
+    if (pool.isAsking()) {
+      askAgain = true; // those who answered already may be gone since
+      return;
+    }
+    askAgain = false;
+    pool.beginRound().forEach(orders::ask);
+  }
+
+  private void assign() {
+    Planner.assign(queue.inOrder(), pool.candidates())
+        .forEach(
+            (job, workers) -> {
+              queue.remove(job);
+              pool.assign(job, workers);
+              orders.assign(job, workers);
+            });
+  }
+
+  private String tooFew(WantsWorkers wish) {
+    int idle = pool.candidates().size();
+    return ("no worker joined in time: the job needs %d, and after %d s there %s; start more with"
+            + " 'ftcluster worker --coordinator HOST:PORT'")
+        .formatted(
+            wish.demand().min(),
+            patience.workers().toSeconds(),
+            idle == 1 ? "is 1" : "are " + idle);
+  }
+}

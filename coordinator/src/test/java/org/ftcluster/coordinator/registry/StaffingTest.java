@@ -1,0 +1,147 @@
+package org.ftcluster.coordinator.registry;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.apache.pekko.actor.testkit.typed.javadsl.TestInbox;
+import org.ftcluster.coordinator.job.JobSignal.WantsWorkers;
+import org.ftcluster.coordinator.job.Patience;
+import org.ftcluster.coordinator.job.Worker;
+import org.ftcluster.coordinator.job.WorkerDemand;
+import org.ftcluster.protocol.message.WorkerCommand;
+import org.ftcluster.protocol.message.WorkerDescription;
+import org.junit.jupiter.api.Test;
+
+class StaffingTest implements Staffing.Orders {
+  private final List<String> orders = new ArrayList<>();
+  private final Staffing staffing =
+      new Staffing(Patience.defaults(), job -> Integer.parseInt(job), this);
+  private final Worker a = worker("a");
+  private final Worker b = worker("b");
+
+  @Test
+  void aJobGetsWorkersThatSaidTheyAreThere() {
+    staffing.open();
+    staffing.wants(wish("1", 1, 2));
+    staffing.present(List.of(a, b));
+    expect("ask a", "ask b");
+    answer(a);
+    expect();
+    staffing.answered(b, Optional.empty());
+    expect("1 gets [a]");
+  }
+
+  @Test
+  void workersAreAskedAfterTheWishNotBefore() {
+    staffing.open();
+    staffing.present(List.of(a));
+    expect("ask a");
+    staffing.wants(wish("1", 1, 2));
+    answer(a);
+    expect("ask a");
+    answer(a);
+    expect("1 gets [a]");
+  }
+
+  @Test
+  void nobodyIsAssignedBeforeAllJobsAreKnown() {
+    staffing.present(List.of(a));
+    staffing.wants(wish("2", 1, 1));
+    orders.clear();
+    answer(a);
+    answer(a);
+    staffing.wants(new WantsWorkers("1", new WorkerDemand(1, 1), true));
+    staffing.open();
+    orders.clear();
+    answer(a);
+    expect("1 gets [a]");
+  }
+
+  @Test
+  void aJobThatRecoversGivesItsWorkersBackFirst() {
+    staffing.open();
+    staffing.present(List.of(a));
+    answer(a);
+    staffing.wants(wish("1", 1, 2));
+    answer(a);
+    orders.clear();
+    staffing.wants(wish("1", 1, 2));
+    answer(a);
+    expect("ask a", "1 gets [a]");
+  }
+
+  @Test
+  void aJobThatWaitsTooLongIsToldSo() {
+    staffing.open();
+    staffing.present(List.of(a));
+    staffing.wants(wish("1", 2, 2));
+    answer(a);
+    answer(a);
+    orders.clear();
+    staffing.tick(Duration.ofSeconds(100));
+    answer(a);
+    staffing.tick(Duration.ofSeconds(399));
+    answer(a);
+    orders.clear();
+    staffing.tick(Duration.ofSeconds(400));
+    assertTrue(
+        orders
+            .getLast()
+            .startsWith(
+                "1 gives up: no worker joined in time: the job needs 2, and after 300 s there is 1;"),
+        orders::toString);
+  }
+
+  @Test
+  void aDismissedJobNeitherHasWorkersNorWaits() {
+    staffing.open();
+    staffing.present(List.of(a));
+    answer(a);
+    staffing.wants(wish("1", 1, 1));
+    answer(a);
+    staffing.dismiss("1");
+    orders.clear();
+    staffing.wants(wish("2", 1, 1));
+    answer(a);
+    expect("ask a", "2 gets [a]");
+    assertEquals(List.of(new WorkerPool.Loss(a, "2")), staffing.present(List.of()));
+  }
+
+  @Override
+  public void ask(Worker worker) {
+    orders.add("ask " + worker.node());
+  }
+
+  @Override
+  public void assign(String job, List<Worker> workers) {
+    orders.add("%s gets %s".formatted(job, workers.stream().map(Worker::node).toList()));
+  }
+
+  @Override
+  public void giveUp(String job, String reason) {
+    orders.add("%s gives up: %s".formatted(job, reason));
+  }
+
+  private void expect(String... expected) {
+    assertEquals(List.of(expected), orders);
+    orders.clear();
+  }
+
+  private void answer(Worker worker) {
+    staffing.answered(
+        worker,
+        Optional.of(new WorkerDescription(worker.node(), "h", 1, "cpu", "IDLE", "", -1, 0)));
+  }
+
+  private static WantsWorkers wish(String job, int min, int max) {
+    return new WantsWorkers(job, new WorkerDemand(min, max), false);
+  }
+
+  private static Worker worker(String node) {
+    return new Worker(node, TestInbox.<WorkerCommand>create().getRef());
+  }
+}
