@@ -204,7 +204,7 @@ final class AttentionBlock {
           Arrays.stream(places).map(place -> place + 1).toArray(),
           config.headSize(),
           config.slidingWindow(),
-          1 / Math.sqrt(config.headSize()));
+          config.attentionScale());
       output.forward(pass, y, attended, output.newBottleneck(scope, x, x.size(0)));
       RowOps.add(y, x);
     }

@@ -61,6 +61,11 @@ public record ModelConfig(
     return heads / keyValueHeads;
   }
 
+  /** What scores are multiplied with before the softmax. */
+  public double attentionScale() {
+    return 1 / Math.sqrt(headSize);
+  }
+
   /** H C: columns of all query heads. */
   public int querySize() {
     return heads * headSize;

@@ -1,31 +1,30 @@
 package org.ftcluster.worker.model;
 
-import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.HeadOps;
 import org.ftcluster.worker.tensor.kernel.RowOps;
-import org.jspecify.annotations.Nullable;
+import org.ftcluster.worker.tensor.kernel.ShortAttention;
 
 /**
- * Causal attention inside each sequence of a batch: one fused call a sequence, so that packed
- * sequences never see each other and nothing is spent on padding or on a mask.
+ * Causal attention inside each sequence of a batch, one sequence after the other, so that packed
+ * sequences never see each other and nothing is spent on padding.
  *
- * <p>Grouped heads need no copies: key/value heads take the place of the batch, and the query heads
- * that share one look at the same memory through a stride of 0.
- *
- * <p>The fused calls run in float32 also where products run in bfloat16: on CPUs libtorch's
- * backward is two to three times as fast that way for sequences of a few hundred tokens, and no
- * slower for longer ones.
+ * <p>All of it runs in float32, also where products run in bfloat16: on CPUs libtorch's backward
+ * for short sequences takes two to three times as long in bfloat16. While keys and values of a head
+ * fit the caches our own kernel takes half the time of libtorch's; beyond that libtorch's fused
+ * calls win.
  */
 final class SequenceAttention {
+  /** Elements of a head's keys up to which our kernel is the faster one: 1,024 tokens of 64. */
+  private static final long SHORT = 1 << 16;
+
   private final ModelConfig config;
-  private final double scale;
+  private final FusedAttention fused;
 
   SequenceAttention(ModelConfig config) {
     this.config = config;
-    this.scale = 1 / Math.sqrt(config.headSize());
+    this.fused = new FusedAttention(config);
   }
 
   /**
@@ -35,29 +34,31 @@ final class SequenceAttention {
    * @param q [T, H C], rotated
    * @param k [T, K C], rotated
    * @param v [T, K C]
-   * @param logSumExp float32 [T H], kept for the backward: [K, G, length] of each sequence in turn
+   * @param logSumExp float32 [T H] out, for the backward: [H, length] of each sequence in turn
    */
   void forward(Pass pass, Tensor attended, Tensor q, Tensor k, Tensor v, Tensor logSumExp) {
-    try (Scope scope = pass.workspace().open()) {
-      Tensor qf = inFloat32(scope, q);
-      Tensor kf = inFloat32(scope, k);
-      Tensor vf = inFloat32(scope, v);
-      long start = 0;
-      for (int length : pass.lengths()) {
-        try (Scope temporary = pass.workspace().open()) {
-          Aten.Attention result =
-              Aten.attention(
-                  temporary,
-                  queries(qf, start, length),
-                  keys(kf, start, length),
-                  keys(vf, start, length),
-                  mask(temporary, length),
-                  scale);
-          Aten.copy(queries(attended, start, length), result.output());
-          Aten.copy(statistics(logSumExp, start, length), result.logSumExp());
+    long start = 0;
+    for (int length : pass.lengths()) {
+      long end = start + length;
+      Tensor out = attended.slice(0, start, end);
+      Tensor queries = q.slice(0, start, end);
+      Tensor keys = k.slice(0, start, end);
+      Tensor values = v.slice(0, start, end);
+      Tensor statistics = statistics(logSumExp, start, length);
+      if (isShort(length)) {
+        ShortAttention.forward(shape(length), out, queries, keys, values, statistics);
+      } else {
+        try (Scope scope = pass.workspace().open()) {
+          fused.forward(
+              pass,
+              out,
+              inFloat32(scope, queries),
+              inFloat32(scope, keys),
+              inFloat32(scope, values),
+              statistics);
         }
-        start += length;
       }
+      start = end;
     }
   }
 
@@ -77,33 +78,61 @@ final class SequenceAttention {
       Tensor dq,
       Tensor dk,
       Tensor dv) {
-    try (Scope scope = pass.workspace().open()) {
-      Tensor gf = inFloat32(scope, gradient);
-      Tensor af = inFloat32(scope, attended);
-      Tensor qf = inFloat32(scope, q);
-      Tensor kf = inFloat32(scope, k);
-      Tensor vf = inFloat32(scope, v);
-      long start = 0;
-      for (int length : pass.lengths()) {
-        try (Scope temporary = pass.workspace().open()) {
-          Aten.AttentionGradient gradients =
-              Aten.attentionBackward(
-                  temporary,
-                  queries(gf, start, length),
-                  queries(qf, start, length),
-                  keys(kf, start, length),
-                  keys(vf, start, length),
-                  new Aten.Attention(
-                      queries(af, start, length), statistics(logSumExp, start, length)),
-                  mask(temporary, length),
-                  scale);
-          Aten.copy(queries(dq, start, length), gradients.query());
-          HeadOps.sumGroups(dk.slice(0, start, start + length), gradients.key());
-          HeadOps.sumGroups(dv.slice(0, start, start + length), gradients.value());
+    long start = 0;
+    for (int length : pass.lengths()) {
+      long end = start + length;
+      Tensor queryGradient = dq.slice(0, start, end);
+      Tensor keyGradient = dk.slice(0, start, end);
+      Tensor valueGradient = dv.slice(0, start, end);
+      Tensor dOut = gradient.slice(0, start, end);
+      Tensor out = attended.slice(0, start, end);
+      Tensor queries = q.slice(0, start, end);
+      Tensor keys = k.slice(0, start, end);
+      Tensor values = v.slice(0, start, end);
+      Tensor statistics = statistics(logSumExp, start, length);
+      if (isShort(length)) {
+        ShortAttention.backward(
+            shape(length),
+            queryGradient,
+            keyGradient,
+            valueGradient,
+            dOut,
+            out,
+            queries,
+            keys,
+            values,
+            statistics);
+      } else {
+        try (Scope scope = pass.workspace().open()) {
+          fused.backward(
+              pass,
+              queryGradient,
+              keyGradient,
+              valueGradient,
+              inFloat32(scope, dOut),
+              inFloat32(scope, out),
+              inFloat32(scope, queries),
+              inFloat32(scope, keys),
+              inFloat32(scope, values),
+              statistics);
         }
-        start += length;
       }
+      start = end;
     }
+  }
+
+  private boolean isShort(int length) {
+    return (long) length * config.headSize() <= SHORT;
+  }
+
+  private ShortAttention.Shape shape(int length) {
+    return new ShortAttention.Shape(
+        length,
+        config.keyValueHeads(),
+        config.groupSize(),
+        config.headSize(),
+        config.slidingWindow() == 0 ? length : config.slidingWindow(),
+        config.attentionScale());
   }
 
   private static Tensor inFloat32(Scope scope, Tensor x) {
@@ -115,40 +144,9 @@ final class SequenceAttention {
     return copy;
   }
 
-  /** The part of [T H] that belongs to rows [start, start + length), as [K, G, length]. */
+  /** The part of [T H] that belongs to rows [start, start + length), as [H, length]. */
   private Tensor statistics(Tensor logSumExp, long start, long length) {
     long from = start * config.heads();
-    return logSumExp
-        .slice(0, from, from + length * config.heads())
-        .view(config.keyValueHeads(), config.groupSize(), length);
-  }
-
-  /** Rows [start, start + length) of [T, H C] as [K, G, length, C]. */
-  private Tensor queries(Tensor x, long start, long length) {
-    long c = config.headSize();
-    long g = config.groupSize();
-    return x.strided(
-        new long[] {config.keyValueHeads(), g, length, c},
-        new long[] {g * c, c, config.querySize(), 1},
-        start * config.querySize());
-  }
-
-  /** Rows [start, start + length) of [T, K C] as [K, G, length, C], the same for all G. */
-  private Tensor keys(Tensor x, long start, long length) {
-    long c = config.headSize();
-    return x.strided(
-        new long[] {config.keyValueHeads(), config.groupSize(), length, c},
-        new long[] {c, 0, config.keyValueSize(), 1},
-        start * config.keyValueSize());
-  }
-
-  /** Plain causal attention needs none. */
-  private @Nullable Tensor mask(Scope scope, int length) {
-    if (config.slidingWindow() == 0 || length <= config.slidingWindow()) {
-      return null;
-    }
-    Tensor mask = scope.empty(DType.FLOAT32, length, length);
-    HeadOps.slidingWindowMask(mask, config.slidingWindow());
-    return mask;
+    return logSumExp.slice(0, from, from + length * config.heads()).view(config.heads(), length);
   }
 }

@@ -162,7 +162,7 @@ class KernelGradientsTest {
 
   @Test
   void attentionWithGroupedHeads() {
-    int tokens = 21;
+    int tokens = 75;
     int keyValueHeads = 2;
     int group = 3;
     int headSize = 16;
@@ -209,6 +209,25 @@ class KernelGradientsTest {
     Tensor dv = autograd.zeros(v.shape());
     HeadOps.sumGroups(dv, gradients.value());
 
+    // The same with our own kernel, from and to rows of all heads side by side.
+    var settings = new ShortAttention.Shape(tokens, keyValueHeads, group, headSize, tokens, scale);
+    Tensor statistics = autograd.zeros((long) keyValueHeads * group, tokens);
+    Tensor rows = autograd.zeros(q.shape());
+    Tensor dRows = autograd.zeros(q.shape());
+    long[] rowStrides = {48, 16, 96, 1};
+    Aten.copy(dRows.strided(shape, rowStrides, 0), dy);
+    Tensor dq2 = autograd.zeros(q.shape());
+    Tensor dk2 = autograd.zeros(k.shape());
+    Tensor dv2 = autograd.zeros(v.shape());
+    ShortAttention.forward(settings, rows, q, k, v, statistics);
+    ShortAttention.backward(settings, dq2, dk2, dv2, dRows, rows, q, k, v, statistics);
+    Tensor output2 = autograd.zeros(shape);
+    Aten.copy(output2, rows.strided(shape, rowStrides, 0));
+
+    assertClose("our output", reference.output(), output2.toFloats());
+    assertClose("our dq", reference.gradients()[0], dq2.toFloats());
+    assertClose("our dk", reference.gradients()[1], dk2.toFloats());
+    assertClose("our dv", reference.gradients()[2], dv2.toFloats());
     assertClose("output", reference.output(), output.toFloats());
     assertClose("dq", reference.gradients()[0], dq.toFloats());
     assertClose("dk", reference.gradients()[1], dk.toFloats());
