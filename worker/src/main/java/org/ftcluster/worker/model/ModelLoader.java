@@ -16,9 +16,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Builds a {@link CausalLanguageModel} from a Hugging Face model folder. */
 public final class ModelLoader {
-  /** Address space, not memory: activations take what they need of it. */
-  private static final long WORKSPACE_BYTES = 1L << 40;
-
   private final ModelConfig config;
   private final JobSpec.Model model;
   private final WeightReader reader;
@@ -123,7 +120,7 @@ public final class ModelLoader {
         head,
         parameters,
         recompute,
-        new Workspace(WORKSPACE_BYTES),
+        Workspace.ofMachine(),
         weights);
   }
 
