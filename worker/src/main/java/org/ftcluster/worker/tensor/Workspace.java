@@ -1,6 +1,7 @@
 package org.ftcluster.worker.tensor;
 
 import java.lang.foreign.MemorySegment;
+import java.lang.management.ManagementFactory;
 import java.util.ArrayDeque;
 import java.util.Deque;
 
@@ -20,6 +21,13 @@ public final class Workspace implements AutoCloseable {
    */
   public Workspace(long bytes) {
     region = LibC.reserve(bytes);
+  }
+
+  /** A workspace that may grow to all of the machine's (or the container's) memory. */
+  public static Workspace ofMachine() {
+    var system =
+        ManagementFactory.getPlatformMXBean(com.sun.management.OperatingSystemMXBean.class);
+    return new Workspace(system.getTotalMemorySize());
   }
 
   /**
