@@ -5,26 +5,42 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.worker.training.RankTask;
+import org.ftcluster.worker.training.TrainingTaskFactory;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
 /** {@code ftcluster validate JOB.yaml}. */
 @Command(
     name = "validate",
-    description = "Checks a job file and the files it names, without running anything.",
+    description = {
+      "Checks a job file, and loads model, adapter and data as a worker would, without training.",
+      "What is wrong is said with file, line and key, and what would be right."
+    },
     footer = {"", "Example:", "  ftcluster validate job.yaml --set training.seed=7"})
 public final class ValidateCommand implements Callable<Integer> {
+  private static final String LOOPBACK = "127.0.0.1";
+
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private JobFileArguments jobFile = new JobFileArguments();
 
-  record Valid(boolean valid, String name) {}
+  /**
+   * What it prints.
+   *
+   * @param steps optimizer steps that the job will take
+   */
+  record Valid(boolean valid, String name, long steps) {}
 
   @Override
   public Integer call() {
     Console console = common.console();
     JobSpec job = jobFile.read();
-    console.json(new Valid(true, job.name()));
-    console.text("Job %s is valid.".formatted(job.name()));
+    String yaml = JobSpecWriter.toYaml(job);
+    try (RankTask task = new TrainingTaskFactory().create(job.name(), yaml, LOOPBACK)) {
+      console.json(new Valid(true, job.name(), task.steps()));
+      console.text("Job %s is valid: %d steps.".formatted(job.name(), task.steps()));
+    }
     return ExitCode.DONE.code();
   }
 }

@@ -1,8 +1,10 @@
 package org.ftcluster.worker.training;
 
+import java.nio.file.Path;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecReader;
+import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.data.Dataset;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
@@ -39,9 +41,24 @@ public final class TrainingTaskFactory implements RankTask.Factory {
       TrainableModel model =
           ModelLoader.load(
               spec.model(), spec.adapter(), spec.training().gradientCheckpointing(), threads);
+      checkInitialAdapter(spec, model);
       return new TrainingTask(spec, model, data.train(), data.eval(), host, deadlines);
     } catch (SafetensorsException e) {
       throw new BadJobException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
+  /** Whether it fits shows here; its values are read again where there is no checkpoint. */
+  private static void checkInitialAdapter(JobSpec spec, TrainableModel model) {
+    Path initFrom = spec.adapter().initFrom();
+    if (initFrom == null) {
+      return;
+    }
+    try {
+      PeftAdapter.readInto(initFrom, spec.adapter(), model.parameters());
+    } catch (RuntimeException e) {
+      model.close();
+      throw e;
     }
   }
 

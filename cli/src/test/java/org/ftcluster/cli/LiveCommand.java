@@ -1,0 +1,122 @@
+package org.ftcluster.cli;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
+import org.ftcluster.cli.console.Json;
+
+/** A command in a JVM of its own, started with {@code --json}. */
+final class LiveCommand implements AutoCloseable {
+  private static final Duration PATIENCE = Duration.ofSeconds(90);
+
+  private final Process process;
+  private final List<JsonNode> seen = new ArrayList<>();
+  private final BlockingQueue<JsonNode> lines = new LinkedBlockingQueue<>();
+  private final Thread reader;
+
+  private LiveCommand(Process process) {
+    this.process = process;
+    this.reader = Thread.ofPlatform().daemon().start(this::read);
+  }
+
+  /**
+   * Starts a command.
+   *
+   * @param log where its standard error goes
+   */
+  static LiveCommand start(Path log, String... args) throws IOException {
+    List<String> command = new ArrayList<>();
+    command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+    // In front of the class path: only the first 4096 characters of a command line can be seen.
+    command.add("-Dtest=" + log);
+    try (InputStream flags = Main.class.getResourceAsStream("tensor.flags")) {
+      String text = new String(flags.readAllBytes(), StandardCharsets.UTF_8);
+      command.addAll(List.of(text.strip().split("\\s+")));
+    }
+    command.addAll(List.of("-XX:+UseSerialGC", "-Xmx512m"));
+    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
+    command.addAll(List.of(args));
+    command.add("--json");
+    ProcessBuilder builder =
+        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()));
+    builder.environment().putAll(Map.of("OMP_NUM_THREADS", "1"));
+    return new LiveCommand(builder.start());
+  }
+
+  private void read() {
+    try (BufferedReader output = process.inputReader()) {
+      for (String line = output.readLine(); line != null; line = output.readLine()) {
+        lines.add(Json.parse(line));
+      }
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+
+  ProcessHandle handle() {
+    return process.toHandle();
+  }
+
+  /** Waits for the next line like that. */
+  JsonNode await(Predicate<JsonNode> wanted) throws InterruptedException {
+    long deadline = System.nanoTime() + PATIENCE.toNanos();
+    while (true) {
+      JsonNode line = lines.poll(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+      if (line == null) {
+        throw new AssertionError("no such line, only " + seen);
+      }
+      seen.add(line);
+      if (wanted.test(line)) {
+        return line;
+      }
+    }
+  }
+
+  /** Waits for {@code {"event": ...}}. */
+  JsonNode awaitEvent(String event) throws InterruptedException {
+    return await(line -> line.path("event").asText().equals(event));
+  }
+
+  /** Waits for the end. */
+  int exitCode() throws InterruptedException {
+    if (!process.waitFor(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
+      throw new AssertionError("still runs; it said " + lines());
+    }
+    return process.exitValue();
+  }
+
+  /** All lines, once it has ended. */
+  List<JsonNode> lines() throws InterruptedException {
+    reader.join(Duration.ofSeconds(5));
+    lines.drainTo(seen);
+    return List.copyOf(seen);
+  }
+
+  /** Processes whose command line names {@code folder}. */
+  static List<ProcessHandle> naming(Path folder) {
+    try (Stream<ProcessHandle> all = ProcessHandle.allProcesses()) {
+      return all.filter(
+              process -> process.info().commandLine().orElse("").contains(folder.toString()))
+          .toList();
+    }
+  }
+
+  @Override
+  public void close() {
+    process.descendants().forEach(ProcessHandle::destroyForcibly);
+    process.destroyForcibly();
+  }
+}
