@@ -2,7 +2,9 @@ package org.ftcluster.coordinator;
 
 import java.net.InetAddress;
 import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.pekko.actor.typed.ActorRef;
@@ -40,7 +42,9 @@ public final class CoordinatorNode implements AutoCloseable {
   public static CoordinatorNode start(CoordinatorSettings settings) {
     InetAddress host = BindAddress.resolve(settings.bindHost(), settings.insecure());
     BindAddress.requireFree(host, settings.grpcPort());
-    Journal journal = Journal.open(settings.dataDir());
+    // Both take a while to load; events are first read when the singleton starts.
+    CompletableFuture<Journal> opening =
+        CompletableFuture.supplyAsync(() -> Journal.open(settings.dataDir()));
     ActorSystem<Void> system = null;
     try {
       system =
@@ -52,7 +56,8 @@ public final class CoordinatorNode implements AutoCloseable {
                   ClusterSystem.COORDINATOR,
                   settings.seedNodes(),
                   settings.insecure()),
-              journal.config());
+              Journal.config(settings.dataDir()));
+      Journal journal = opened(opening);
       ApiServer server =
           ApiServer.start(host, settings.grpcPort(), system, singleton(system, settings));
       return new CoordinatorNode(journal, system, server);
@@ -60,8 +65,16 @@ public final class CoordinatorNode implements AutoCloseable {
       if (system != null) {
         terminate(system);
       }
-      journal.close();
+      opening.thenAccept(Journal::close);
       throw e;
+    }
+  }
+
+  private static Journal opened(CompletableFuture<Journal> opening) {
+    try {
+      return opening.join();
+    } catch (CompletionException e) {
+      throw e.getCause() instanceof RuntimeException cause ? cause : e;
     }
   }
 
@@ -79,7 +92,7 @@ public final class CoordinatorNode implements AutoCloseable {
   public void awaitTermination() throws InterruptedException {
     try {
       system.getWhenTerminated().toCompletableFuture().get();
-    } catch (java.util.concurrent.ExecutionException e) {
+    } catch (ExecutionException e) {
       throw new IllegalStateException("the coordinator's actor system failed", e.getCause());
     }
   }

@@ -38,6 +38,8 @@ final class WatchStream {
 
   private record News(JobNews news) implements Command {}
 
+  private record JobStopped() implements Command {}
+
   private final ActorContext<Command> context;
   private final ServerCallStreamObserver<JobUpdate> client;
   private final Deque<JobUpdate> waiting = new ArrayDeque<>();
@@ -61,12 +63,12 @@ final class WatchStream {
     return switch (command) {
       case Follow follow -> {
         follow.job().tell(new Job.Watch(context.messageAdapter(JobNews.class, News::new)));
+        context.watchWith(follow.job(), new JobStopped());
         yield Behaviors.same();
       }
-      case Refuse refuse -> {
-        client.onError(refuse.status().asRuntimeException());
-        yield Behaviors.stopped();
-      }
+      case Refuse refuse -> end(refuse.status());
+      case JobStopped ignored ->
+          end(Status.UNAVAILABLE.withDescription("the job is read from the journal again"));
       case Ready ignored -> send();
       case Gone ignored -> Behaviors.stopped();
       case News news -> {
@@ -74,6 +76,11 @@ final class WatchStream {
         yield send();
       }
     };
+  }
+
+  private Behavior<Command> end(Status status) {
+    client.onError(status.asRuntimeException());
+    return Behaviors.stopped();
   }
 
   private void enqueue(JobNews news) {

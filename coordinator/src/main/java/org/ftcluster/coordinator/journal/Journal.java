@@ -24,12 +24,16 @@ import org.h2.tools.RunScript;
 public final class Journal implements AutoCloseable {
   private static final String SCHEMA = "/journal-h2.sql";
 
-  private final String url;
   private final Connection connection;
 
-  private Journal(String url, Connection connection) {
-    this.url = url;
+  private Journal(Connection connection) {
     this.connection = connection;
+  }
+
+  /** Tells Pekko Persistence where the journal of {@code folder} is. */
+  public static Config config(Path folder) {
+    return ConfigFactory.parseMap(Map.of("jdbc-journal.slick.db.url", url(folder)))
+        .withFallback(ConfigFactory.parseResources("coordinator.conf"));
   }
 
   /**
@@ -38,18 +42,16 @@ public final class Journal implements AutoCloseable {
    * @throws NodeStartException when the folder can't be written, or another coordinator has it open
    */
   public static Journal open(Path folder) {
-    Path file = folder.toAbsolutePath().resolve("journal");
-    // WRITE_DELAY=0: a commit is in the file when it returns, and survives the process.
-    String url =
-        "jdbc:h2:file:%s;WRITE_DELAY=0;DB_CLOSE_ON_EXIT=FALSE"
-            .formatted(file.toString().replace(";", "\\;"));
     try {
       Files.createDirectories(folder);
-      Connection connection = DriverManager.getConnection(url);
+      Journal journal = new Journal(DriverManager.getConnection(url(folder)));
       try (Reader schema = schema()) {
-        RunScript.execute(connection, schema);
+        RunScript.execute(journal.connection, schema);
+        return journal;
+      } catch (IOException | SQLException e) {
+        journal.close();
+        throw e;
       }
-      return new Journal(url, connection);
     } catch (IOException e) {
       throw new NodeStartException(
           "The data folder %s can't be created: %s.".formatted(folder, e.getMessage()), e);
@@ -62,12 +64,6 @@ public final class Journal implements AutoCloseable {
     }
   }
 
-  /** Tells Pekko Persistence where the journal is. */
-  public Config config() {
-    return ConfigFactory.parseMap(Map.of("jdbc-journal.slick.db.url", url))
-        .withFallback(ConfigFactory.parseResources("coordinator.conf"));
-  }
-
   /** To be called when the actor system has ended. */
   @Override
   public void close() {
@@ -76,6 +72,13 @@ public final class Journal implements AutoCloseable {
     } catch (SQLException e) {
       throw new IllegalStateException("the journal can't be closed: " + e.getMessage(), e);
     }
+  }
+
+  private static String url(Path folder) {
+    Path file = folder.toAbsolutePath().resolve("journal");
+    // WRITE_DELAY=0: a commit is in the file when it returns, and survives the process.
+    return "jdbc:h2:file:%s;WRITE_DELAY=0;DB_CLOSE_ON_EXIT=FALSE"
+        .formatted(file.toString().replace(";", "\\;"));
   }
 
   private static Reader schema() {
