@@ -26,6 +26,10 @@ import org.ftcluster.cli.console.Json;
  */
 final class ChildJvm implements AutoCloseable {
   private static final Duration FAREWELL = Duration.ofSeconds(3);
+
+  /** Exit codes above it are signals. */
+  private static final int BY_SIGNAL = 128;
+
   private static final Pattern STACK_FRAME = Pattern.compile("^\\s+(at |\\.\\.\\. )");
 
   private final Launch launch;
@@ -47,7 +51,7 @@ final class ChildJvm implements AutoCloseable {
       Map<String, String> environment,
       Path logs) {
     Path log() {
-      return logs.resolve(name.replace(' ', '-') + ".log");
+      return logs.resolve(name + ".log");
     }
 
     private List<String> command() {
@@ -75,7 +79,7 @@ final class ChildJvm implements AutoCloseable {
       return new ChildJvm(launch, builder.start());
     } catch (IOException e) {
       throw CommandException.failed(
-              "the %s can't be started: %s".formatted(launch.name(), e.getMessage()))
+              "process %s can't be started: %s".formatted(launch.name(), e.getMessage()))
           .because(e);
     }
   }
@@ -103,12 +107,12 @@ final class ChildJvm implements AutoCloseable {
       return ready.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
     } catch (TimeoutException e) {
       throw CommandException.failed(
-              "the %s is not ready after %d s; its log is %s"
+              "process %s is not ready after %d s; its log is %s"
                   .formatted(launch.name(), timeout.toSeconds(), launch.log()))
           .because(e);
     } catch (ExecutionException e) {
       throw CommandException.failed(
-              "the %s did not start: %s (its log is %s)"
+              "process %s did not start: %s (its log is %s)"
                   .formatted(launch.name(), e.getCause().getMessage(), launch.log()))
           .because(e);
     } catch (InterruptedException e) {
@@ -119,8 +123,11 @@ final class ChildJvm implements AutoCloseable {
 
   /** How the process ended, in words. */
   String lastWords() {
-    return lastLine().map(line -> "\"" + line + "\"").orElse("it said nothing")
-        + (process.isAlive() ? "" : ", exit code " + process.exitValue());
+    if (!process.isAlive() && process.exitValue() > BY_SIGNAL) {
+      return "it was killed by signal " + (process.exitValue() - BY_SIGNAL);
+    }
+    return lastLine().map(line -> "its last words are \"" + line + "\"").orElse("it said nothing")
+        + (process.isAlive() ? "" : ", its exit code is " + process.exitValue());
   }
 
   private Optional<String> lastLine() {
@@ -145,13 +152,13 @@ final class ChildJvm implements AutoCloseable {
       List<JsonNode> lines = output.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
       if (process.exitValue() != 0) {
         throw CommandException.failed(
-            "the %s failed: %s (its log is %s)"
+            "process %s failed: %s (its log is %s)"
                 .formatted(launch.name(), error(lines).orElseGet(this::lastWords), launch.log()));
       }
       return lines;
     } catch (TimeoutException | ExecutionException e) {
       throw CommandException.failed(
-              "the %s did not end within %d s; its log is %s"
+              "process %s did not end within %d s; its log is %s"
                   .formatted(launch.name(), timeout.toSeconds(), launch.log()))
           .because(e);
     } catch (InterruptedException e) {

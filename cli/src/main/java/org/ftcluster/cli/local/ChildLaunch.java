@@ -40,7 +40,7 @@ final class ChildLaunch {
    */
   static Launch worker(int number, Address coordinator, int threads, RunFolder folder) {
     return launch(
-        "worker " + number,
+        "worker-" + number,
         JvmFlags.tensor(),
         List.of("-Xmx1g"),
         List.of("worker", "--coordinator", coordinator.toString()),

@@ -24,8 +24,8 @@ record Comparison(List<JsonNode> before, List<JsonNode> after) {
 
   /** Generates with and without the adapter, in two processes at once. */
   static Comparison run(JobSpec job, Path adapter, RunFolder folder) {
-    try (ChildJvm base = start("comparison before", job, null, folder);
-        ChildJvm tuned = start("comparison after", job, adapter, folder)) {
+    try (ChildJvm base = start("before", job, null, folder);
+        ChildJvm tuned = start("after", job, adapter, folder)) {
       return new Comparison(base.awaitOutput(TIMEOUT), tuned.awaitOutput(TIMEOUT));
     }
   }

@@ -92,7 +92,7 @@ final class LocalCluster implements AutoCloseable {
       return;
     }
     children.remove(worker);
-    String ended = "The %s ended: %s.".formatted(worker.launch().name(), worker.lastWords());
+    String ended = "Process %s ended: %s.".formatted(worker.launch().name(), worker.lastWords());
     if (restarts == RESTARTS) {
       console.talk(
           ended

@@ -29,7 +29,7 @@ class ChildJvmTest {
     assertTrue(child.alive());
     child.close();
     assertFalse(child.alive());
-    assertTrue(child.lastWords().endsWith("exit code 0"), child.lastWords());
+    assertTrue(child.lastWords().endsWith("its exit code is 0"), child.lastWords());
   }
 
   @Test
@@ -39,7 +39,7 @@ class ChildJvmTest {
 
       assertEquals(ExitCode.FAILED, e.exitCode());
       assertEquals(
-          "the worker 1 did not start: port 7 is in use (its log is %s)"
+          "process worker-1 did not start: port 7 is in use (its log is %s)"
               .formatted(logs.resolve("worker-1.log")),
           e.getMessage());
     }
@@ -51,7 +51,7 @@ class ChildJvmTest {
       CommandException e = assertThrows(CommandException.class, () -> child.awaitReady(SOON));
 
       assertTrue(e.getMessage().contains("IllegalStateException: out of luck"), e.getMessage());
-      assertTrue(e.getMessage().contains("exit code 1"), e.getMessage());
+      assertTrue(e.getMessage().contains("its exit code is 1"), e.getMessage());
     }
   }
 
@@ -68,7 +68,7 @@ class ChildJvmTest {
   private ChildJvm start(String behaviour) {
     return ChildJvm.start(
         new Launch(
-            "worker 1",
+            "worker-1",
             FakeNode.class.getName(),
             List.of("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"),
             List.of(behaviour),
