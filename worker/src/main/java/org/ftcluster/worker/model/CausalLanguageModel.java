@@ -17,6 +17,9 @@ import org.jspecify.annotations.Nullable;
  * forward again first.
  */
 public final class CausalLanguageModel implements TrainableModel {
+  /** Rows of activations come in multiples of this, see {@link TokenBatch#padded}. */
+  private static final int ROW_MULTIPLE = 64;
+
   private final ModelConfig config;
   private final DType computeType;
   private final Tensor embedding;
@@ -87,9 +90,10 @@ public final class CausalLanguageModel implements TrainableModel {
   }
 
   @Override
-  public double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed) {
+  public double forwardBackward(TokenBatch sequences, double lossScale, long dropoutSeed) {
+    TokenBatch batch = sequences.padded(ROW_MULTIPLE);
     Pass pass = Pass.of(workspace, batch, true, dropoutSeed);
-    int[] rows = targetRows(batch);
+    int[] rows = batch.lossRows(ROW_MULTIPLE);
     if (rows.length == 0) {
       parameters.gradients().fill((byte) 0);
       return 0;
@@ -120,8 +124,9 @@ public final class CausalLanguageModel implements TrainableModel {
   }
 
   @Override
-  public double lossSum(TokenBatch batch) {
-    int[] rows = targetRows(batch);
+  public double lossSum(TokenBatch sequences) {
+    TokenBatch batch = sequences.padded(ROW_MULTIPLE);
+    int[] rows = batch.lossRows(ROW_MULTIPLE);
     if (rows.length == 0) {
       return 0;
     }
@@ -138,7 +143,8 @@ public final class CausalLanguageModel implements TrainableModel {
    * @param rows of the batch's tokens
    * @param observer sees what each layer made, before it is dropped; or null
    */
-  float[][] logits(TokenBatch batch, int[] rows, @Nullable LayerObserver observer) {
+  float[][] logits(TokenBatch sequences, int[] rows, @Nullable LayerObserver observer) {
+    TokenBatch batch = sequences.padded(ROW_MULTIPLE);
     Pass pass = Pass.of(workspace, batch, false, 0);
     try (Scope base = workspace.open()) {
       Tensor x = hidden(pass, base, batch, rows, observer);
@@ -243,18 +249,6 @@ public final class CausalLanguageModel implements TrainableModel {
     Tensor x = scope.empty(computeType, batch.tokenCount(), config.hiddenSize());
     RowOps.gather(x, embedding, batch.tokens());
     return x;
-  }
-
-  /** Rows that carry a loss. */
-  private static int[] targetRows(TokenBatch batch) {
-    int[] rows = new int[batch.targetCount()];
-    int count = 0;
-    for (int i = 0; i < batch.targets().length; i++) {
-      if (batch.targets()[i] != TokenBatch.NO_TARGET) {
-        rows[count++] = i;
-      }
-    }
-    return rows;
   }
 
   private static int[] targets(TokenBatch batch, int[] rows) {

@@ -1,5 +1,7 @@
 package org.ftcluster.worker.model;
 
+import java.util.Arrays;
+
 /**
  * Sequences laid end to end, without padding: what goes through a model at once. Attention and
  * positions stay inside each sequence.
@@ -42,5 +44,41 @@ public record TokenBatch(int[] tokens, int[] targets, int[] lengths) {
       }
     }
     return count;
+  }
+
+  /**
+   * The same sequences and, where T is no multiple of {@code multiple}, one more that fills it up
+   * and carries no loss. Products compile code for each size they meet, which takes longer than
+   * many a product: batches of few sizes are faster.
+   */
+  TokenBatch padded(int multiple) {
+    int total = Math.ceilDiv(tokens.length, multiple) * multiple;
+    if (total == tokens.length) {
+      return this;
+    }
+    int[] moreTargets = Arrays.copyOf(targets, total);
+    Arrays.fill(moreTargets, tokens.length, total, NO_TARGET);
+    int[] moreLengths = Arrays.copyOf(lengths, lengths.length + 1);
+    moreLengths[lengths.length] = total - tokens.length;
+    return new TokenBatch(Arrays.copyOf(tokens, total), moreTargets, moreLengths);
+  }
+
+  /**
+   * Rows that carry a loss, then rows that don't until there are a multiple of {@code multiple}, as
+   * far as the batch has them; none where nothing carries a loss.
+   */
+  int[] lossRows(int multiple) {
+    int count = targetCount();
+    int[] rows = new int[Math.min(Math.ceilDiv(count, multiple) * multiple, tokens.length)];
+    int next = 0;
+    int filler = count;
+    for (int i = 0; i < targets.length; i++) {
+      if (targets[i] != NO_TARGET) {
+        rows[next++] = i;
+      } else if (filler < rows.length) {
+        rows[filler++] = i;
+      }
+    }
+    return rows;
   }
 }

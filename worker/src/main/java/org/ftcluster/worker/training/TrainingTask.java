@@ -4,6 +4,7 @@ import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.worker.checkpoint.CheckpointStore;
@@ -105,6 +106,10 @@ final class TrainingTask implements RankTask {
       Communicator ranks = connect(generation, peers);
       try {
         train(generation, ranks, stateSource, events);
+      } catch (BadJobException e) {
+        // A rank that finds the job at fault in what all ranks have computed leaves quietly: an
+        // abort would overtake the bytes from which the others are about to find the same.
+        throw e;
       } catch (RuntimeException | Error e) {
         ranks.abort("rank %d: %s".formatted(generation.rank, e.getMessage()));
         throw e;

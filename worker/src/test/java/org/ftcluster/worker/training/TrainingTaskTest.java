@@ -2,7 +2,6 @@ package org.ftcluster.worker.training;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -101,8 +100,9 @@ class TrainingTaskTest extends SmallJob {
     pair.add(keep(task(spec(out), models[0])));
     pair.add(keep(task(spec(out), () -> {})));
     Generation generation = new Generation(1, pair).run(-1);
-    BadJobException e = assertInstanceOf(BadJobException.class, generation.failures.get(0));
-    assertTrue(e.getMessage().startsWith("Training diverged at step 5: "), e.getMessage());
-    assertNotNull(generation.failures.get(1));
+    for (Throwable failure : generation.failures) {
+      BadJobException e = assertInstanceOf(BadJobException.class, failure);
+      assertTrue(e.getMessage().startsWith("Training diverged at step 5: "), e.getMessage());
+    }
   }
 }

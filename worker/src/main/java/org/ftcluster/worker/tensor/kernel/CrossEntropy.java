@@ -1,5 +1,6 @@
 package org.ftcluster.worker.tensor.kernel;
 
+import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
 import org.ftcluster.worker.tensor.Tensor;
@@ -15,7 +16,8 @@ public final class CrossEntropy {
 
   /**
    * @param logits [N, V]
-   * @param targets of each row; {@code targets[start]} belongs to row 0
+   * @param targets of each row, negative for one that carries no loss; {@code targets[start]}
+   *     belongs to row 0
    * @param losses where each row's loss goes, from index {@code start}
    */
   public static void forward(Tensor logits, int[] targets, int start, float[] losses) {
@@ -40,9 +42,17 @@ public final class CrossEntropy {
           float[] row = new float[rows.width()];
           for (int n = from; n < to; n++) {
             int target = targets[start + n];
-            if (target < 0 || target >= row.length) {
+            if (target >= row.length) {
               throw new IllegalArgumentException(
                   "target %d of a vocabulary of %d".formatted(target, row.length));
+            }
+            if (target < 0) {
+              losses[start + n] = 0;
+              if (!Double.isNaN(scale)) {
+                Arrays.fill(row, 0);
+                rows.write(n, row);
+              }
+              continue;
             }
             rows.read(n, row);
             float max = max(row);
