@@ -47,11 +47,11 @@ final class Checkpoint {
   }
 
   /** Writes and syncs the files into an empty folder. */
-  static void write(Path folder, TrainingState state, String fingerprint, TensorWriter writer)
+  static void write(Path folder, Snapshot state, String fingerprint, TensorWriter writer)
       throws IOException {
     List<TensorView> tensors = new ArrayList<>();
     for (int b = 0; b < PREFIXES.size(); b++) {
-      for (ParameterBuffer.Slice slice : state.parameters().slices()) {
+      for (ParameterBuffer.Slice slice : state.slices()) {
         tensors.add(
             new TensorView(
                 PREFIXES.get(b) + slice.name(),

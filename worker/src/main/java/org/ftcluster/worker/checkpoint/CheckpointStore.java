@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.ftcluster.protocol.file.DurableFiles;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -17,7 +18,8 @@ import org.slf4j.LoggerFactory;
  * The {@code step-N} folders of a job. A folder has that name only when everything in it is on
  * disk, so a crash or a full disk while saving leaves the ones before it as they were.
  *
- * <p>For one thread at a time, of one process: rank 0's.
+ * <p>For one process at a time, rank 0's: one thread of it saves, see {@link CheckpointWriter}, and
+ * any may read.
  */
 public final class CheckpointStore {
   private static final Logger log = LoggerFactory.getLogger(CheckpointStore.class);
@@ -51,12 +53,17 @@ public final class CheckpointStore {
    * Saves durably, then removes what is no longer to be kept, leftovers of crashes, and checkpoints
    * of another job.
    *
+   * @param logs files that are made durable first
    * @return the folder
    * @throws CheckpointException when it can't be saved: earlier ones are untouched
    */
-  public Path save(TrainingState state) {
-    Path target = root.resolve("step-" + state.completedStep());
+  Path save(Snapshot state, List<Path> logs) {
+    long step = state.progress().step();
+    Path target = root.resolve("step-" + step);
     try {
+      for (Path file : logs) {
+        DurableFiles.sync(file);
+      }
       Path partial = Folders.createPartial(target);
       try {
         Checkpoint.write(partial, state, fingerprint, writer);
@@ -64,7 +71,7 @@ public final class CheckpointStore {
       } finally {
         Folders.delete(partial);
       }
-      prune(state.completedStep());
+      prune(step);
       return target;
     } catch (IOException e) {
       throw new CheckpointException(
@@ -103,13 +110,22 @@ public final class CheckpointStore {
       if (!leftover && kept < keep && stepOf(folder) <= newest && isOurs(folder)) {
         kept++;
       } else {
-        Folders.delete(folder);
+        remove(folder);
       }
     }
     for (Path path : Folders.list(root)) {
       if (LEFTOVER.matcher(path.getFileName().toString()).matches()) {
-        Folders.delete(path);
+        remove(path);
       }
+    }
+  }
+
+  /** What can't be removed takes room, and harms no checkpoint. */
+  private static void remove(Path folder) {
+    try {
+      Folders.delete(folder);
+    } catch (IOException e) {
+      log.warn("{} can't be removed: {}", folder, reason(e));
     }
   }
 

@@ -4,28 +4,36 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.Consumer;
 import org.ftcluster.protocol.file.DurableFiles;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
-import org.ftcluster.worker.checkpoint.CheckpointStore;
+import org.ftcluster.worker.checkpoint.CheckpointWriter;
+import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What rank 0 writes into {@code checkpoint.path} while a generation lasts: {@code job.yaml},
  * {@code metrics.jsonl}, {@code samples.jsonl}, {@code step-N/}, {@code adapter/}.
  */
 final class Outputs implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(Outputs.class);
+
   private final JobSpec spec;
   private final GlobalBatches batches;
-  private final CheckpointStore checkpoints;
+  private final CheckpointWriter checkpoints;
   private final StepLog metrics;
   private final @Nullable StepLog samples;
-  private long savedStep;
+
+  /** Written by the rank's thread and the checkpoints', one waiting for the other. */
+  private volatile long savedStep;
 
   /** A line of {@code samples.jsonl}: which samples a step learned from. */
   private record StepSamples(long step, List<Long> samples) {}
@@ -33,7 +41,7 @@ final class Outputs implements AutoCloseable {
   private Outputs(
       JobSpec spec,
       GlobalBatches batches,
-      CheckpointStore checkpoints,
+      CheckpointWriter checkpoints,
       StepLog metrics,
       @Nullable StepLog samples,
       long savedStep) {
@@ -54,7 +62,7 @@ final class Outputs implements AutoCloseable {
   static Outputs open(
       JobSpec spec,
       GlobalBatches batches,
-      CheckpointStore checkpoints,
+      CheckpointWriter checkpoints,
       Progress progress,
       long savedStep) {
     Path folder = spec.checkpoint().path();
@@ -94,21 +102,54 @@ final class Outputs implements AutoCloseable {
   }
 
   /**
-   * Saves a checkpoint, unless there is one of that step.
+   * Begins to save a checkpoint, and returns while it is written; where that fails, training goes
+   * on, and the checkpoints before it stay.
    *
-   * @return where it is; {@code null} where nothing was to be done
+   * @param notes hears from another thread how it ended
+   * @throws org.ftcluster.worker.checkpoint.CheckpointException when the one before takes too long
    */
-  @Nullable Path save(TrainingState state) {
+  void beginCheckpoint(TrainingState state, Consumer<String> notes, Patience patience) {
+    checkpoints.begin(
+        state,
+        logs(),
+        new CheckpointWriter.Listener() {
+          @Override
+          public void saved(long step, Path folder) {
+            savedStep = step;
+            notes.accept(written(folder));
+          }
+
+          @Override
+          public void failed(long step, String reason) {
+            log.warn("{}", reason);
+            notes.accept(reason + " Training goes on.");
+          }
+        },
+        patience);
+  }
+
+  /**
+   * Sees to it that the state is saved, and the checkpoint before it as well.
+   *
+   * @throws org.ftcluster.worker.checkpoint.CheckpointException when it can't be
+   */
+  void lastCheckpoint(TrainingState state, Consumer<String> notes, Patience patience) {
+    checkpoints.await(patience);
     if (state.completedStep() == savedStep) {
-      return null;
+      return;
     }
-    metrics.sync();
-    if (samples != null) {
-      samples.sync();
-    }
-    Path folder = checkpoints.save(state);
+    Path folder = checkpoints.save(state, logs(), patience);
     savedStep = state.completedStep();
-    return folder;
+    notes.accept(written(folder));
+  }
+
+  private static String written(Path folder) {
+    return "Checkpoint %s written.".formatted(folder);
+  }
+
+  /** Files that grow by a line a step. */
+  private List<Path> logs() {
+    return samples == null ? List.of(metrics.file()) : List.of(metrics.file(), samples.file());
   }
 
   /** Where the adapter goes. */

@@ -80,6 +80,10 @@ final class StepLog implements AutoCloseable {
     }
   }
 
+  Path file() {
+    return file;
+  }
+
   /** The last line's step, 0 where there is no line. */
   long lastStep() {
     return lastStep;
@@ -96,15 +100,6 @@ final class StepLog implements AutoCloseable {
       String json = JSON.writeValueAsString(line) + "\n";
       DurableFiles.writeFully(channel, json.getBytes(StandardCharsets.UTF_8));
       lastStep = step;
-    } catch (IOException e) {
-      throw new OutputException(file, e);
-    }
-  }
-
-  /** Makes all lines durable. */
-  void sync() {
-    try {
-      channel.force(false);
     } catch (IOException e) {
       throw new OutputException(file, e);
     }

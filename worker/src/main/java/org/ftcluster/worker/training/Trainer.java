@@ -1,12 +1,12 @@
 package org.ftcluster.worker.training;
 
-import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.Communicator;
@@ -101,13 +101,13 @@ final class Trainer {
       if (outputs != null) {
         outputs.stepCompleted(metrics);
         events.stepCompleted(metrics);
-        if (every > 0 && metrics.step() % every == 0) {
-          save(outputs);
+        if (every > 0 && metrics.step() % every == 0 && metrics.step() < job.batches().steps()) {
+          outputs.beginCheckpoint(state, events::noted, patience());
         }
       }
     }
     if (outputs != null) {
-      save(outputs);
+      outputs.lastCheckpoint(state, events::noted, patience());
     }
     double lossAfter = evaluate("after training");
     if (outputs != null) {
@@ -198,11 +198,8 @@ final class Trainer {
     return loss;
   }
 
-  private void save(Outputs outputs) {
-    Path folder = outputs.save(job.state());
-    if (folder != null) {
-      events.noted("Checkpoint %s written.".formatted(folder));
-    }
+  private Patience patience() {
+    return new Patience(timeout, stopCheck);
   }
 
   private void complete(Outputs outputs, double lossAfter) {

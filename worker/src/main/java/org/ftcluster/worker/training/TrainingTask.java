@@ -8,6 +8,8 @@ import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.worker.checkpoint.CheckpointStore;
+import org.ftcluster.worker.checkpoint.CheckpointWriter;
+import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
@@ -25,6 +27,7 @@ import org.jspecify.annotations.Nullable;
 final class TrainingTask implements RankTask {
   private final Trainer.Job job;
   private final CheckpointStore checkpoints;
+  private final CheckpointWriter checkpointWriter;
   private final String host;
   private final Deadlines deadlines;
 
@@ -74,6 +77,7 @@ final class TrainingTask implements RankTask {
     this.checkpoints =
         new CheckpointStore(
             spec.checkpoint().path(), JobFingerprint.of(spec), spec.checkpoint().keep());
+    this.checkpointWriter = new CheckpointWriter(checkpoints);
     this.host = host;
     this.deadlines = deadlines;
   }
@@ -144,19 +148,20 @@ final class TrainingTask implements RankTask {
       Generation generation, Communicator ranks, int stateSource, RankEvents events) {
     TrainingState state = job.state();
     long savedStep = -1;
+    Runnable stopCheck = () -> checkStopped(generation.number);
     if (stateSource < 0 && ranks.rank() == 0) {
+      awaitCheckpoint(stopCheck);
       savedStep = restore(events);
     }
     new StateTransfer(ranks, state, deadlines.progress()).from(Math.max(0, stateSource));
     job.model().parametersChanged();
-    Runnable stopCheck = () -> checkStopped(generation.number);
     if (ranks.rank() > 0) {
       events.started(state.completedStep());
       trainer(generation, ranks, events, null, stopCheck).run();
       return;
     }
     try (Outputs outputs =
-        Outputs.open(job.spec(), job.batches(), checkpoints, state.progress(), savedStep)) {
+        Outputs.open(job.spec(), job.batches(), checkpointWriter, state.progress(), savedStep)) {
       events.started(state.completedStep());
       trainer(generation, ranks, events, outputs, stopCheck).run();
     }
@@ -170,6 +175,11 @@ final class TrainingTask implements RankTask {
       Runnable stopCheck) {
     return new Trainer(
         job, ranks, generation.number, events, outputs, stopCheck, deadlines.progress());
+  }
+
+  /** Returns when no checkpoint is being written. */
+  void awaitCheckpoint(Runnable stopCheck) {
+    checkpointWriter.await(new Patience(deadlines.progress(), stopCheck));
   }
 
   /**
@@ -236,6 +246,7 @@ final class TrainingTask implements RankTask {
   @Override
   public void close() {
     end();
+    checkpointWriter.close();
     job.sum().close();
     job.state().close();
     job.model().close();

@@ -51,7 +51,7 @@ class CheckpointStoreTest {
   @Test
   void whatIsSavedIsReadBack() {
     reach(7);
-    Path folder = store(3).save(state);
+    Path folder = save(store(3));
     assertEquals(root.resolve("step-7"), folder);
     float[][] saved = values();
     reach(8);
@@ -63,7 +63,7 @@ class CheckpointStoreTest {
   @Test
   void withoutEvaluationTheLossBeforeStaysUnknown() {
     state.completed(new Progress(1, Double.NaN, 1, 1, 1, LAST));
-    store(1).save(state);
+    save(store(1));
     store(1).readNewest(state);
     assertEquals(new Progress(1, Double.NaN, 1, 1, 1, LAST), state.progress());
   }
@@ -80,7 +80,7 @@ class CheckpointStoreTest {
   void onlyTheNewestStay() throws IOException {
     for (long step : new long[] {8, 9, 10, 100}) {
       reach(step);
-      store(2).save(state);
+      save(store(2));
     }
     assertEquals(List.of("step-10", "step-100"), names());
   }
@@ -89,7 +89,7 @@ class CheckpointStoreTest {
   void brokenOnesArePassedOver() throws IOException {
     for (long step = 1; step <= 5; step++) {
       reach(step);
-      store(9).save(state);
+      save(store(9));
     }
     truncate(root.resolve("step-5/state.safetensors"));
     flipLastByte(root.resolve("step-4/state.safetensors"));
@@ -103,7 +103,7 @@ class CheckpointStoreTest {
   @Test
   void aFullDiskLeavesThePreviousOneWhole() throws IOException {
     reach(1);
-    store(1).save(state);
+    save(store(1));
     reach(2);
     CheckpointStore full =
         new CheckpointStore(
@@ -115,7 +115,7 @@ class CheckpointStoreTest {
               truncate(target);
               throw new IOException("No space left on device");
             });
-    CheckpointException e = assertThrows(CheckpointException.class, () -> full.save(state));
+    CheckpointException e = assertThrows(CheckpointException.class, () -> save(full));
     assertTrue(
         e.getMessage()
             .endsWith(
@@ -129,21 +129,21 @@ class CheckpointStoreTest {
   @Test
   void anotherJobsAreNotUsedAndMakeRoom() throws IOException {
     reach(50);
-    store(3).save(state);
+    save(store(3));
     CheckpointStore other = new CheckpointStore(root, "another job", 3);
     assertEquals(Optional.empty(), other.readNewest(state));
     reach(10);
-    other.save(state);
+    save(other);
     assertEquals(List.of("step-10"), names());
   }
 
   @Test
   void savingAStepAgainReplacesItsCheckpoint() {
     reach(3);
-    store(2).save(state);
+    save(store(2));
     MemorySegment values = parameters.values();
     values.setAtIndex(ValueLayout.JAVA_FLOAT, 0, -1);
-    store(2).save(state);
+    save(store(2));
     values.setAtIndex(ValueLayout.JAVA_FLOAT, 0, 5);
     store(2).readNewest(state);
     assertEquals(-1, values.getAtIndex(ValueLayout.JAVA_FLOAT, 0));
@@ -152,10 +152,10 @@ class CheckpointStoreTest {
   @Test
   void aCrashBetweenTheRenamesOfAReplacementLosesNothing() throws IOException {
     reach(3);
-    store(1).save(state);
+    save(store(1));
     Files.move(root.resolve("step-3"), root.resolve("step-3.replaced"));
     assertEquals(Optional.of(root.resolve("step-3.replaced")), store(1).readNewest(state));
-    store(1).save(state);
+    save(store(1));
     assertEquals(List.of("step-3"), names());
   }
 
@@ -164,7 +164,7 @@ class CheckpointStoreTest {
     Path notes = Files.createDirectory(root.resolve("step-notes"));
     Files.writeString(root.resolve("step-1"), "a file");
     reach(2);
-    store(1).save(state);
+    save(store(1));
     assertTrue(Files.exists(notes));
     assertEquals(List.of("step-1", "step-2", "step-notes"), names());
   }
@@ -172,7 +172,7 @@ class CheckpointStoreTest {
   @Test
   void aCheckpointOfOtherShapesIsNotReadHalfway() {
     reach(2);
-    store(1).save(state);
+    save(store(1));
     try (ParameterBuffer wider =
             new ParameterBuffer(List.of(new ParameterBuffer.Slice("a", new long[] {3, 3}, 0)));
         TrainingState other = new TrainingState(wider)) {
@@ -184,6 +184,12 @@ class CheckpointStoreTest {
 
   private CheckpointStore store(int keep) {
     return new CheckpointStore(root, JOB, keep);
+  }
+
+  private Path save(CheckpointStore store) {
+    try (Snapshot copy = Snapshot.copyOf(state)) {
+      return store.save(copy, List.of());
+    }
   }
 
   private void reach(long step) {

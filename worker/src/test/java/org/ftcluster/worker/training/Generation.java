@@ -44,6 +44,7 @@ final class Generation {
     return this;
   }
 
+  /** Returns when all ranks have ended, and what they were saving is saved. */
   Generation run(int stateSource) throws InterruptedException {
     List<PeerAddress> peers = new ArrayList<>();
     for (int rank = 0; rank < tasks.size(); rank++) {
@@ -67,6 +68,11 @@ final class Generation {
     }
     if (!done.await(DEADLINES.progress().toSeconds() * 2, TimeUnit.SECONDS)) {
       throw new AssertionError("a rank hangs");
+    }
+    for (RankTask task : tasks) {
+      if (task instanceof TrainingTask training) {
+        training.awaitCheckpoint(() -> {});
+      }
     }
     return this;
   }

@@ -1,0 +1,134 @@
+package org.ftcluster.worker.checkpoint;
+
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Saves checkpoints while training goes on: the state is copied, and a thread of its own writes the
+ * copy. There is one copy at most, so a checkpoint that is due waits for the one before.
+ *
+ * <p>For one thread, the rank's; listeners hear from the writer's.
+ */
+public final class CheckpointWriter implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(CheckpointWriter.class);
+  private static final long POLL_MS = 20;
+
+  private final CheckpointStore store;
+  private final ExecutorService thread =
+      Executors.newSingleThreadExecutor(Thread.ofPlatform().daemon().name("checkpoint").factory());
+  private @Nullable InFlight inFlight;
+
+  private record InFlight(long step, Future<?> write) {}
+
+  /** Hears how a save in the background ended; must return at once. */
+  public interface Listener {
+    void saved(long step, Path folder);
+
+    /**
+     * @param reason a sentence
+     */
+    void failed(long step, String reason);
+  }
+
+  /**
+   * How long to wait for a save in the background.
+   *
+   * @param timeout at most
+   * @param stopCheck called all the while; throws to end it
+   */
+  public record Patience(Duration timeout, Runnable stopCheck) {}
+
+  public CheckpointWriter(CheckpointStore store) {
+    this.store = store;
+  }
+
+  /**
+   * Copies the state, once the save before has ended, and returns; the copy is saved meanwhile.
+   *
+   * @param logs files that are made durable with it
+   * @throws CheckpointException when the save before takes too long
+   */
+  public void begin(TrainingState state, List<Path> logs, Listener listener, Patience patience) {
+    await(patience);
+    long step = state.completedStep();
+    long startNs = System.nanoTime();
+    Snapshot copy = Snapshot.copyOf(state);
+    log.debug("step {} copied in {} ms", step, (System.nanoTime() - startNs) / 1_000_000);
+    inFlight = new InFlight(step, thread.submit(() -> write(copy, logs, listener)));
+  }
+
+  private void write(Snapshot copy, List<Path> logs, Listener listener) {
+    long step = copy.progress().step();
+    try (copy) {
+      listener.saved(step, store.save(copy, logs));
+    } catch (CheckpointException e) {
+      listener.failed(step, String.valueOf(e.getMessage()));
+    }
+  }
+
+  /**
+   * Saves the state on the calling thread, without a copy, once the save before has ended.
+   *
+   * @return the folder
+   * @throws CheckpointException when it can't be saved
+   */
+  public Path save(TrainingState state, List<Path> logs, Patience patience) {
+    await(patience);
+    try (Snapshot view = Snapshot.viewOf(state)) {
+      return store.save(view, logs);
+    }
+  }
+
+  /**
+   * Waits for the save in the background, if there is one.
+   *
+   * @throws CheckpointException when it takes too long
+   */
+  public void await(Patience patience) {
+    InFlight waited = inFlight;
+    if (waited == null) {
+      return;
+    }
+    long startNs = System.nanoTime();
+    while (!ended(waited.write())) {
+      patience.stopCheck().run();
+      if (System.nanoTime() - startNs > patience.timeout().toNanos()) {
+        throw new CheckpointException(
+            "The checkpoint of step %d is still being written after another %d s: where checkpoint.path lies is too slow, or stuck."
+                .formatted(waited.step(), patience.timeout().toSeconds()));
+      }
+    }
+  }
+
+  private boolean ended(Future<?> write) {
+    try {
+      write.get(POLL_MS, TimeUnit.MILLISECONDS);
+      inFlight = null;
+      return true;
+    } catch (TimeoutException e) {
+      return false;
+    } catch (ExecutionException e) {
+      inFlight = null;
+      throw new IllegalStateException("the checkpoint's writer failed", e.getCause());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CheckpointException("Interrupted while a checkpoint was being written.", e);
+    }
+  }
+
+  /** Takes no more; what is being written is finished if this process lives that long. */
+  @Override
+  public void close() {
+    thread.shutdown();
+  }
+}

@@ -1,0 +1,59 @@
+package org.ftcluster.worker.checkpoint;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.tensor.LargeMemory;
+
+/**
+ * The state after one step, as a checkpoint holds it: a copy off the heap that training doesn't
+ * touch, or a view of the state itself for as long as nobody trains.
+ */
+final class Snapshot implements AutoCloseable {
+  private final Arena arena;
+  private final List<ParameterBuffer.Slice> slices;
+  private final List<MemorySegment> buffers;
+  private final Progress progress;
+
+  private Snapshot(Arena arena, TrainingState state, List<MemorySegment> buffers) {
+    this.arena = arena;
+    this.slices = state.parameters().slices();
+    this.buffers = buffers;
+    this.progress = state.progress();
+  }
+
+  /** A copy, in memory that {@link #close} frees. */
+  static Snapshot copyOf(TrainingState state) {
+    Arena arena = Arena.ofShared();
+    List<MemorySegment> copies = new ArrayList<>();
+    for (MemorySegment buffer : state.buffers()) {
+      copies.add(LargeMemory.allocate(arena, buffer.byteSize()).copyFrom(buffer));
+    }
+    return new Snapshot(arena, state, copies);
+  }
+
+  /** The state's own memory, which must stay as it is until the snapshot was used. */
+  static Snapshot viewOf(TrainingState state) {
+    return new Snapshot(Arena.ofShared(), state, state.buffers());
+  }
+
+  List<ParameterBuffer.Slice> slices() {
+    return slices;
+  }
+
+  /** As {@link TrainingState#buffers}. */
+  List<MemorySegment> buffers() {
+    return buffers;
+  }
+
+  Progress progress() {
+    return progress;
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,188 @@
+package org.ftcluster.worker.checkpoint;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertSame;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
+import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.safetensors.SafetensorsWriter;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Training goes on while a checkpoint is written; the disk is as slow as a test wants it. */
+class CheckpointWriterTest {
+  private static final String JOB = "job";
+  private static final Patience PATIENCE = new Patience(Duration.ofSeconds(30), () -> {});
+  private static final Patience NONE = new Patience(Duration.ZERO, () -> {});
+
+  @TempDir private Path root;
+  private final CountDownLatch disk = new CountDownLatch(1);
+  private final BlockingQueue<String> heard = new LinkedBlockingQueue<>();
+  private final ParameterBuffer parameters =
+      new ParameterBuffer(List.of(new ParameterBuffer.Slice("a", new long[] {100}, 0)));
+  private final TrainingState state = new TrainingState(parameters);
+  private CheckpointWriter writer;
+
+  private final CheckpointWriter.Listener listener =
+      new CheckpointWriter.Listener() {
+        @Override
+        public void saved(long step, Path folder) {
+          heard.add("saved " + root.relativize(folder));
+        }
+
+        @Override
+        public void failed(long step, String reason) {
+          heard.add("failed " + reason);
+        }
+      };
+
+  @BeforeEach
+  void givenADiskThatWaits() {
+    writer =
+        new CheckpointWriter(
+            new CheckpointStore(
+                root,
+                JOB,
+                3,
+                (target, tensors, metadata) -> {
+                  awaitDisk();
+                  SafetensorsWriter.write(target, tensors, metadata);
+                }));
+  }
+
+  @AfterEach
+  void free() {
+    disk.countDown();
+    writer.await(PATIENCE);
+    writer.close();
+    state.close();
+    parameters.close();
+  }
+
+  @Test
+  void whatTrainingDoesMeanwhileIsNotInTheCheckpoint() throws Exception {
+    reach(1);
+    writer.begin(state, List.of(), listener, PATIENCE);
+    reach(2);
+    assertTrue(heard.isEmpty());
+    disk.countDown();
+    assertEquals("saved step-1", heard.poll(30, TimeUnit.SECONDS));
+
+    assertEquals(Optional.of(root.resolve("step-1")), read());
+    assertEquals(1, state.completedStep());
+    for (MemorySegment buffer : state.buffers()) {
+      assertEquals(1f, buffer.getAtIndex(ValueLayout.JAVA_FLOAT, 99));
+    }
+  }
+
+  @Test
+  void theNextOneWaitsForTheOneBefore() throws Exception {
+    reach(1);
+    writer.begin(state, List.of(), listener, PATIENCE);
+    reach(2);
+    CheckpointException e =
+        assertThrows(
+            CheckpointException.class, () -> writer.begin(state, List.of(), listener, NONE));
+    assertEquals(
+        "The checkpoint of step 1 is still being written after another 0 s: where checkpoint.path lies is too slow, or stuck.",
+        e.getMessage());
+    disk.countDown();
+    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.await(PATIENCE);
+    assertEquals(List.of("saved step-1", "saved step-2"), List.copyOf(heard));
+  }
+
+  @Test
+  void theLastOneIsThereWhenTheCallReturnsAndSoIsTheOneBefore() throws IOException {
+    reach(1);
+    writer.begin(state, List.of(), listener, PATIENCE);
+    Runnable firstLook = disk::countDown; // nothing is written before somebody waits for it
+    reach(2);
+    Path last = writer.save(state, List.of(), new Patience(Duration.ofSeconds(30), firstLook));
+    assertEquals(root.resolve("step-2"), last);
+    assertEquals(List.of("step-1", "step-2"), names());
+  }
+
+  @Test
+  void aStopEndsTheWait() {
+    reach(1);
+    writer.begin(state, List.of(), listener, PATIENCE);
+    CollectiveException stopped = new CollectiveException("stopped");
+    Patience untilStopped =
+        new Patience(
+            Duration.ofSeconds(30),
+            () -> {
+              throw stopped;
+            });
+    assertSame(
+        stopped,
+        assertThrows(
+            CollectiveException.class,
+            () -> writer.begin(state, List.of(), listener, untilStopped)));
+  }
+
+  @Test
+  void aFullDiskIsHeardOfAndTheNextOneIsTriedAgain() throws Exception {
+    disk.countDown();
+    reach(1);
+    writer.begin(state, List.of(), listener, PATIENCE);
+    Files.createDirectories(root.resolve("step-2.partial/in the way"));
+    reach(2);
+    writer.begin(state, List.of(), listener, PATIENCE);
+    reach(3);
+    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.await(PATIENCE);
+    assertEquals("saved step-1", heard.poll());
+    String failure = String.valueOf(heard.poll());
+    assertTrue(failure.startsWith("failed " + root.resolve("step-2: can't be saved: ")), failure);
+    assertEquals("saved step-3", heard.poll());
+    assertEquals(List.of("step-1", "step-2.partial", "step-3"), names());
+  }
+
+  private void awaitDisk() throws IOException {
+    try {
+      if (!disk.await(30, TimeUnit.SECONDS)) {
+        throw new IOException("the test never let the disk work");
+      }
+    } catch (InterruptedException e) {
+      throw new IOException(e);
+    }
+  }
+
+  private Optional<Path> read() {
+    return new CheckpointStore(root, JOB, 3).readNewest(state);
+  }
+
+  private void reach(long step) {
+    for (MemorySegment buffer : state.buffers()) {
+      for (long i = 0; i < parameters.size(); i++) {
+        buffer.setAtIndex(ValueLayout.JAVA_FLOAT, i, step);
+      }
+    }
+    state.completed(new Progress(step, 1.5, step, step, step, null));
+  }
+
+  private List<String> names() throws IOException {
+    try (Stream<Path> files = Files.list(root)) {
+      return files.map(file -> file.getFileName().toString()).sorted().toList();
+    }
+  }
+}
