@@ -139,7 +139,18 @@ class BadJobsTest {
               job.replace("job.yaml", "type: lora", "init_from: adapter");
             },
             "adapter.init_from",
-            "adapter_config.json"));
+            "adapter_config.json"),
+        new Case(
+            "a folder with another job's checkpoints",
+            job -> {
+              Files.createDirectories(job.file("out/step-3"));
+              job.write(
+                  "out/step-3/checkpoint.json",
+                  "{\"format\": 2, \"job\": {\"training.seed\": \"7\"}}");
+            },
+            "checkpoint.path",
+            "out/step-3",
+            "checkpoint.overwrite"));
   }
 
   @ParameterizedTest

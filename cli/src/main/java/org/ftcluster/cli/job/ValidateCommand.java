@@ -6,7 +6,6 @@ import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
-import org.ftcluster.worker.training.RankTask;
 import org.ftcluster.worker.training.TrainingTaskFactory;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -20,8 +19,6 @@ import picocli.CommandLine.Mixin;
     },
     footer = {"", "Example:", "  ftcluster validate job.yaml --set training.seed=7"})
 public final class ValidateCommand implements Callable<Integer> {
-  private static final String LOOPBACK = "127.0.0.1";
-
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private JobFileArguments jobFile = new JobFileArguments();
 
@@ -36,11 +33,9 @@ public final class ValidateCommand implements Callable<Integer> {
   public Integer call() {
     Console console = common.console();
     JobSpec job = jobFile.read();
-    String yaml = JobSpecWriter.toYaml(job);
-    try (RankTask task = new TrainingTaskFactory().create(job.name(), yaml, LOOPBACK)) {
-      console.json(new Valid(true, job.name(), task.steps()));
-      console.text("Job %s is valid: %d steps.".formatted(job.name(), task.steps()));
-    }
+    long steps = new TrainingTaskFactory().check(JobSpecWriter.toYaml(job));
+    console.json(new Valid(true, job.name(), steps));
+    console.text("Job %s is valid: %d steps.".formatted(job.name(), steps));
     return ExitCode.DONE.code();
   }
 }

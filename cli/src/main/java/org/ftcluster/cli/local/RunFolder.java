@@ -86,7 +86,7 @@ final class RunFolder implements AutoCloseable {
     try (Stream<Path> entries = Files.list(folder)) {
       for (Path entry : entries.toList()) {
         String name = entry.getFileName().toString();
-        if (RESULTS.contains(name) || name.matches("step-\\d+")) {
+        if (RESULTS.contains(name) || name.matches("step-\\d+(\\.partial|\\.replaced)?")) {
           delete(entry);
         }
       }

@@ -60,13 +60,6 @@ public final class DurableFiles {
     syncDirectory(folderOf(target));
   }
 
-  /** Makes what any process has written to {@code file} so far durable. */
-  public static void sync(Path file) throws IOException {
-    try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
-      channel.force(true);
-    }
-  }
-
   /** Makes what was created, renamed or deleted in {@code folder} durable. */
   public static void syncDirectory(Path folder) throws IOException {
     try (FileChannel channel = FileChannel.open(folder, StandardOpenOption.READ)) {

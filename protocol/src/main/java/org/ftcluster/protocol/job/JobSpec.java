@@ -167,6 +167,7 @@ public record JobSpec(
    *
    * @param everySteps 0 writes a checkpoint at the end only
    * @param keep how many step checkpoints stay on disk
+   * @param overwrite whether another job's checkpoints in {@code path} may be replaced
    */
-  public record Checkpoint(Path path, long everySteps, int keep) {}
+  public record Checkpoint(Path path, long everySteps, int keep, boolean overwrite) {}
 }

@@ -199,7 +199,8 @@ public final class JobSpecReader {
     return new JobSpec.Checkpoint(
         checkpoint.path("path", folder, "the folder that results and checkpoints go to"),
         checkpoint.whole("every_steps", 0, 0, Long.MAX_VALUE),
-        checkpoint.integer("keep", 3, 1));
+        checkpoint.integer("keep", 3, 1),
+        checkpoint.truth("overwrite", false));
   }
 
   private static JobSpecException unreadable(Path file, String problem) {

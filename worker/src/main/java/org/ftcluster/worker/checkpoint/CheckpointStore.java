@@ -7,9 +7,11 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import org.ftcluster.protocol.file.DurableFiles;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -24,49 +26,61 @@ import org.slf4j.LoggerFactory;
 public final class CheckpointStore {
   private static final Logger log = LoggerFactory.getLogger(CheckpointStore.class);
   private static final Pattern NAME = Pattern.compile("step-(\\d{1,18})(\\.replaced)?");
-  private static final Pattern LEFTOVER = Pattern.compile("step-\\d{1,18}\\.(partial|replaced)");
+  private static final Pattern LEFTOVER = Pattern.compile("step-\\d{1,18}\\.replaced");
+  private static final Pattern PARTIAL = Pattern.compile("step-\\d{1,18}\\.partial");
 
   private final Path root;
-  private final String fingerprint;
+  private final JobIdentity job;
   private final int keep;
+  private final boolean overwrite;
   private final Checkpoint.TensorWriter writer;
 
   /**
-   * @param fingerprint of the job: checkpoints of any other in the same place are not used
-   * @param keep how many checkpoints stay, at least 1
+   * For a job, whose files are read to tell it from others.
+   *
+   * @throws BadJobException when one can't be read
    */
-  public CheckpointStore(Path root, String fingerprint, int keep) {
-    this(root, fingerprint, keep, SafetensorsWriter::write);
+  public CheckpointStore(JobSpec spec) {
+    this(
+        spec.checkpoint().path(),
+        JobIdentity.of(spec),
+        spec.checkpoint().keep(),
+        spec.checkpoint().overwrite(),
+        SafetensorsWriter::write);
   }
 
-  CheckpointStore(Path root, String fingerprint, int keep, Checkpoint.TensorWriter writer) {
+  CheckpointStore(
+      Path root, JobIdentity job, int keep, boolean overwrite, Checkpoint.TensorWriter writer) {
     if (keep < 1) {
       throw new IllegalArgumentException("keep " + keep + " checkpoints");
     }
     this.root = root;
-    this.fingerprint = fingerprint;
+    this.job = job;
     this.keep = keep;
+    this.overwrite = overwrite;
     this.writer = writer;
   }
 
+  /** What the job is, as a number: ranks compare it to see that they work on the same. */
+  public long identityHash() {
+    return job.hash();
+  }
+
   /**
-   * Saves durably, then removes what is no longer to be kept, leftovers of crashes, and checkpoints
-   * of another job.
+   * Saves durably, then removes what is no longer to be kept, leftovers of crashes, and, where the
+   * job may, checkpoints of another.
    *
-   * @param logs files that are made durable first
+   * @param logs copied into the checkpoint, too
    * @return the folder
    * @throws CheckpointException when it can't be saved: earlier ones are untouched
    */
-  Path save(Snapshot state, List<Path> logs) {
+  Path save(Snapshot state, List<LogFile> logs) {
     long step = state.progress().step();
     Path target = root.resolve("step-" + step);
     try {
-      for (Path file : logs) {
-        DurableFiles.sync(file);
-      }
       Path partial = Folders.createPartial(target);
       try {
-        Checkpoint.write(partial, state, fingerprint, writer);
+        Checkpoint.write(partial, state, logs, job, writer);
         Folders.publish(partial, target);
       } finally {
         Folders.delete(partial);
@@ -82,39 +96,74 @@ public final class CheckpointStore {
   }
 
   /**
-   * Reads the newest whole checkpoint of this job; broken ones are passed over with a warning.
+   * Reads the newest whole checkpoint of this job; broken ones are passed over.
    *
+   * @param warnings a sentence for each that is passed over
    * @return its folder, or nothing where there is none
+   * @throws BadJobException when there are checkpoints of another job, see {@link #requireOurs}
    */
-  public Optional<Path> readNewest(TrainingState state) {
+  public Optional<Path> readNewest(TrainingState state, Consumer<String> warnings) {
+    requireOurs();
     for (Path folder : newestFirst()) {
       try {
-        Checkpoint checkpoint = Checkpoint.open(folder);
-        if (checkpoint.fingerprint().equals(fingerprint)) {
-          checkpoint.readInto(state);
+        Manifest manifest = Manifest.read(folder);
+        if (manifest.identity().equals(job)) {
+          Checkpoint.open(folder, manifest).readInto(state);
           return Optional.of(folder);
         }
-        log.warn("{} belongs to a job with other settings: not used", folder);
+        warnings.accept("%s is of another job, and will be replaced.".formatted(folder));
       } catch (CheckpointException e) {
         log.warn("A broken checkpoint is passed over: {}", e.getMessage());
+        warnings.accept("A broken checkpoint is passed over: " + e.getMessage());
       }
     }
     return Optional.empty();
   }
 
-  /** Checkpoints beyond {@code newest} are of a past that was given up. */
+  /**
+   * Looks whether another job has left checkpoints here that this one may not replace.
+   *
+   * @throws BadJobException when there are: which, and how that job differs
+   */
+  public void requireOurs() {
+    if (overwrite) {
+      return;
+    }
+    for (Path folder : newestFirst()) {
+      JobIdentity theirs = identity(folder).orElse(job);
+      if (!theirs.equals(job)) {
+        throw new BadJobException(
+            "checkpoint.path: %s is a checkpoint of another job (%s); give this job a folder of its own, or checkpoint.overwrite: true, which begins anew and replaces what is there."
+                .formatted(folder, job.differencesFrom(theirs)));
+      }
+    }
+  }
+
+  private static Optional<JobIdentity> identity(Path folder) {
+    try {
+      return Optional.of(Manifest.read(folder).identity());
+    } catch (CheckpointException e) {
+      return Optional.empty();
+    }
+  }
+
+  /**
+   * Removes what the job may. Checkpoints beyond {@code newest} are of a past that was given up;
+   * one that can't be understood may be anybody's.
+   */
   private void prune(long newest) throws IOException {
     int kept = 0;
     for (Path folder : newestFirst()) {
+      boolean ours = identity(folder).equals(Optional.of(job));
       boolean leftover = LEFTOVER.matcher(folder.getFileName().toString()).matches();
-      if (!leftover && kept < keep && stepOf(folder) <= newest && isOurs(folder)) {
+      if (ours && !leftover && kept < keep && stepOf(folder) <= newest) {
         kept++;
-      } else {
+      } else if (ours || overwrite) {
         remove(folder);
       }
     }
     for (Path path : Folders.list(root)) {
-      if (LEFTOVER.matcher(path.getFileName().toString()).matches()) {
+      if (PARTIAL.matcher(path.getFileName().toString()).matches()) {
         remove(path);
       }
     }
@@ -126,15 +175,6 @@ public final class CheckpointStore {
       Folders.delete(folder);
     } catch (IOException e) {
       log.warn("{} can't be removed: {}", folder, reason(e));
-    }
-  }
-
-  private boolean isOurs(Path folder) {
-    try {
-      return Checkpoint.readFingerprint(folder).equals(fingerprint);
-    } catch (IOException e) {
-      log.warn("A broken checkpoint is removed: {}: {}", folder, e.toString());
-      return false;
     }
   }
 

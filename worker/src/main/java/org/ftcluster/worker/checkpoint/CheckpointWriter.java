@@ -55,10 +55,10 @@ public final class CheckpointWriter implements AutoCloseable {
   /**
    * Copies the state, once the save before has ended, and returns; the copy is saved meanwhile.
    *
-   * @param logs files that are made durable with it
+   * @param logs copied into the checkpoint, too
    * @throws CheckpointException when the save before takes too long
    */
-  public void begin(TrainingState state, List<Path> logs, Listener listener, Patience patience) {
+  public void begin(TrainingState state, List<LogFile> logs, Listener listener, Patience patience) {
     await(patience);
     long step = state.completedStep();
     long startNs = System.nanoTime();
@@ -67,7 +67,7 @@ public final class CheckpointWriter implements AutoCloseable {
     inFlight = new InFlight(step, thread.submit(() -> write(copy, logs, listener)));
   }
 
-  private void write(Snapshot copy, List<Path> logs, Listener listener) {
+  private void write(Snapshot copy, List<LogFile> logs, Listener listener) {
     long step = copy.progress().step();
     try (copy) {
       listener.saved(step, store.save(copy, logs));
@@ -82,7 +82,7 @@ public final class CheckpointWriter implements AutoCloseable {
    * @return the folder
    * @throws CheckpointException when it can't be saved
    */
-  public Path save(TrainingState state, List<Path> logs, Patience patience) {
+  public Path save(TrainingState state, List<LogFile> logs, Patience patience) {
     await(patience);
     try (Snapshot view = Snapshot.viewOf(state)) {
       return store.save(view, logs);

@@ -21,12 +21,7 @@ public final class Checksums {
 
   /** SHA-256 in hexadecimal. */
   public static String sha256(Path file) throws IOException {
-    MessageDigest digest;
-    try {
-      digest = MessageDigest.getInstance("SHA-256");
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("SHA-256 is part of every JDK", e);
-    }
+    MessageDigest digest = sha256();
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment bytes = map(file, arena);
       for (long at = 0; at < bytes.byteSize(); at += CHUNK_BYTES) {
@@ -36,14 +31,18 @@ public final class Checksums {
     return HexFormat.of().formatHex(digest.digest());
   }
 
-  /** CRC-32C, as many gigabytes a second as memory gives. */
-  static long crc32c(Path file) throws IOException {
-    try (Arena arena = Arena.ofConfined()) {
-      return crc32c(List.of(map(file, arena)));
+  static MessageDigest sha256() {
+    try {
+      return MessageDigest.getInstance("SHA-256");
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("SHA-256 is part of every JDK", e);
     }
   }
 
-  /** CRC-32C over several pieces of memory, one after the other. */
+  /**
+   * CRC-32C over several pieces of memory, one after the other: as many gigabytes a second as
+   * memory gives.
+   */
   public static long crc32c(List<MemorySegment> pieces) {
     CRC32C crc = new CRC32C();
     for (MemorySegment piece : pieces) {

@@ -11,6 +11,7 @@ import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.worker.checkpoint.CheckpointWriter;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
+import org.ftcluster.worker.checkpoint.LogFile;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
@@ -57,14 +58,14 @@ final class Outputs implements AutoCloseable {
    * Opens the files of a run that goes on from {@code progress}: cuts what is of later steps, adds
    * what a predecessor did not get to.
    *
-   * @param savedStep the step that is known to have a checkpoint, -1 for none
+   * @param checkpoint the one that the state was read from; {@code null} where it comes from memory
    */
   static Outputs open(
       JobSpec spec,
       GlobalBatches batches,
       CheckpointWriter checkpoints,
       Progress progress,
-      long savedStep) {
+      @Nullable Path checkpoint) {
     Path folder = spec.checkpoint().path();
     try {
       Files.createDirectories(folder);
@@ -72,18 +73,39 @@ final class Outputs implements AutoCloseable {
     } catch (IOException e) {
       throw new OutputException(folder.resolve("job.yaml"), e);
     }
-    StepLog metrics = StepLog.open(folder.resolve("metrics.jsonl"), progress.step());
+    StepLog metrics = openLog("metrics.jsonl", folder, progress, checkpoint);
     StepMetrics last = progress.last();
     if (last != null && metrics.lastStep() < last.step()) {
       metrics.append(last.step(), last);
     }
     StepLog samples =
         spec.training().logSamples()
-            ? StepLog.open(folder.resolve("samples.jsonl"), progress.step())
+            ? openLog("samples.jsonl", folder, progress, checkpoint)
             : null;
+    long savedStep = checkpoint == null ? -1 : progress.step();
     Outputs outputs = new Outputs(spec, batches, checkpoints, metrics, samples, savedStep);
     outputs.logSamples(progress.step());
     return outputs;
+  }
+
+  /** Where the folder's own log lacks lines, the checkpoint's copy takes its place. */
+  private static StepLog openLog(
+      String name, Path folder, Progress progress, @Nullable Path checkpoint) {
+    Path file = folder.resolve(name);
+    StepLog own = StepLog.open(file, progress.step());
+    if (checkpoint == null || own.lastStep() == progress.step()) {
+      return own;
+    }
+    own.close();
+    Path copy = checkpoint.resolve(name);
+    try {
+      if (Files.exists(copy)) {
+        DurableFiles.write(file, Files.readString(copy));
+      }
+    } catch (IOException e) {
+      throw new OutputException(file, e);
+    }
+    return StepLog.open(file, progress.step());
   }
 
   /** Writes the step's lines. */
@@ -147,9 +169,10 @@ final class Outputs implements AutoCloseable {
     return "Checkpoint %s written.".formatted(folder);
   }
 
-  /** Files that grow by a line a step. */
-  private List<Path> logs() {
-    return samples == null ? List.of(metrics.file()) : List.of(metrics.file(), samples.file());
+  private List<LogFile> logs() {
+    return samples == null
+        ? List.of(metrics.written())
+        : List.of(metrics.written(), samples.written());
   }
 
   /** Where the adapter goes. */

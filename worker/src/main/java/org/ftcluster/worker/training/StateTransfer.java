@@ -7,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.checkpoint.Checksums;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
@@ -21,13 +22,23 @@ final class StateTransfer {
   private static final JsonMapper JSON = new JsonMapper();
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
 
+  /** What a rank tells of itself: its step, a checksum of its state, its job. */
+  private static final int WORDS = 3;
+
+  private static final int JOB = 2;
+
   private final Communicator ranks;
   private final TrainingState state;
+  private final long job;
   private final Duration timeout;
 
-  StateTransfer(Communicator ranks, TrainingState state, Duration timeout) {
+  /**
+   * @param job a number that stands for the job's settings and files
+   */
+  StateTransfer(Communicator ranks, TrainingState state, long job, Duration timeout) {
     this.ranks = ranks;
     this.state = state;
+    this.job = job;
     this.timeout = timeout;
   }
 
@@ -48,11 +59,13 @@ final class StateTransfer {
     boolean ownIsTheSame;
     boolean allHaveIt = true;
     try (Arena arena = Arena.ofShared()) {
-      MemorySegment own = arena.allocate(LONG, 2);
-      MemorySegment all = arena.allocate(LONG, 2L * ranks.size());
+      MemorySegment own = arena.allocate(LONG, WORDS);
+      MemorySegment all = arena.allocate(LONG, (long) WORDS * ranks.size());
       own.setAtIndex(LONG, 0, state.completedStep());
       own.setAtIndex(LONG, 1, state.completedStep() < 0 ? 0 : Checksums.crc32c(state.buffers()));
+      own.setAtIndex(LONG, JOB, job);
       ranks.allGather(own, all).await(timeout);
+      requireSameJob(all);
       MemorySegment wanted = all.asSlice(source * own.byteSize(), own.byteSize());
       ownIsTheSame = own.mismatch(wanted) < 0;
       for (int rank = 0; rank < ranks.size(); rank++) {
@@ -70,6 +83,17 @@ final class StateTransfer {
       }
     }
     state.completed(progress);
+  }
+
+  /** All ranks see the same numbers, and so come to the same end. */
+  private void requireSameJob(MemorySegment all) {
+    for (int rank = 1; rank < ranks.size(); rank++) {
+      if (all.getAtIndex(LONG, (long) rank * WORDS + JOB) != all.getAtIndex(LONG, JOB)) {
+        throw new BadJobException(
+            "The model, data or initial adapter that rank %d reads differs from rank 0's: the files that a job names must be the same on all machines."
+                .formatted(rank));
+      }
+    }
   }
 
   private Progress broadcast(int source) {

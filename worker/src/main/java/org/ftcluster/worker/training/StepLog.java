@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import org.ftcluster.protocol.file.DurableFiles;
+import org.ftcluster.worker.checkpoint.LogFile;
 
 /**
  * A JSONL file with a line a step, in ascending order of {@code step}. Each line is with the
@@ -80,8 +81,13 @@ final class StepLog implements AutoCloseable {
     }
   }
 
-  Path file() {
-    return file;
+  /** The file with the lines that it has now. */
+  LogFile written() {
+    try {
+      return new LogFile(file, channel.position());
+    } catch (IOException e) {
+      throw new OutputException(file, e);
+    }
   }
 
   /** The last line's step, 0 where there is no line. */

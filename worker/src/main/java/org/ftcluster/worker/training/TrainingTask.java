@@ -74,9 +74,7 @@ final class TrainingTask implements RankTask {
             batches,
             eval,
             System.nanoTime());
-    this.checkpoints =
-        new CheckpointStore(
-            spec.checkpoint().path(), JobFingerprint.of(spec), spec.checkpoint().keep());
+    this.checkpoints = new CheckpointStore(spec);
     this.checkpointWriter = new CheckpointWriter(checkpoints);
     this.host = host;
     this.deadlines = deadlines;
@@ -147,13 +145,14 @@ final class TrainingTask implements RankTask {
   private void train(
       Generation generation, Communicator ranks, int stateSource, RankEvents events) {
     TrainingState state = job.state();
-    long savedStep = -1;
+    Path checkpoint = null;
     Runnable stopCheck = () -> checkStopped(generation.number);
     if (stateSource < 0 && ranks.rank() == 0) {
       awaitCheckpoint(stopCheck);
-      savedStep = restore(events);
+      checkpoint = restore(events);
     }
-    new StateTransfer(ranks, state, deadlines.progress()).from(Math.max(0, stateSource));
+    new StateTransfer(ranks, state, checkpoints.identityHash(), deadlines.progress())
+        .from(Math.max(0, stateSource));
     job.model().parametersChanged();
     if (ranks.rank() > 0) {
       events.started(state.completedStep());
@@ -161,7 +160,7 @@ final class TrainingTask implements RankTask {
       return;
     }
     try (Outputs outputs =
-        Outputs.open(job.spec(), job.batches(), checkpointWriter, state.progress(), savedStep)) {
+        Outputs.open(job.spec(), job.batches(), checkpointWriter, state.progress(), checkpoint)) {
       events.started(state.completedStep());
       trainer(generation, ranks, events, outputs, stopCheck).run();
     }
@@ -177,6 +176,15 @@ final class TrainingTask implements RankTask {
         job, ranks, generation.number, events, outputs, stopCheck, deadlines.progress());
   }
 
+  /**
+   * Looks whether {@code checkpoint.path} is free for this job.
+   *
+   * @throws BadJobException when another job's checkpoints are there
+   */
+  void checkFolder() {
+    checkpoints.requireOurs();
+  }
+
   /** Returns when no checkpoint is being written. */
   void awaitCheckpoint(Runnable stopCheck) {
     checkpointWriter.await(new Patience(deadlines.progress(), stopCheck));
@@ -185,15 +193,15 @@ final class TrainingTask implements RankTask {
   /**
    * From the newest whole checkpoint, or from the beginning.
    *
-   * @return the checkpoint's step, -1 where there was none
+   * @return the checkpoint; {@code null} where there was none
    */
-  private long restore(RankEvents events) {
+  private @Nullable Path restore(RankEvents events) {
     TrainingState state = job.state();
     state.invalidate();
-    Optional<Path> checkpoint = checkpoints.readNewest(state);
+    Optional<Path> checkpoint = checkpoints.readNewest(state, events::noted);
     if (checkpoint.isPresent()) {
       events.noted("Going on from %s.".formatted(checkpoint.get()));
-      return state.completedStep();
+      return checkpoint.get();
     }
     Path initFrom = job.spec().adapter().initFrom();
     if (initFrom == null) {
@@ -204,7 +212,7 @@ final class TrainingTask implements RankTask {
     }
     state.optimizer().clear();
     state.completed(Progress.NONE);
-    return -1;
+    return null;
   }
 
   @Override

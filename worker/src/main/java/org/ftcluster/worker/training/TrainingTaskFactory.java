@@ -20,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  * weights are read.
  */
 public final class TrainingTaskFactory implements RankTask.Factory {
+  private static final String LOOPBACK = "127.0.0.1";
+
   private final Deadlines deadlines;
 
   /** With the standard deadlines. */
@@ -31,9 +33,26 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     this.deadlines = deadlines;
   }
 
+  /**
+   * Loads a job as a worker would, and looks whether {@code checkpoint.path} is free for it.
+   *
+   * @return its optimizer steps
+   * @throws BadJobException when the job is wrong
+   */
+  public long check(String jobYaml) {
+    try (TrainingTask task = load(jobYaml, LOOPBACK)) {
+      task.checkFolder();
+      return task.steps();
+    }
+  }
+
   /** To be called on the rank's thread, which the model belongs to. */
   @Override
   public RankTask create(String job, String jobYaml, String host) {
+    return load(jobYaml, host);
+  }
+
+  private TrainingTask load(String jobYaml, String host) {
     JobSpec spec = JobSpecReader.resolved(jobYaml);
     int threads = spec.resources().threads();
     try {

@@ -13,9 +13,12 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
@@ -25,12 +28,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class CheckpointStoreTest {
-  private static final String JOB = "job";
+  private static final JobIdentity JOB = new JobIdentity(Map.of("training.seed", "42"));
+  private static final JobIdentity OTHER = new JobIdentity(Map.of("training.seed", "7"));
   private static final StepMetrics LAST = new StepMetrics(1, 0.5, 2.5, 1, 1e-3, 10, 2, 99, 2, 3);
 
   @TempDir private Path root;
   private ParameterBuffer parameters;
   private TrainingState state;
+  private final List<String> warnings = new ArrayList<>();
 
   @BeforeEach
   void givenAState() {
@@ -55,7 +60,7 @@ class CheckpointStoreTest {
     assertEquals(root.resolve("step-7"), folder);
     float[][] saved = values();
     reach(8);
-    assertEquals(Optional.of(folder), store(3).readNewest(state));
+    assertEquals(Optional.of(folder), store(3).readNewest(state, warnings::add));
     assertEquals(new Progress(7, 1.5, 70, 700, 7.25, null), state.progress());
     assertArrayEquals(saved, values());
   }
@@ -64,15 +69,17 @@ class CheckpointStoreTest {
   void withoutEvaluationTheLossBeforeStaysUnknown() {
     state.completed(new Progress(1, Double.NaN, 1, 1, 1, LAST));
     save(store(1));
-    store(1).readNewest(state);
+    store(1).readNewest(state, warnings::add);
     assertEquals(new Progress(1, Double.NaN, 1, 1, 1, LAST), state.progress());
   }
 
   @Test
   void anEmptyOrMissingFolderHoldsNone() {
-    assertEquals(Optional.empty(), store(1).readNewest(state));
+    assertEquals(Optional.empty(), store(1).readNewest(state, warnings::add));
     assertEquals(
-        Optional.empty(), new CheckpointStore(root.resolve("missing"), JOB, 1).readNewest(state));
+        Optional.empty(),
+        new CheckpointStore(root.resolve("missing"), JOB, 1, false, SafetensorsWriter::write)
+            .readNewest(state, warnings::add));
     assertEquals(-1, state.completedStep());
   }
 
@@ -97,7 +104,12 @@ class CheckpointStoreTest {
     Files.writeString(root.resolve("step-2/checkpoint.json"), "{\"format\": 1");
     Files.createDirectory(root.resolve("step-6"));
     Files.createDirectory(root.resolve("step-7.partial"));
-    assertEquals(Optional.of(root.resolve("step-1")), store(9).readNewest(state));
+    assertEquals(Optional.of(root.resolve("step-1")), store(9).readNewest(state, warnings::add));
+    assertEquals(5, warnings.size());
+    String path = root + "/";
+    assertTrue(
+        warnings.get(1).endsWith(path + "step-5/state.safetensors: holds 272 bytes, not 544."));
+    assertTrue(warnings.get(2).endsWith(path + "step-4/state.safetensors: its checksum is wrong."));
   }
 
   @Test
@@ -110,6 +122,7 @@ class CheckpointStoreTest {
             root,
             JOB,
             1,
+            false,
             (target, tensors, metadata) -> {
               SafetensorsWriter.write(target, tensors, metadata);
               truncate(target);
@@ -123,18 +136,48 @@ class CheckpointStoreTest {
         e.getMessage());
     assertEquals(List.of("step-1"), names());
     assertEquals(2, state.completedStep());
-    assertEquals(Optional.of(root.resolve("step-1")), store(1).readNewest(state));
+    assertEquals(Optional.of(root.resolve("step-1")), store(1).readNewest(state, warnings::add));
   }
 
   @Test
-  void anotherJobsAreNotUsedAndMakeRoom() throws IOException {
+  void anotherJobsAreNeitherUsedNorReplaced() throws IOException {
     reach(50);
     save(store(3));
-    CheckpointStore other = new CheckpointStore(root, "another job", 3);
-    assertEquals(Optional.empty(), other.readNewest(state));
+    CheckpointStore other = store(OTHER, 3, false);
+    BadJobException e =
+        assertThrows(BadJobException.class, () -> other.readNewest(state, warnings::add));
+    assertEquals(
+        "checkpoint.path: %s is a checkpoint of another job (training.seed is 7 here and 42 there); give this job a folder of its own, or checkpoint.overwrite: true, which begins anew and replaces what is there."
+            .formatted(root.resolve("step-50")),
+        e.getMessage());
+    reach(10);
+    save(other);
+    assertEquals(List.of("step-10", "step-50"), names());
+  }
+
+  @Test
+  void anotherJobsMakeRoomWhereTheyMayBeOverwritten() throws IOException {
+    reach(50);
+    save(store(3));
+    CheckpointStore other = store(OTHER, 3, true);
+    assertEquals(Optional.empty(), other.readNewest(state, warnings::add));
+    assertEquals(
+        List.of(root.resolve("step-50") + " is of another job, and will be replaced."), warnings);
+    assertEquals(List.of("step-50"), names());
     reach(10);
     save(other);
     assertEquals(List.of("step-10"), names());
+  }
+
+  @Test
+  void aCheckpointHoldsTheLogsUpToItsStep() throws IOException {
+    Path metrics = root.resolve("metrics.jsonl");
+    Files.writeString(metrics, "{\"step\":1}\n{\"step\":2}\n");
+    reach(1);
+    try (Snapshot copy = Snapshot.copyOf(state)) {
+      store(1).save(copy, List.of(new LogFile(metrics, 11)));
+    }
+    assertEquals("{\"step\":1}\n", Files.readString(root.resolve("step-1/metrics.jsonl")));
   }
 
   @Test
@@ -145,7 +188,7 @@ class CheckpointStoreTest {
     values.setAtIndex(ValueLayout.JAVA_FLOAT, 0, -1);
     save(store(2));
     values.setAtIndex(ValueLayout.JAVA_FLOAT, 0, 5);
-    store(2).readNewest(state);
+    store(2).readNewest(state, warnings::add);
     assertEquals(-1, values.getAtIndex(ValueLayout.JAVA_FLOAT, 0));
   }
 
@@ -154,7 +197,8 @@ class CheckpointStoreTest {
     reach(3);
     save(store(1));
     Files.move(root.resolve("step-3"), root.resolve("step-3.replaced"));
-    assertEquals(Optional.of(root.resolve("step-3.replaced")), store(1).readNewest(state));
+    assertEquals(
+        Optional.of(root.resolve("step-3.replaced")), store(1).readNewest(state, warnings::add));
     save(store(1));
     assertEquals(List.of("step-3"), names());
   }
@@ -176,14 +220,18 @@ class CheckpointStoreTest {
     try (ParameterBuffer wider =
             new ParameterBuffer(List.of(new ParameterBuffer.Slice("a", new long[] {3, 3}, 0)));
         TrainingState other = new TrainingState(wider)) {
-      assertEquals(Optional.empty(), store(1).readNewest(other));
+      assertEquals(Optional.empty(), store(1).readNewest(other, warnings::add));
       assertEquals(-1, other.completedStep());
     }
     assertFalse(state.completedStep() < 0);
   }
 
   private CheckpointStore store(int keep) {
-    return new CheckpointStore(root, JOB, keep);
+    return store(JOB, keep, false);
+  }
+
+  private CheckpointStore store(JobIdentity job, int keep, boolean overwrite) {
+    return new CheckpointStore(root, job, keep, overwrite, SafetensorsWriter::write);
   }
 
   private Path save(CheckpointStore store) {

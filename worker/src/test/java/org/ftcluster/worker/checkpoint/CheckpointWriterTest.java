@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
@@ -29,7 +30,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Training goes on while a checkpoint is written; the disk is as slow as a test wants it. */
 class CheckpointWriterTest {
-  private static final String JOB = "job";
+  private static final JobIdentity JOB = new JobIdentity(Map.of());
   private static final Patience PATIENCE = new Patience(Duration.ofSeconds(30), () -> {});
   private static final Patience NONE = new Patience(Duration.ZERO, () -> {});
 
@@ -62,6 +63,7 @@ class CheckpointWriterTest {
                 root,
                 JOB,
                 3,
+                false,
                 (target, tensors, metadata) -> {
                   awaitDisk();
                   SafetensorsWriter.write(target, tensors, metadata);
@@ -168,7 +170,8 @@ class CheckpointWriterTest {
   }
 
   private Optional<Path> read() {
-    return new CheckpointStore(root, JOB, 3).readNewest(state);
+    return new CheckpointStore(root, JOB, 3, false, SafetensorsWriter::write)
+        .readNewest(state, heard::add);
   }
 
   private void reach(long step) {

@@ -31,6 +31,14 @@ class TrainingRecoveryTest extends SmallJob {
   }
 
   @Test
+  void logsThatAreGoneComeFromTheCheckpoint() throws Exception {
+    new Generation(1, tasks(1, out)).stopAfterStep(9).run(-1);
+    Files.delete(out.resolve("metrics.jsonl"));
+    Files.delete(out.resolve("samples.jsonl"));
+    assertSameAsUndisturbed(new Generation(2, tasks(2, out)).run(-1), out);
+  }
+
+  @Test
   void aJobWhoseCheckpointsAreAllBrokenBeginsAnew() throws Exception {
     new Generation(1, tasks(1, out)).stopAfterStep(6).run(-1);
     Files.delete(out.resolve("step-4/state.safetensors"));

@@ -2,6 +2,7 @@ package org.ftcluster.worker.training;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -69,12 +70,45 @@ class TrainingTaskTest extends SmallJob {
   }
 
   @Test
-  void anotherJobInTheSameFolderBeginsAnew() throws Exception {
+  void anotherJobInTheSameFolderIsRefused() throws Exception {
     new Generation(1, tasks(1, out)).stopAfterStep(9).run(-1);
-    JobSpec other = spec(out, "training.learning_rate=0.01", "training.log_samples=false");
+    JobSpec other = spec(out, "training.learning_rate=0.01");
+    TrainingTask task = keep(task(other, () -> {}));
+    Generation second = new Generation(1, List.of(task)).run(-1);
+    BadJobException e = assertInstanceOf(BadJobException.class, second.failures.getFirst());
+    assertTrue(
+        e.getMessage()
+            .startsWith(
+                "checkpoint.path: %s is a checkpoint of another job (training.learning_rate is 0.01 here and 0.05 there); "
+                    .formatted(out.resolve("step-8"))),
+        e.getMessage());
+    assertEquals(List.of("step-4", "step-8"), checkpoints(out));
+    assertThrows(BadJobException.class, task::checkFolder);
+  }
+
+  @Test
+  void anotherJobThatMayOverwriteBeginsAnew() throws Exception {
+    new Generation(1, tasks(1, out)).stopAfterStep(9).run(-1);
+    JobSpec other =
+        spec(
+            out,
+            "checkpoint.overwrite=true",
+            "training.learning_rate=0.01",
+            "training.log_samples=false");
     Generation second = new Generation(1, List.of(keep(task(other, () -> {})))).run(-1);
     assertEquals(List.of(0L), second.started);
     assertEquals(STEPS, lines(out.resolve("metrics.jsonl")).size());
+    assertEquals(List.of("step-12", "step-8"), checkpoints(out));
+  }
+
+  @Test
+  void ranksThatReadOtherFilesAreToldApart() throws Exception {
+    TrainingTask other = keep(task(spec(out, "data.train.path=train.jsonl"), () -> {}));
+    Generation generation = new Generation(1, List.of(tasks(1, out).getFirst(), other)).run(-1);
+    for (Throwable failure : generation.failures) {
+      BadJobException e = assertInstanceOf(BadJobException.class, failure);
+      assertTrue(e.getMessage().contains("rank 1 reads differs from rank 0's"), e.getMessage());
+    }
   }
 
   @Test
