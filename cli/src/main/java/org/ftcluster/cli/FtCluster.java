@@ -4,6 +4,7 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.job.CancelCommand;
 import org.ftcluster.cli.job.JobsCommand;
 import org.ftcluster.cli.job.NodesCommand;
+import org.ftcluster.cli.job.ScaleCommand;
 import org.ftcluster.cli.job.SubmitCommand;
 import org.ftcluster.cli.job.ValidateCommand;
 import org.ftcluster.cli.job.WatchCommand;
@@ -34,6 +35,7 @@ import picocli.CommandLine.Spec;
       SubmitCommand.class,
       JobsCommand.class,
       WatchCommand.class,
+      ScaleCommand.class,
       CancelCommand.class,
       NodesCommand.class,
       ValidateCommand.class,

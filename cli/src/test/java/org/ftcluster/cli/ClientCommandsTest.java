@@ -29,6 +29,7 @@ class ClientCommandsTest {
           .setStep(7)
           .setSteps(250)
           .setWorkers(2)
+          .setMaxWorkers(8)
           .setGeneration(1)
           .build();
 
@@ -55,8 +56,8 @@ class ClientCommandsTest {
     assertEquals(0, result.exitCode());
     assertEquals(
         List.of(
-            "{\"job\":\"j1\",\"name\":\"decompile\",\"state\":\"RUNNING\",\"step\":7,\"steps\":250,\"workers\":2,\"generation\":1}",
-            "{\"job\":\"j2\",\"name\":\"decompile\",\"state\":\"FAILED\",\"step\":7,\"steps\":250,\"workers\":2,\"generation\":1,\"reason\":\"no data\"}"),
+            "{\"job\":\"j1\",\"name\":\"decompile\",\"state\":\"RUNNING\",\"step\":7,\"steps\":250,\"workers\":2,\"generation\":1,\"max_workers\":8}",
+            "{\"job\":\"j2\",\"name\":\"decompile\",\"state\":\"FAILED\",\"step\":7,\"steps\":250,\"workers\":2,\"generation\":1,\"max_workers\":8,\"reason\":\"no data\"}"),
         result.lines());
   }
 
@@ -103,9 +104,18 @@ class ClientCommandsTest {
   }
 
   @Test
+  void scalePrintsTheJobAndHowManyWorkersItIsToHave() throws IOException {
+    Cli.Result result = run("scale", "j1", "--workers", "3", "--json");
+
+    assertEquals(0, result.exitCode());
+    assertEquals(3, Json.parse(result.out()).path("max_workers").asInt());
+    assertEquals(2, run("scale", "j1").exitCode());
+  }
+
+  @Test
   void anUnknownJobIsAWrongRequest() {
-    for (String command : List.of("cancel", "watch")) {
-      Cli.Result result = run(command, "j9");
+    for (String command : List.of("cancel j9", "watch j9", "scale j9 --workers 2")) {
+      Cli.Result result = run(command.split(" "));
 
       assertEquals(2, result.exitCode());
       assertEquals("ftcluster: there is no job j9\n", result.err());

@@ -20,6 +20,8 @@ import org.ftcluster.protocol.api.ListJobsResponse;
 import org.ftcluster.protocol.api.ListNodesRequest;
 import org.ftcluster.protocol.api.ListNodesResponse;
 import org.ftcluster.protocol.api.NodeInfo;
+import org.ftcluster.protocol.api.ScaleJobRequest;
+import org.ftcluster.protocol.api.ScaleJobResponse;
 import org.ftcluster.protocol.api.SubmitJobRequest;
 import org.ftcluster.protocol.api.SubmitJobResponse;
 import org.ftcluster.protocol.api.WatchJobRequest;
@@ -67,6 +69,18 @@ final class FakeCoordinator extends FtClusterGrpc.FtClusterImplBase implements A
       JobSummary cancelled =
           JobSummary.newBuilder().setJob(request.getJob()).setState("CANCELLED").build();
       answer(answer, CancelJobResponse.newBuilder().setJob(cancelled).build());
+    }
+  }
+
+  @Override
+  public void scaleJob(ScaleJobRequest request, StreamObserver<ScaleJobResponse> answer) {
+    if (knows(request.getJob(), answer)) {
+      JobSummary scaled =
+          JobSummary.newBuilder()
+              .setJob(request.getJob())
+              .setMaxWorkers(request.getWorkers())
+              .build();
+      answer(answer, ScaleJobResponse.newBuilder().setJob(scaled).build());
     }
   }
 

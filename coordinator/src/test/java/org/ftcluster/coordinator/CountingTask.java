@@ -28,10 +28,12 @@ final class CountingTask implements RankTask {
   private static final class Ranks {
     final CyclicBarrier barrier;
     volatile boolean aborted;
+    volatile boolean handOver;
+    boolean lastStep;
     final AtomicLong state = new AtomicLong(-1);
 
     Ranks(int size) {
-      barrier = new CyclicBarrier(size);
+      barrier = new CyclicBarrier(size, () -> lastStep = handOver);
     }
 
     void abort() {
@@ -116,10 +118,22 @@ final class CountingTask implements RankTask {
         events.stepCompleted(
             new StepMetrics(completed, 0, 1.0 / completed, 1, 1e-3, 1, 1, 1, worldSize, number));
       }
+      if (ranks.lastStep) {
+        events.handedOver(completed);
+        return;
+      }
     }
     if (rank == 0) {
       events.noted("the adapter is written");
       events.completed(new TrainingResult(steps(), Double.NaN, 0.5, "/a", "ab", 1, 1, steps()));
+    }
+  }
+
+  @Override
+  public void handOver(long generation) {
+    Ranks ranks = GENERATIONS.get(job + "/" + generation);
+    if (ranks != null) {
+      ranks.handOver = true;
     }
   }
 

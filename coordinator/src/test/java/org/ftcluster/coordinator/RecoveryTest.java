@@ -2,15 +2,20 @@ package org.ftcluster.coordinator;
 
 import static org.ftcluster.coordinator.TestCluster.jobYaml;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import io.grpc.Status;
+import io.grpc.StatusRuntimeException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.stream.LongStream;
 import org.ftcluster.protocol.api.JobSummary;
 import org.ftcluster.protocol.api.JobUpdate;
 import org.ftcluster.protocol.api.ListJobsRequest;
+import org.ftcluster.protocol.api.StepMetrics;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -39,6 +44,45 @@ class RecoveryTest {
       assertEquals(
           1, updates.stream().filter(JobUpdate::hasStep).toList().getLast().getStep().getWorkers());
       assertStepsIncrease(updates);
+    }
+  }
+
+  @Test
+  void aWorkerThatJoinsIsUsedAndNoStepIsLostOrRepeated() {
+    try (TestCluster cluster = new TestCluster(dataDir, 1)) {
+      String job = cluster.submit(jobYaml("grow", 150, 1, 2));
+      List<JobUpdate> updates = new ArrayList<>();
+      for (Iterator<JobUpdate> watched = cluster.watch(job); watched.hasNext(); ) {
+        JobUpdate update = watched.next();
+        updates.add(update);
+        if (update.hasStep() && update.getStep().getStep() == 3) {
+          cluster.addWorker();
+        }
+      }
+      List<StepMetrics> steps =
+          updates.stream().filter(JobUpdate::hasStep).map(JobUpdate::getStep).toList();
+      assertEquals(
+          LongStream.rangeClosed(1, 150).boxed().toList(),
+          steps.stream().map(StepMetrics::getStep).toList());
+      assertEquals(1, steps.getFirst().getWorkers());
+      assertEquals(2, steps.getLast().getWorkers());
+      assertEquals(2, updates.getLast().getResult().getGenerations());
+    }
+  }
+
+  @Test
+  void aJobIsScaledDownAndUpAgain() {
+    try (TestCluster cluster = new TestCluster(dataDir, 2)) {
+      String job = cluster.submit(jobYaml("scale", 100_000, 1, 2));
+      cluster.watchUntil(job, u -> u.hasStep() && u.getStep().getWorkers() == 2);
+      assertEquals(1, cluster.scale(job, 1).getMaxWorkers());
+      cluster.watchUntil(job, u -> u.hasStep() && u.getStep().getWorkers() == 1);
+      assertEquals(2, cluster.scale(job, 2).getMaxWorkers());
+      JobUpdate grown = cluster.watchUntil(job, u -> u.hasStep() && u.getStep().getWorkers() == 2);
+      assertEquals(3, grown.getStep().getGeneration());
+      StatusRuntimeException refused =
+          assertThrows(StatusRuntimeException.class, () -> cluster.scale(job, 3));
+      assertEquals(Status.Code.INVALID_ARGUMENT, refused.getStatus().getCode());
     }
   }
 

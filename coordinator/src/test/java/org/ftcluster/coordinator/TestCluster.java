@@ -12,8 +12,10 @@ import java.util.function.Predicate;
 import org.ftcluster.coordinator.job.Patience;
 import org.ftcluster.protocol.api.FtClusterGrpc;
 import org.ftcluster.protocol.api.FtClusterGrpc.FtClusterBlockingStub;
+import org.ftcluster.protocol.api.JobSummary;
 import org.ftcluster.protocol.api.JobUpdate;
 import org.ftcluster.protocol.api.ListNodesRequest;
+import org.ftcluster.protocol.api.ScaleJobRequest;
 import org.ftcluster.protocol.api.SubmitJobRequest;
 import org.ftcluster.protocol.api.WatchJobRequest;
 import org.ftcluster.worker.rank.WorkerNode;
@@ -94,6 +96,12 @@ final class TestCluster implements AutoCloseable {
 
   String submit(String yaml) {
     return client().submitJob(SubmitJobRequest.newBuilder().setJobYaml(yaml).build()).getJob();
+  }
+
+  JobSummary scale(String job, int workers) {
+    return client()
+        .scaleJob(ScaleJobRequest.newBuilder().setJob(job).setWorkers(workers).build())
+        .getJob();
   }
 
   Iterator<JobUpdate> watch(String job) {

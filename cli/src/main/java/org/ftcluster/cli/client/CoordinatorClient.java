@@ -22,6 +22,7 @@ import org.ftcluster.protocol.api.JobUpdate;
 import org.ftcluster.protocol.api.ListJobsRequest;
 import org.ftcluster.protocol.api.ListNodesRequest;
 import org.ftcluster.protocol.api.NodeInfo;
+import org.ftcluster.protocol.api.ScaleJobRequest;
 import org.ftcluster.protocol.api.SubmitJobRequest;
 import org.ftcluster.protocol.api.WatchJobRequest;
 
@@ -76,6 +77,12 @@ public final class CoordinatorClient implements AutoCloseable {
 
   public JobSummary cancel(String job) {
     return call(s -> s.cancelJob(CancelJobRequest.newBuilder().setJob(job).build())).getJob();
+  }
+
+  /** Says how many workers a job is to have; durable when this returns. */
+  public JobSummary scale(String job, int workers) {
+    ScaleJobRequest request = ScaleJobRequest.newBuilder().setJob(job).setWorkers(workers).build();
+    return call(s -> s.scaleJob(request)).getJob();
   }
 
   public List<NodeInfo> nodes() {

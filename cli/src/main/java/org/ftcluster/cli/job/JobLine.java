@@ -7,6 +7,7 @@ import org.ftcluster.protocol.api.JobSummary;
 /**
  * A job as {@code --json} shows it.
  *
+ * @param maxWorkers it never has more, see {@code scale}
  * @param reason why the job is in this state; left out where there is nothing to say
  */
 record JobLine(
@@ -17,6 +18,7 @@ record JobLine(
     long steps,
     int workers,
     long generation,
+    int maxWorkers,
     @JsonInclude(JsonInclude.Include.NON_EMPTY) String reason) {
   static final List<String> HEADING =
       List.of("JOB", "NAME", "STATE", "STEP", "WORKERS", "GENERATION", "REASON");
@@ -30,6 +32,7 @@ record JobLine(
         job.getSteps(),
         job.getWorkers(),
         job.getGeneration(),
+        job.getMaxWorkers(),
         job.getReason());
   }
 

@@ -26,6 +26,8 @@ final class ApiMapping {
         .setWorkers(status.workers())
         .setGeneration(status.generation())
         .setReason(status.reason())
+        .setMinWorkers(status.demand().min())
+        .setMaxWorkers(status.demand().max())
         .build();
   }
 

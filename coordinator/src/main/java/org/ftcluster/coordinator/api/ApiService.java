@@ -16,7 +16,7 @@ import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Props;
 import org.apache.pekko.actor.typed.javadsl.AskPattern;
 import org.apache.pekko.cluster.typed.Cluster;
-import org.ftcluster.coordinator.job.Job;
+import org.ftcluster.coordinator.job.JobCommand;
 import org.ftcluster.coordinator.job.JobEvent;
 import org.ftcluster.coordinator.job.JobStatus;
 import org.ftcluster.coordinator.registry.Coordinator;
@@ -31,6 +31,8 @@ import org.ftcluster.protocol.api.ListJobsResponse;
 import org.ftcluster.protocol.api.ListNodesRequest;
 import org.ftcluster.protocol.api.ListNodesResponse;
 import org.ftcluster.protocol.api.NodeInfo;
+import org.ftcluster.protocol.api.ScaleJobRequest;
+import org.ftcluster.protocol.api.ScaleJobResponse;
 import org.ftcluster.protocol.api.SubmitJobRequest;
 import org.ftcluster.protocol.api.SubmitJobResponse;
 import org.ftcluster.protocol.api.WatchJobRequest;
@@ -93,10 +95,34 @@ final class ApiService extends FtClusterGrpc.FtClusterImplBase {
     answer(
         client,
         find(request.getJob())
-            .thenCompose(job -> ask(job, Job.Cancel::new))
+            .thenCompose(job -> ask(job, JobCommand.Cancel::new))
             .thenApply(
                 status ->
                     CancelJobResponse.newBuilder().setJob(ApiMapping.summary(status)).build()));
+  }
+
+  @Override
+  public void scaleJob(ScaleJobRequest request, StreamObserver<ScaleJobResponse> client) {
+    answer(
+        client,
+        find(request.getJob())
+            .thenCompose(
+                job ->
+                    ask(
+                        job,
+                        (ActorRef<JobCommand.Scaled> replyTo) ->
+                            new JobCommand.Scale(request.getWorkers(), replyTo)))
+            .thenApply(
+                scaled -> {
+                  if (!scaled.objection().isEmpty()) {
+                    throw Status.INVALID_ARGUMENT
+                        .withDescription(scaled.objection())
+                        .asRuntimeException();
+                  }
+                  return ScaleJobResponse.newBuilder()
+                      .setJob(ApiMapping.summary(scaled.status()))
+                      .build();
+                }));
   }
 
   @Override
@@ -141,7 +167,7 @@ final class ApiService extends FtClusterGrpc.FtClusterImplBase {
   }
 
   /** The actor of a job, or a failure with NOT_FOUND. */
-  private CompletionStage<ActorRef<Job.Command>> find(String job) {
+  private CompletionStage<ActorRef<JobCommand>> find(String job) {
     return ask(
             coordinator,
             (ActorRef<Coordinator.FoundJob> replyTo) -> new Coordinator.FindJob(job, replyTo))

@@ -34,7 +34,11 @@ final class JobFile {
   private static WorkerDemand demand(JobSpec spec) {
     JobSpec.Parallel parallel = spec.parallel();
     if (parallel.data() == 0) {
-      return new WorkerDemand(spec.elastic().minWorkers(), spec.elastic().maxWorkers());
+      // With more workers than micro-batches some would have nothing to do.
+      JobSpec.Training training = spec.training();
+      int useful = Math.ceilDiv(training.globalBatchSize(), training.microBatchSize());
+      int min = spec.elastic().minWorkers();
+      return new WorkerDemand(min, Math.max(min, Math.min(spec.elastic().maxWorkers(), useful)));
     }
     int ranks = parallel.data() * parallel.tensor() * parallel.pipeline();
     return new WorkerDemand(ranks, ranks);

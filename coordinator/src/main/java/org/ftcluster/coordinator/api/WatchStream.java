@@ -9,7 +9,7 @@ import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.ActorContext;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
-import org.ftcluster.coordinator.job.Job;
+import org.ftcluster.coordinator.job.JobCommand;
 import org.ftcluster.coordinator.job.JobNews;
 import org.ftcluster.protocol.api.JobUpdate;
 
@@ -25,7 +25,7 @@ final class WatchStream {
   sealed interface Command {}
 
   /** Begins with this job. */
-  record Follow(ActorRef<Job.Command> job) implements Command {}
+  record Follow(ActorRef<JobCommand> job) implements Command {}
 
   /** Ends with an error. */
   record Refuse(Status status) implements Command {}
@@ -62,7 +62,7 @@ final class WatchStream {
   private Behavior<Command> onCommand(Command command) {
     return switch (command) {
       case Follow follow -> {
-        follow.job().tell(new Job.Watch(context.messageAdapter(JobNews.class, News::new)));
+        follow.job().tell(new JobCommand.Watch(context.messageAdapter(JobNews.class, News::new)));
         context.watchWith(follow.job(), new JobStopped());
         yield Behaviors.same();
       }

@@ -2,8 +2,10 @@ package org.ftcluster.coordinator.job;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -11,11 +13,13 @@ import org.ftcluster.protocol.message.RankReport.Prepared;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.jspecify.annotations.Nullable;
 
-/** The workers of one generation, by rank, and who of them is prepared. */
+/** The workers of one generation, by rank, and how far each of them is. */
 final class Generation {
   private final long number;
   private final List<Worker> workers;
   private final List<@Nullable Prepared> prepared;
+  private final Set<Integer> handedOver = new HashSet<>();
+  private @Nullable String handOverReason;
 
   Generation(long number, List<Worker> workers) {
     this.number = number;
@@ -44,6 +48,25 @@ final class Generation {
 
   boolean isPrepared() {
     return prepared.stream().allMatch(Objects::nonNull);
+  }
+
+  /** False when it is to be handed over already: only the first reason counts. */
+  boolean handOver(String reason) {
+    if (handOverReason != null) {
+      return false;
+    }
+    handOverReason = reason;
+    return true;
+  }
+
+  /** Why it is to end after a step. */
+  String handOverReason() {
+    return handOverReason == null ? "a worker leaves" : handOverReason;
+  }
+
+  /** Takes note that a rank has handed over; true when it was the last one missing. */
+  boolean handedOver(int rank) {
+    return handedOver.add(rank) && handedOver.size() == workers.size();
   }
 
   /** Where the ranks' collectives listen; to be asked when all are prepared. */

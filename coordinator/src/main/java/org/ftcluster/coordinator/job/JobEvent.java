@@ -35,6 +35,19 @@ public sealed interface JobEvent {
    */
   record GenerationLost(long generation, long step, String reason) implements JobEvent {}
 
+  /**
+   * All ranks ended the generation after the same step, as they were asked to: there are other
+   * workers to go on with.
+   */
+  record GenerationHandedOver(long generation, long step, String reason) implements JobEvent {}
+
+  /**
+   * Someone said how many workers the job is to have.
+   *
+   * @param workers at most, from now on
+   */
+  record Scaled(int workers) implements JobEvent {}
+
   /** Someone asked the job to give its workers back for now. */
   record Paused(long step) implements JobEvent {}
 

@@ -7,6 +7,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A job as its events tell it: what is durable about it.
  *
+ * @param jobDemand as the job file says
+ * @param target workers that a client wants it to have, 0 where none said so
  * @param generation the newest that was planned; 0 before the first
  * @param workers nodes of that generation, by rank; empty while the job holds none
  * @param step the last step known when the last event happened
@@ -18,7 +20,8 @@ public record JobRecord(
     String job,
     String name,
     String yaml,
-    WorkerDemand demand,
+    WorkerDemand jobDemand,
+    int target,
     JobState state,
     long generation,
     List<String> workers,
@@ -33,6 +36,7 @@ public record JobRecord(
         event.name(),
         event.yaml(),
         event.demand(),
+        0,
         JobState.SUBMITTED,
         0,
         List.of(),
@@ -62,6 +66,8 @@ public record JobRecord(
       case JobEvent.GenerationStarted started ->
           with(next, generation, workers, started.step(), started.steps(), "", null);
       case JobEvent.GenerationLost lost -> idle(next, lost.step(), lost.reason());
+      case JobEvent.GenerationHandedOver ended -> idle(next, ended.step(), ended.reason());
+      case JobEvent.Scaled scaled -> scaled(scaled.workers());
       case JobEvent.Paused paused -> idle(next, paused.step(), "");
       case JobEvent.Resumed ignored -> idle(next, step, "");
       case JobEvent.Succeeded succeeded -> {
@@ -71,6 +77,42 @@ public record JobRecord(
       case JobEvent.Failed failed -> idle(next, failed.step(), failed.reason());
       case JobEvent.Cancelled cancelled -> idle(next, cancelled.step(), "");
     };
+  }
+
+  /** How many workers a generation needs, and takes at most. */
+  WorkerDemand demand() {
+    return target == 0 ? jobDemand : new WorkerDemand(jobDemand.min(), target);
+  }
+
+  /** Why it can't have so many workers at most; empty where it can. */
+  String objectionTo(int workers) {
+    if (!state.allows(JobEvent.Scaled.class)) {
+      return "Job '%s' is %s.".formatted(job, state);
+    }
+    if (workers < jobDemand.min()) {
+      return "Job '%s' needs at least %d workers, and can't be scaled to %d."
+          .formatted(job, jobDemand.min(), workers);
+    }
+    return workers <= jobDemand.max()
+        ? ""
+        : "Job '%s' has use for at most %d workers (elastic.max_workers, and a micro-batch a step for each), not %d."
+            .formatted(job, jobDemand.max(), workers);
+  }
+
+  private JobRecord scaled(int workers) {
+    return new JobRecord(
+        job,
+        name,
+        yaml,
+        jobDemand,
+        workers,
+        state,
+        generation,
+        this.workers,
+        step,
+        steps,
+        reason,
+        result);
   }
 
   /** Without workers. */
@@ -87,6 +129,17 @@ public record JobRecord(
       String reason,
       @Nullable TrainingResult result) {
     return new JobRecord(
-        job, name, yaml, demand, state, generation, workers, step, steps, reason, result);
+        job,
+        name,
+        yaml,
+        jobDemand,
+        target,
+        state,
+        generation,
+        workers,
+        step,
+        steps,
+        reason,
+        result);
   }
 }

@@ -4,12 +4,14 @@ import java.util.EnumMap;
 import java.util.Map;
 import org.ftcluster.coordinator.job.JobEvent.Cancelled;
 import org.ftcluster.coordinator.job.JobEvent.Failed;
+import org.ftcluster.coordinator.job.JobEvent.GenerationHandedOver;
 import org.ftcluster.coordinator.job.JobEvent.GenerationLost;
 import org.ftcluster.coordinator.job.JobEvent.GenerationPlanned;
 import org.ftcluster.coordinator.job.JobEvent.GenerationStarted;
 import org.ftcluster.coordinator.job.JobEvent.Paused;
 import org.ftcluster.coordinator.job.JobEvent.Queued;
 import org.ftcluster.coordinator.job.JobEvent.Resumed;
+import org.ftcluster.coordinator.job.JobEvent.Scaled;
 import org.ftcluster.coordinator.job.JobEvent.Succeeded;
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +27,8 @@ import org.jspecify.annotations.Nullable;
  * <tr><td>STARTING</td><td>GenerationLost</td><td>RECOVERING</td>
  *     <td>a rank was lost, failed, or took too long to start</td></tr>
  * <tr><td>RUNNING</td><td>GenerationLost</td><td>RECOVERING</td><td>a rank was lost or failed</td></tr>
+ * <tr><td>RUNNING</td><td>GenerationHandedOver</td><td>RECOVERING</td>
+ *     <td>all ranks ended after the same step, because workers come or go as planned</td></tr>
  * <tr><td>RUNNING</td><td>Succeeded</td><td>SUCCEEDED</td><td>rank 0 wrote the adapter</td></tr>
  * <tr><td>RECOVERING</td><td>GenerationPlanned</td><td>RECOVERING</td>
  *     <td>enough workers are left, or joined</td></tr>
@@ -33,6 +37,8 @@ import org.jspecify.annotations.Nullable;
  *     <td>a rank was lost, failed, or took too long to start</td></tr>
  * <tr><td>QUEUED, STARTING, RUNNING, RECOVERING</td><td>Paused</td><td>PAUSED</td>
  *     <td>a client asked for it</td></tr>
+ * <tr><td>QUEUED, STARTING, RUNNING, RECOVERING, PAUSED</td><td>Scaled</td><td>the same</td>
+ *     <td>a client said how many workers it is to have</td></tr>
  * <tr><td>PAUSED</td><td>Resumed</td><td>QUEUED</td><td>a client asked for it</td></tr>
  * <tr><td>QUEUED, STARTING, RUNNING, RECOVERING</td><td>Failed</td><td>FAILED</td>
  *     <td>the job itself is wrong, a worker's error repeats, or no worker joined in time</td></tr>
@@ -68,6 +74,7 @@ public enum JobState {
               QUEUED,
               Map.of(
                   GenerationPlanned.class, STARTING,
+                  Scaled.class, QUEUED,
                   Paused.class, PAUSED,
                   Failed.class, FAILED,
                   Cancelled.class, CANCELLED),
@@ -75,12 +82,15 @@ public enum JobState {
               Map.of(
                   GenerationStarted.class, RUNNING,
                   GenerationLost.class, RECOVERING,
+                  Scaled.class, STARTING,
                   Paused.class, PAUSED,
                   Failed.class, FAILED,
                   Cancelled.class, CANCELLED),
               RUNNING,
               Map.of(
                   GenerationLost.class, RECOVERING,
+                  GenerationHandedOver.class, RECOVERING,
+                  Scaled.class, RUNNING,
                   Paused.class, PAUSED,
                   Succeeded.class, SUCCEEDED,
                   Failed.class, FAILED,
@@ -90,11 +100,12 @@ public enum JobState {
                   GenerationPlanned.class, RECOVERING,
                   GenerationStarted.class, RUNNING,
                   GenerationLost.class, RECOVERING,
+                  Scaled.class, RECOVERING,
                   Paused.class, PAUSED,
                   Failed.class, FAILED,
                   Cancelled.class, CANCELLED),
               PAUSED,
-              Map.of(Resumed.class, QUEUED, Cancelled.class, CANCELLED)));
+              Map.of(Resumed.class, QUEUED, Scaled.class, PAUSED, Cancelled.class, CANCELLED)));
 
   /** Whether {@code event} may happen to a job in this state. */
   public boolean allows(Class<? extends JobEvent> event) {

@@ -9,6 +9,7 @@ import org.jspecify.annotations.Nullable;
  * @param step the last one completed
  * @param steps of the whole job; 0 until that is known
  * @param workers how many it holds
+ * @param demand how many it needs, and takes at most
  * @param reason why it is in this state, or empty
  * @param result not null when it succeeded
  */
@@ -19,6 +20,7 @@ public record JobStatus(
     long step,
     long steps,
     int workers,
+    WorkerDemand demand,
     long generation,
     String reason,
     @Nullable TrainingResult result) {
@@ -31,6 +33,7 @@ public record JobStatus(
         step,
         record.steps(),
         workers,
+        record.demand(),
         record.generation(),
         record.reason(),
         record.result());

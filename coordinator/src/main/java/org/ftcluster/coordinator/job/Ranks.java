@@ -45,6 +45,15 @@ final class Ranks {
             job, generation.number(), generation.peers(), generation.stateSource()));
   }
 
+  /** To be asked again, until all have answered. */
+  void handOver(Generation generation) {
+    tellAll(generation, new WorkerCommand.HandOver(job, generation.number()));
+  }
+
+  void load(Worker worker, String yaml) {
+    worker.ref().tell(new WorkerCommand.LoadJob(job, yaml));
+  }
+
   void stop(Generation generation, String reason) {
     tellAll(generation, new WorkerCommand.StopRank(job, generation.number(), reason));
   }

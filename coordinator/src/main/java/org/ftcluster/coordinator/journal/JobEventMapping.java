@@ -3,6 +3,7 @@ package org.ftcluster.coordinator.journal;
 import java.io.NotSerializableException;
 import org.ftcluster.coordinator.job.JobEvent;
 import org.ftcluster.coordinator.job.WorkerDemand;
+import org.ftcluster.protocol.events.GenerationHandedOver;
 import org.ftcluster.protocol.events.GenerationLost;
 import org.ftcluster.protocol.events.GenerationPlanned;
 import org.ftcluster.protocol.events.GenerationStarted;
@@ -12,6 +13,7 @@ import org.ftcluster.protocol.events.JobFailed;
 import org.ftcluster.protocol.events.JobPaused;
 import org.ftcluster.protocol.events.JobQueued;
 import org.ftcluster.protocol.events.JobResumed;
+import org.ftcluster.protocol.events.JobScaled;
 import org.ftcluster.protocol.events.JobSubmitted;
 import org.ftcluster.protocol.events.JobSucceeded;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
@@ -56,6 +58,16 @@ final class JobEventMapping {
                       .setStep(lost.step())
                       .setReason(lost.reason()))
               .build();
+      case JobEvent.GenerationHandedOver ended ->
+          record
+              .setGenerationHandedOver(
+                  GenerationHandedOver.newBuilder()
+                      .setGeneration(ended.generation())
+                      .setStep(ended.step())
+                      .setReason(ended.reason()))
+              .build();
+      case JobEvent.Scaled scaled ->
+          record.setScaled(JobScaled.newBuilder().setWorkers(scaled.workers())).build();
       case JobEvent.Paused paused ->
           record.setPaused(JobPaused.newBuilder().setStep(paused.step())).build();
       case JobEvent.Resumed ignored -> record.setResumed(JobResumed.getDefaultInstance()).build();
@@ -92,6 +104,12 @@ final class JobEventMapping {
         GenerationLost lost = record.getGenerationLost();
         yield new JobEvent.GenerationLost(lost.getGeneration(), lost.getStep(), lost.getReason());
       }
+      case GENERATION_HANDED_OVER -> {
+        GenerationHandedOver ended = record.getGenerationHandedOver();
+        yield new JobEvent.GenerationHandedOver(
+            ended.getGeneration(), ended.getStep(), ended.getReason());
+      }
+      case SCALED -> new JobEvent.Scaled(record.getScaled().getWorkers());
       case PAUSED -> new JobEvent.Paused(record.getPaused().getStep());
       case RESUMED -> new JobEvent.Resumed();
       case SUCCEEDED -> new JobEvent.Succeeded(fromProto(record.getSucceeded()));

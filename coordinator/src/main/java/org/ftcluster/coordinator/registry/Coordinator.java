@@ -16,6 +16,7 @@ import org.apache.pekko.actor.typed.javadsl.Behaviors;
 import org.apache.pekko.actor.typed.javadsl.StashBuffer;
 import org.apache.pekko.actor.typed.receptionist.Receptionist;
 import org.ftcluster.coordinator.job.Job;
+import org.ftcluster.coordinator.job.JobCommand;
 import org.ftcluster.coordinator.job.JobEvent;
 import org.ftcluster.coordinator.job.JobSignal;
 import org.ftcluster.coordinator.job.JobState;
@@ -64,7 +65,7 @@ public final class Coordinator {
   public record Jobs(List<JobStatus> jobs) {}
 
   /** Answers {@link FindJob}; empty where there is no such job. */
-  public record FoundJob(Optional<ActorRef<Job.Command>> actor) {}
+  public record FoundJob(Optional<ActorRef<JobCommand>> actor) {}
 
   /** Answers {@link ListWorkers}. */
   public record Workers(List<WorkerDescription> workers) {}
@@ -98,7 +99,7 @@ public final class Coordinator {
   private final StashBuffer<Command> early;
   private final Patience patience;
   private final ActorRef<JobSignal> signals;
-  private final Map<String, ActorRef<Job.Command>> jobs = new LinkedHashMap<>();
+  private final Map<String, ActorRef<JobCommand>> jobs = new LinkedHashMap<>();
   private final Map<String, JobStatus> statuses = new HashMap<>();
   private final Map<String, Integer> numbers = new HashMap<>();
   private final Staffing staffing;
@@ -152,7 +153,9 @@ public final class Coordinator {
       case ListWorkers list -> list.replyTo().tell(new Workers(staffing.descriptions()));
       case Numbered numbered ->
           startJob(numbered.job())
-              .tell(new Job.Submit(numbered.submission().job(), numbered.submission().replyTo()));
+              .tell(
+                  new JobCommand.Submit(
+                      numbered.submission().job(), numbered.submission().replyTo()));
       case NotNumbered ignored -> {} // the client hears of it when its call times out
       case Known known -> {
         indexRead = true;
@@ -223,15 +226,15 @@ public final class Coordinator {
     startJob(job);
   }
 
-  private ActorRef<Job.Command> startJob(String job) {
-    ActorRef<Job.Command> actor = context.spawnAnonymous(Job.create(job, signals, patience));
+  private ActorRef<JobCommand> startJob(String job) {
+    ActorRef<JobCommand> actor = context.spawnAnonymous(Job.create(job, signals, patience));
     context.watchWith(actor, new JobStopped(job));
     numbers.putIfAbsent(job, numbers.size());
     jobs.put(job, actor);
     return actor;
   }
 
-  private Optional<ActorRef<Job.Command>> find(String job) {
+  private Optional<ActorRef<JobCommand>> find(String job) {
     return statuses.containsKey(job) ? Optional.of(jobs.get(job)) : Optional.empty();
   }
 
@@ -249,6 +252,7 @@ public final class Coordinator {
         JobStatus status = changed.status();
         unread.remove(status.job());
         statuses.put(status.job(), status);
+        staffing.demands(status.job(), status.demand());
         if (status.state().isTerminal() || status.state() == JobState.PAUSED) {
           staffing.dismiss(status.job());
         }
@@ -264,7 +268,7 @@ public final class Coordinator {
             .toList();
     staffing
         .present(present)
-        .forEach(loss -> jobs.get(loss.job()).tell(new Job.LoseWorker(loss.worker())));
+        .forEach(loss -> jobs.get(loss.job()).tell(new JobCommand.LoseWorker(loss.worker())));
   }
 
   private void onAnswer(Described described) {
@@ -307,12 +311,22 @@ public final class Coordinator {
 
     @Override
     public void assign(String job, List<Worker> workers) {
-      jobs.get(job).tell(new Job.Assign(workers));
+      jobs.get(job).tell(new JobCommand.Assign(workers));
+    }
+
+    @Override
+    public void load(String job, Worker worker) {
+      jobs.get(job).tell(new JobCommand.Load(worker));
+    }
+
+    @Override
+    public void grow(String job) {
+      jobs.get(job).tell(new JobCommand.Grow());
     }
 
     @Override
     public void giveUp(String job, String reason) {
-      jobs.get(job).tell(new Job.GiveUp(reason));
+      jobs.get(job).tell(new JobCommand.GiveUp(reason));
     }
   }
 }

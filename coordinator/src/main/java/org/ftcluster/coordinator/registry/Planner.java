@@ -4,10 +4,13 @@ import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.ftcluster.coordinator.job.JobSignal.WantsWorkers;
 import org.ftcluster.coordinator.job.Worker;
+import org.ftcluster.coordinator.job.WorkerDemand;
 
 /** Decides who works for whom. */
 final class Planner {
@@ -17,6 +20,21 @@ final class Planner {
    * @param holds the job whose state it has in memory, or empty
    */
   record Candidate(Worker worker, String holds) {}
+
+  /**
+   * A job that has workers.
+   *
+   * @param workers how many
+   */
+  record Staffed(String job, int workers, WorkerDemand demand) {}
+
+  /**
+   * How idle workers help jobs that have some already.
+   *
+   * @param grow jobs for which workers are ready
+   * @param load who is to get ready for which job
+   */
+  record Growth(Set<String> grow, Map<Worker, String> load) {}
 
   private Planner() {}
 
@@ -43,5 +61,37 @@ final class Planner {
       chosen.clear();
     }
     return assigned;
+  }
+
+  /**
+   * Gives workers that nobody waits for to jobs that can use more, in their order. One that holds a
+   * job's state, or has loaded it, is ready for that job and is not given to another.
+   *
+   * @param idle workers at rest
+   */
+  static Growth grow(List<Staffed> staffed, Collection<Candidate> idle) {
+    Set<String> grow = new LinkedHashSet<>();
+    Map<Worker, String> load = new LinkedHashMap<>();
+    List<Candidate> left = new ArrayList<>(idle);
+    left.sort(
+        Comparator.comparing((Candidate candidate) -> candidate.holds().isEmpty())
+            .thenComparing(candidate -> candidate.worker().node()));
+    for (Staffed job : staffed) {
+      int room = job.demand().max() - job.workers();
+      for (Candidate candidate : List.copyOf(left)) {
+        boolean ready = candidate.holds().equals(job.job());
+        if (room <= 0 || !(ready || candidate.holds().isEmpty())) {
+          continue;
+        }
+        room--;
+        left.remove(candidate);
+        if (ready) {
+          grow.add(job.job());
+        } else {
+          load.put(candidate.worker(), job.job());
+        }
+      }
+    }
+    return new Growth(grow, load);
   }
 }

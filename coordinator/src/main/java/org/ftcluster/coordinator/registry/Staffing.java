@@ -1,12 +1,17 @@
 package org.ftcluster.coordinator.registry;
 
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.ToIntFunction;
 import org.ftcluster.coordinator.job.JobSignal.WantsWorkers;
 import org.ftcluster.coordinator.job.Patience;
 import org.ftcluster.coordinator.job.Worker;
+import org.ftcluster.coordinator.job.WorkerDemand;
 import org.ftcluster.protocol.message.WorkerDescription;
 
 /**
@@ -14,12 +19,20 @@ import org.ftcluster.protocol.message.WorkerDescription;
  * asked whether they are there, since membership may show one for a while after it was killed.
  */
 final class Staffing {
+  private static final Duration LOAD_AGAIN = Duration.ofSeconds(30);
+
   /** What comes of it. */
   interface Orders {
     /** Answered by {@link Staffing#answered}, with nothing when too much time has passed. */
     void ask(Worker worker);
 
     void assign(String job, List<Worker> workers);
+
+    /** The worker is to get ready for a job that others work on. */
+    void load(String job, Worker worker);
+
+    /** There are more workers that are ready for the job. */
+    void grow(String job);
 
     void giveUp(String job, String reason);
   }
@@ -28,6 +41,13 @@ final class Staffing {
   private final Orders orders;
   private final JobQueue queue;
   private final WorkerPool pool = new WorkerPool();
+  private final ToIntFunction<String> number;
+  private final Map<String, WorkerDemand> demands = new HashMap<>();
+
+  /** When each worker was told to load a job. */
+  private final Map<Worker, Duration> loads = new HashMap<>();
+
+  private Duration now = Duration.ZERO;
   private boolean askAgain;
   private boolean open;
 
@@ -37,6 +57,7 @@ final class Staffing {
   Staffing(Patience patience, ToIntFunction<String> number, Orders orders) {
     this.patience = patience;
     this.orders = orders;
+    this.number = number;
     this.queue = new JobQueue(number);
   }
 
@@ -52,15 +73,22 @@ final class Staffing {
     ask();
   }
 
+  /** How many workers a job that has some can use. */
+  void demands(String job, WorkerDemand demand) {
+    demands.put(job, demand);
+  }
+
   /** A job neither has workers nor waits for any. */
   void dismiss(String job) {
     queue.remove(job);
     pool.release(job);
+    demands.remove(job);
   }
 
   /** These workers are members now; returns who left a job. */
   List<WorkerPool.Loss> present(List<Worker> workers) {
     List<WorkerPool.Loss> losses = pool.listed(workers);
+    loads.keySet().retainAll(workers);
     ask();
     return losses;
   }
@@ -83,6 +111,7 @@ final class Staffing {
    * @param now any clock that only goes forward
    */
   void tick(Duration now) {
+    this.now = now;
     if (!pool.isAsking()) {
       ask();
     }
@@ -117,6 +146,36 @@ final class Staffing {
               pool.assign(job, workers);
               orders.assign(job, workers);
             });
+    grow();
+  }
+
+  /** Idle workers join jobs that run, once they are ready; jobs that wait come first. */
+  private void grow() {
+    if (!queue.isEmpty()) {
+      return;
+    }
+    List<Planner.Staffed> staffed = new ArrayList<>();
+    pool.staffed()
+        .forEach(
+            (job, workers) -> {
+              WorkerDemand demand = demands.get(job);
+              if (demand != null) {
+                staffed.add(new Planner.Staffed(job, workers, demand));
+              }
+            });
+    staffed.sort(Comparator.comparingInt(job -> number.applyAsInt(job.job())));
+    Planner.Growth growth = Planner.grow(staffed, pool.resting());
+    growth.load().forEach(this::load);
+    growth.grow().forEach(orders::grow);
+  }
+
+  /** One that can't load the job is told again, but not at once. */
+  private void load(Worker worker, String job) {
+    Duration last = loads.get(worker);
+    if (last == null || now.minus(last).compareTo(LOAD_AGAIN) >= 0) {
+      loads.put(worker, now);
+      orders.load(job, worker);
+    }
   }
 
   private String tooFew(WantsWorkers wish) {

@@ -6,6 +6,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.ftcluster.coordinator.job.Worker;
 import org.ftcluster.protocol.message.WorkerDescription;
@@ -87,6 +88,22 @@ final class WorkerPool {
     return idle;
   }
 
+  /** Those of them that are at rest: neither load a job nor end one. */
+  List<Planner.Candidate> resting() {
+    return candidates().stream()
+        .filter(idle -> description(idle.worker()).state().equals("IDLE"))
+        .toList();
+  }
+
+  /** How many workers work for each job. */
+  Map<String, Integer> staffed() {
+    Map<String, Integer> counts = new LinkedHashMap<>();
+    entries.values().stream()
+        .filter(entry -> !entry.job.isEmpty())
+        .forEach(entry -> counts.merge(entry.job, 1, Integer::sum));
+    return counts;
+  }
+
   void assign(String job, List<Worker> workers) {
     workers.forEach(worker -> entry(worker).job = job);
   }
@@ -118,6 +135,10 @@ final class WorkerPool {
       }
     }
     return descriptions;
+  }
+
+  private WorkerDescription description(Worker worker) {
+    return Objects.requireNonNull(entry(worker).description);
   }
 
   private Entry entry(Worker worker) {

@@ -13,10 +13,11 @@ import java.util.function.BooleanSupplier;
 import org.apache.pekko.actor.testkit.typed.javadsl.ActorTestKit;
 import org.apache.pekko.actor.testkit.typed.javadsl.TestProbe;
 import org.apache.pekko.actor.typed.ActorRef;
-import org.ftcluster.coordinator.job.Job;
+import org.ftcluster.coordinator.job.JobCommand;
 import org.ftcluster.coordinator.job.JobNews;
 import org.ftcluster.coordinator.job.JobState;
 import org.ftcluster.coordinator.job.JobStatus;
+import org.ftcluster.coordinator.job.WorkerDemand;
 import org.ftcluster.protocol.api.JobUpdate;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.junit.jupiter.api.AfterAll;
@@ -26,7 +27,7 @@ class WatchStreamTest {
   private static final ActorTestKit KIT = ActorTestKit.create();
 
   private final Client client = new Client();
-  private final TestProbe<Job.Command> job = KIT.createTestProbe();
+  private final TestProbe<JobCommand> job = KIT.createTestProbe();
   private final ActorRef<WatchStream.Command> stream = KIT.spawn(WatchStream.create(client));
   private ActorRef<JobNews> news;
 
@@ -78,7 +79,7 @@ class WatchStreamTest {
 
   private void follow() {
     stream.tell(new WatchStream.Follow(job.ref()));
-    news = job.expectMessageClass(Job.Watch.class).watcher();
+    news = job.expectMessageClass(JobCommand.Watch.class).watcher();
   }
 
   private String text(JobUpdate update) {
@@ -95,7 +96,7 @@ class WatchStreamTest {
   }
 
   private static JobStatus status(JobState state) {
-    return new JobStatus("job-1", "job", state, 0, 10, 1, 1, "", null);
+    return new JobStatus("job-1", "job", state, 0, 10, 1, new WorkerDemand(1, 2), 1, "", null);
   }
 
   private static void await(BooleanSupplier condition) throws InterruptedException {

@@ -54,7 +54,7 @@ class JobTest {
   private final TestProbe<WorkerCommand> second = KIT.createTestProbe();
   private final Worker a = new Worker("a:1", first.ref());
   private final Worker b = new Worker("b:2", second.ref());
-  private ActorRef<Job.Command> job;
+  private ActorRef<JobCommand> job;
   private ActorRef<RankReport> reports;
 
   @AfterAll
@@ -68,7 +68,7 @@ class JobTest {
     owner.expectMessage(new JobSignal.Unknown(id));
     TestProbe<JobStatus> submitted = KIT.createTestProbe();
     job.tell(
-        new Job.Submit(
+        new JobCommand.Submit(
             new JobEvent.Submitted("name", "yaml", new WorkerDemand(1, 2)), submitted.ref()));
     assertEquals(JobState.QUEUED, submitted.receiveMessage().state());
     assertFalse(expectWish().recovering());
@@ -83,7 +83,7 @@ class JobTest {
 
   @Test
   void ranksArePreparedThenStartedTogetherWithTheNewestState() {
-    job.tell(new Job.Assign(List.of(a, b)));
+    job.tell(new JobCommand.Assign(List.of(a, b)));
     PrepareRank prepareA = first.expectMessageClass(PrepareRank.class);
     PrepareRank prepareB = second.expectMessageClass(PrepareRank.class);
     assertEquals(List.of(0, 1), List.of(prepareA.rank(), prepareB.rank()));
@@ -121,7 +121,7 @@ class JobTest {
     first.expectMessage(new StopRank(id, 1, "rank 0 on a:1: rank 1 closed the connection"));
     second.expectMessageClass(StopRank.class);
 
-    job.tell(new Job.Assign(List.of(a)));
+    job.tell(new JobCommand.Assign(List.of(a)));
     PrepareRank next = first.expectMessageClass(PrepareRank.class);
     assertEquals(2, next.generation());
     assertEquals(1, next.worldSize());
@@ -137,7 +137,7 @@ class JobTest {
     run();
     reports.tell(failed(1, Cause.LOST_PEER, "lost"));
     expectWish();
-    job.tell(new Job.Assign(List.of(a)));
+    job.tell(new JobCommand.Assign(List.of(a)));
     expectState(JobState.RECOVERING);
     reports.tell(failed(1, Cause.LOST_PEER, "late"));
     reports.tell(failed(0, Cause.BAD_JOB, "later"));
@@ -161,15 +161,73 @@ class JobTest {
   @Test
   void aWorkerThatLeftIsALossOnlyWhileItTakesPart() {
     run();
-    job.tell(new Job.LoseWorker(new Worker("c:3", KIT.<WorkerCommand>createTestProbe().ref())));
-    job.tell(new Job.LoseWorker(b));
+    job.tell(
+        new JobCommand.LoseWorker(new Worker("c:3", KIT.<WorkerCommand>createTestProbe().ref())));
+    job.tell(new JobCommand.LoseWorker(b));
     assertTrue(expectWish().recovering());
     first.expectMessage(new StopRank(id, 1, "the worker b:2 left"));
   }
 
   @Test
+  void aPlannedChangeWaitsUntilAllRanksHaveHandedOver() {
+    run();
+    scale(1);
+    first.expectMessage(new WorkerCommand.HandOver(id, 1));
+    second.expectMessage(new WorkerCommand.HandOver(id, 1));
+    reports.tell(new RankReport.HandedOver(id, 1, 0, 7));
+    reports.tell(new RankReport.HandedOver(id, 1, 0, 7));
+    reports.tell(new RankReport.HandedOver(id, 1, 1, 7));
+    WantsWorkers wish = expectWish();
+    assertEquals(new WorkerDemand(1, 1), wish.demand());
+    assertTrue(wish.recovering());
+    first.expectNoMessage(Duration.ofMillis(50)); // nobody is stopped
+    job.tell(new JobCommand.Assign(List.of(a)));
+    assertEquals(2, first.expectMessageClass(PrepareRank.class).generation());
+  }
+
+  @Test
+  void ranksThatDoNotHandOverAreReminded() {
+    run();
+    scale(1);
+    first.expectMessage(new WorkerCommand.HandOver(id, 1));
+    first.expectMessage(new WorkerCommand.HandOver(id, 1));
+  }
+
+  @Test
+  void aJobGrowsOnlyWhereItHasRoom() {
+    run();
+    job.tell(new JobCommand.Grow());
+    first.expectNoMessage(Duration.ofMillis(50));
+    reports.tell(failed(1, Cause.LOST_PEER, "rank 1 is lost"));
+    runAlone(2);
+    job.tell(new JobCommand.Grow());
+    first.expectMessage(new WorkerCommand.HandOver(id, 2));
+  }
+
+  @Test
+  void aRankLostWhileItHandsOverIsALoss() {
+    run();
+    scale(1);
+    reports.tell(new RankReport.HandedOver(id, 1, 0, 7));
+    job.tell(new JobCommand.LoseWorker(b));
+    assertTrue(expectReason().contains("b:2 left"));
+  }
+
+  @Test
+  void aScaleIsDurableAndWithinWhatTheJobAllows() {
+    assertEquals("", scale(1).objection());
+    JobCommand.Scaled refused = scale(3);
+    assertTrue(refused.objection().contains("at most 2 workers"), refused.objection());
+    assertTrue(scale(0).objection().contains("at least 1 workers"));
+    assertEquals(new WorkerDemand(1, 1), refused.status().demand());
+    List<Object> events = PersistenceTestKit.create(KIT.system()).persistedInStorage("job|" + id);
+    assertEquals(new JobEvent.Scaled(1), events.getLast());
+    assertEquals(new WorkerDemand(1, 1), expectWish().demand());
+  }
+
+  @Test
   void aRankThatDoesNotPrepareInTimeIsNamed() {
-    job.tell(new Job.Assign(List.of(a, b)));
+    job.tell(new JobCommand.Assign(List.of(a, b)));
     reports = first.expectMessageClass(PrepareRank.class).reports();
     reports.tell(prepared(1, 0, -1));
     assertTrue(expectReason().startsWith("rank 1 on b:2 did not prepare within"), "names the rank");
@@ -177,7 +235,7 @@ class JobTest {
 
   @Test
   void ranksThatDoNotConnectInTimeEndTheGeneration() {
-    job.tell(new Job.Assign(List.of(a)));
+    job.tell(new JobCommand.Assign(List.of(a)));
     reports = first.expectMessageClass(PrepareRank.class).reports();
     reports.tell(prepared(1, 0, -1));
     assertTrue(expectReason().startsWith("the ranks did not connect within"));
@@ -221,7 +279,7 @@ class JobTest {
 
   @Test
   void aJobThatFindsNoWorkersGivesUp() {
-    job.tell(new Job.GiveUp("no worker joined in time"));
+    job.tell(new JobCommand.GiveUp("no worker joined in time"));
     assertEquals("no worker joined in time", expectState(JobState.FAILED).reason());
   }
 
@@ -229,12 +287,12 @@ class JobTest {
   void aCancelledJobReleasesItsWorkersAndStaysCancelled() {
     run();
     TestProbe<JobStatus> answer = KIT.createTestProbe();
-    job.tell(new Job.Cancel(answer.ref()));
+    job.tell(new JobCommand.Cancel(answer.ref()));
     assertEquals(JobState.CANCELLED, answer.receiveMessage().state());
     first.expectMessage(new ReleaseJob(id));
-    job.tell(new Job.Cancel(answer.ref()));
+    job.tell(new JobCommand.Cancel(answer.ref()));
     assertEquals(JobState.CANCELLED, answer.receiveMessage().state());
-    job.tell(new Job.Assign(List.of(a)));
+    job.tell(new JobCommand.Assign(List.of(a)));
     first.expectNoMessage(Duration.ofMillis(50));
   }
 
@@ -260,13 +318,13 @@ class JobTest {
     KIT.stop(job);
     job = KIT.spawn(Job.create(id, owner.ref(), PATIENCE));
     assertEquals("the coordinator started again", expectReason());
-    job.tell(new Job.Assign(List.of(a)));
+    job.tell(new JobCommand.Assign(List.of(a)));
     assertEquals(2, first.expectMessageClass(PrepareRank.class).generation());
   }
 
   /** Brings the job to RUNNING on both workers. */
   private PrepareRank run() {
-    job.tell(new Job.Assign(List.of(a, b)));
+    job.tell(new JobCommand.Assign(List.of(a, b)));
     PrepareRank prepare = first.expectMessageClass(PrepareRank.class);
     second.expectMessageClass(PrepareRank.class);
     reports = prepare.reports();
@@ -283,7 +341,7 @@ class JobTest {
   private void runAlone(long generation) {
     expectWish();
     first.expectMessageClass(StopRank.class);
-    job.tell(new Job.Assign(List.of(a)));
+    job.tell(new JobCommand.Assign(List.of(a)));
     reports = first.expectMessageClass(PrepareRank.class).reports();
     reports.tell(prepared(generation, 0, 0));
     first.expectMessageClass(StartRank.class);
@@ -291,8 +349,14 @@ class JobTest {
     expectState(JobState.RUNNING);
   }
 
+  private JobCommand.Scaled scale(int workers) {
+    TestProbe<JobCommand.Scaled> answer = KIT.createTestProbe();
+    job.tell(new JobCommand.Scale(workers, answer.ref()));
+    return answer.receiveMessage();
+  }
+
   private TestProbe<JobNews> watch() {
-    job.tell(new Job.Watch(watcher.ref()));
+    job.tell(new JobCommand.Watch(watcher.ref()));
     return watcher;
   }
 

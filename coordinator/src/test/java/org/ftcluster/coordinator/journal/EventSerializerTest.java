@@ -22,6 +22,8 @@ class EventSerializerTest {
           new JobEvent.GenerationPlanned(7, List.of("10.0.0.1:2551", "10.0.0.2:2551")),
           new JobEvent.GenerationStarted(7, 12, 300),
           new JobEvent.GenerationLost(7, 14, "rank 1 was lost"),
+          new JobEvent.GenerationHandedOver(8, 14, "there are more workers"),
+          new JobEvent.Scaled(3),
           new JobEvent.Paused(15),
           new JobEvent.Resumed(),
           new JobEvent.Succeeded(

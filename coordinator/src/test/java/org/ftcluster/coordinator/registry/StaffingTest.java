@@ -97,6 +97,49 @@ class StaffingTest implements Staffing.Orders {
   }
 
   @Test
+  void aWorkerThatJoinsLoadsTheJobThatRunsAndThenTheJobGrows() {
+    staffing.open();
+    staffing.present(List.of(a));
+    answer(a);
+    staffing.wants(wish("1", 1, 2));
+    staffing.demands("1", new WorkerDemand(1, 2));
+    answer(a);
+    staffing.present(List.of(a, b));
+    orders.clear();
+    answer(a);
+    answer(b);
+    expect("b loads 1");
+    staffing.tick(Duration.ofSeconds(1));
+    orders.clear();
+    answer(a);
+    answer(b, "PREPARING", "1");
+    expect();
+    staffing.tick(Duration.ofSeconds(2));
+    orders.clear();
+    answer(a);
+    answer(b, "IDLE", "1");
+    expect("1 grows");
+  }
+
+  @Test
+  void aWorkerThatCannotLoadIsAskedAgainAfterAWhile() {
+    staffing.open();
+    staffing.present(List.of(a));
+    answer(a);
+    staffing.wants(wish("1", 1, 2));
+    staffing.demands("1", new WorkerDemand(1, 2));
+    answer(a);
+    staffing.present(List.of(a, b));
+    for (int second = 0; second <= 30; second++) {
+      staffing.tick(Duration.ofSeconds(second));
+      orders.clear();
+      answer(a);
+      answer(b);
+      assertEquals(second % 30 == 0, orders.contains("b loads 1"), "second " + second);
+    }
+  }
+
+  @Test
   void aDismissedJobNeitherHasWorkersNorWaits() {
     staffing.open();
     staffing.present(List.of(a));
@@ -122,6 +165,16 @@ class StaffingTest implements Staffing.Orders {
   }
 
   @Override
+  public void load(String job, Worker worker) {
+    orders.add("%s loads %s".formatted(worker.node(), job));
+  }
+
+  @Override
+  public void grow(String job) {
+    orders.add(job + " grows");
+  }
+
+  @Override
   public void giveUp(String job, String reason) {
     orders.add("%s gives up: %s".formatted(job, reason));
   }
@@ -132,9 +185,13 @@ class StaffingTest implements Staffing.Orders {
   }
 
   private void answer(Worker worker) {
+    answer(worker, "IDLE", "");
+  }
+
+  private void answer(Worker worker, String state, String job) {
     staffing.answered(
         worker,
-        Optional.of(new WorkerDescription(worker.node(), "h", 1, "cpu", "IDLE", "", -1, 0)));
+        Optional.of(new WorkerDescription(worker.node(), "h", 1, "cpu", state, job, -1, 0)));
   }
 
   private static WantsWorkers wish(String job, int min, int max) {

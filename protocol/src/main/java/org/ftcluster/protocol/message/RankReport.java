@@ -35,6 +35,14 @@ public sealed interface RankReport {
   /** Something worth a line in the job's history: an evaluation, a checkpoint. */
   record Noted(String job, long generation, int rank, String note) implements RankReport {}
 
+  /**
+   * Answers {@link WorkerCommand.HandOver}: this rank's generation is over, and nothing was given
+   * up for it.
+   *
+   * @param step the last completed one, the same on all ranks
+   */
+  record HandedOver(String job, long generation, int rank, long step) implements RankReport {}
+
   /** Sent by rank 0 when the adapter is on disk. */
   record Completed(String job, long generation, int rank, TrainingResult result)
       implements RankReport {}

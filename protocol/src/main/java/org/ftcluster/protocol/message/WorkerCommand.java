@@ -10,8 +10,8 @@ import org.apache.pekko.actor.typed.receptionist.ServiceKey;
  *
  * <p>A generation goes: {@link PrepareRank} to every chosen worker, each answers {@link
  * RankReport.Prepared}; then {@link StartRank} to all of them, and reports flow until {@link
- * RankReport.Completed}, {@link RankReport.Failed} or {@link StopRank}. A command of an older
- * generation than the worker has seen for that job is dropped.
+ * RankReport.Completed}, {@link RankReport.HandedOver}, {@link RankReport.Failed} or {@link
+ * StopRank}. A command of an older generation than the worker has seen for that job is dropped.
  */
 public sealed interface WorkerCommand {
   /** Under which workers are found through cluster membership. */
@@ -46,6 +46,19 @@ public sealed interface WorkerCommand {
    */
   record StartRank(String job, long generation, List<PeerAddress> peers, int stateSource)
       implements WorkerCommand {}
+
+  /**
+   * Load the job's model and data while others train, so that they needn't wait for it; {@link
+   * Describe} tells when that is done. Nothing happens where the worker has a rank, or another
+   * job's state.
+   */
+  record LoadJob(String job, String jobYaml) implements WorkerCommand {}
+
+  /**
+   * End the generation after the step at hand, on all ranks after the same one, and answer {@link
+   * RankReport.HandedOver}. May be asked again.
+   */
+  record HandOver(String job, long generation) implements WorkerCommand {}
 
   /**
    * End the rank's generation at once. What the last completed step left stays in memory for the

@@ -34,6 +34,8 @@ final class MessageTypes {
     record(kryo, WorkerCommand.StopRank.class, 35);
     record(kryo, WorkerCommand.ReleaseJob.class, 36);
     record(kryo, WorkerCommand.PeerAddress.class, 37);
+    record(kryo, WorkerCommand.LoadJob.class, 38);
+    record(kryo, WorkerCommand.HandOver.class, 39);
 
     record(kryo, RankReport.Prepared.class, 48);
     record(kryo, RankReport.Started.class, 49);
@@ -44,6 +46,7 @@ final class MessageTypes {
     record(kryo, RankReport.StepMetrics.class, 54);
     record(kryo, RankReport.TrainingResult.class, 55);
     kryo.register(RankReport.Cause.class, 56);
+    record(kryo, RankReport.HandedOver.class, 57);
 
     record(kryo, WorkerDescription.class, 64);
     return kryo;

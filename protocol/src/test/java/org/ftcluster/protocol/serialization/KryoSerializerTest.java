@@ -188,6 +188,9 @@ class KryoSerializerTest {
         new WorkerCommand.StartRank("job-1", 8, List.of(), 0),
         new WorkerCommand.StopRank("job-1", Long.MAX_VALUE, "a worker was lost"),
         new WorkerCommand.ReleaseJob("job-1"),
+        new WorkerCommand.LoadJob("job-1", "name: a"),
+        new WorkerCommand.HandOver("job-1", 8),
+        new RankReport.HandedOver("job-1", 8, 1, 12),
         new RankReport.Prepared("job-1", 7, 0, new PeerAddress("localhost", 65535), -1, 300),
         new RankReport.Started("job-1", 7, 0, 12),
         new RankReport.StepCompleted(

@@ -22,7 +22,8 @@ public final class ExactGradientSum implements GradientSum {
   private final Arena arena = Arena.ofShared();
 
   /**
-   * int64: a sum for each parameter, one for the loss, and how many micro-batches can't be used.
+   * int64: a sum for each parameter, one for the loss, how many micro-batches can't be used, and
+   * how many ranks raised each flag.
    */
   private final MemorySegment sums;
 
@@ -32,7 +33,7 @@ public final class ExactGradientSum implements GradientSum {
   private double limit;
 
   ExactGradientSum(long size) {
-    sums = arena.allocate((size + 2) * Long.BYTES, 64);
+    sums = arena.allocate((size + 2 + Flag.values().length) * Long.BYTES, 64);
     lossAt = size * Long.BYTES;
     unusableAt = lossAt + Long.BYTES;
   }
@@ -52,6 +53,20 @@ public final class ExactGradientSum implements GradientSum {
     } else {
       sums.set(LONG, unusableAt, sums.get(LONG, unusableAt) + 1);
     }
+  }
+
+  @Override
+  public void raise(Flag flag) {
+    sums.set(LONG, offset(flag), 1);
+  }
+
+  @Override
+  public int raised(Flag flag) {
+    return Math.toIntExact(sums.get(LONG, offset(flag)));
+  }
+
+  private long offset(Flag flag) {
+    return unusableAt + (1 + flag.ordinal()) * (long) Long.BYTES;
   }
 
   @Override

@@ -22,7 +22,10 @@ public final class FastGradientSum implements GradientSum {
 
   private final Arena arena = Arena.ofShared();
 
-  /** float32: a sum for each parameter, then the loss's leading digits and those that follow. */
+  /**
+   * float32: a sum for each parameter, the loss's leading digits and those that follow, and how
+   * many ranks raised each flag.
+   */
   private final MemorySegment sums;
 
   private final MemorySegment gradientSums;
@@ -32,7 +35,7 @@ public final class FastGradientSum implements GradientSum {
   private double loss;
 
   FastGradientSum(long size) {
-    sums = arena.allocate((size + 2) * Float.BYTES, 64);
+    sums = arena.allocate((size + 2 + Flag.values().length) * Float.BYTES, 64);
     lossAt = size * Float.BYTES;
     gradientSums = sums.asSlice(0, lossAt);
   }
@@ -56,6 +59,20 @@ public final class FastGradientSum implements GradientSum {
     for (; at < bytes; at += Float.BYTES) {
       sums.set(FLOAT, at, sums.get(FLOAT, at) + gradients.get(FLOAT, at));
     }
+  }
+
+  @Override
+  public void raise(Flag flag) {
+    sums.set(FLOAT, offset(flag), 1);
+  }
+
+  @Override
+  public int raised(Flag flag) {
+    return (int) sums.get(FLOAT, offset(flag));
+  }
+
+  private long offset(Flag flag) {
+    return lossAt + (2 + flag.ordinal()) * (long) Float.BYTES;
   }
 
   @Override

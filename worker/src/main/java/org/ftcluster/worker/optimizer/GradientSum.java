@@ -27,7 +27,7 @@ public sealed interface GradientSum extends AutoCloseable
   }
 
   /**
-   * Forgets what was added.
+   * Forgets what was added, and that any flag was raised.
    *
    * @param microBatches of the whole global batch, over all ranks
    */
@@ -40,6 +40,20 @@ public sealed interface GradientSum extends AutoCloseable
    * @param loss its share of the global batch's mean loss
    */
   void add(MemorySegment gradients, double loss);
+
+  /** Tells all ranks something, with the sum: they know it all at the same step, or not at all. */
+  void raise(Flag flag);
+
+  /** How many ranks raised it; known, and the same on every rank, once {@link #reduce} is done. */
+  int raised(Flag flag);
+
+  /** What ranks tell each other with a step's sum. */
+  enum Flag {
+    /** This step is to be the generation's last. */
+    HAND_OVER,
+    /** This rank won't be there for another generation. */
+    LEAVE
+  }
 
   /**
    * Sums over all ranks.

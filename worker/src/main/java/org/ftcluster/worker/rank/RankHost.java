@@ -6,6 +6,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.ftcluster.protocol.message.RankReport;
+import org.ftcluster.protocol.message.WorkerCommand.LoadJob;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
 import org.ftcluster.protocol.message.WorkerCommand.StartRank;
@@ -39,8 +40,8 @@ final class RankHost implements AutoCloseable {
   /**
    * What the rank does, at one moment.
    *
-   * @param job the one it works for, or whose state it holds; or empty
-   * @param rank -1 while it is idle
+   * @param job the one it works for, loads, or whose state it holds; or empty
+   * @param rank -1 while it has none
    */
   record Snapshot(Phase phase, String job, int rank, long generation) {}
 
@@ -59,6 +60,9 @@ final class RankHost implements AutoCloseable {
 
   /** Written by the rank's thread only. */
   private volatile @Nullable Resident resident;
+
+  /** The job that is loaded without a rank, or empty. Guarded by this. */
+  private String loading = "";
 
   /**
    * @param host where listeners of collectives bind
@@ -95,6 +99,31 @@ final class RankHost implements AutoCloseable {
     }
   }
 
+  /**
+   * Loads a job that this worker may take part in later; the snapshot shows when that is done. Does
+   * nothing where this process has another job, or has loaded this one.
+   */
+  synchronized void load(LoadJob command) {
+    Resident known = resident;
+    if (order == null && known == null && loading.isEmpty()) {
+      loading = command.job();
+      thread.execute(() -> load(command.job(), command.jobYaml()));
+    }
+  }
+
+  /** Ends a generation after the step at hand. Says so again if it has ended like that already. */
+  synchronized void handOver(String job, long generation) {
+    RankOrder current = order;
+    Resident known = resident;
+    if (current == null || !current.is(job, generation)) {
+      return;
+    }
+    current.confirmHandOver();
+    if (known != null && known.job().equals(job)) {
+      known.task().handOver(generation);
+    }
+  }
+
   /** Ends a generation, or an older one of the same job; what its task holds is kept. */
   synchronized void stop(String job, long generation, String reason) {
     RankOrder current = order;
@@ -125,7 +154,10 @@ final class RankHost implements AutoCloseable {
     }
     RankOrder current = order;
     if (current == null) {
-      return new Snapshot(Phase.IDLE, "", -1, 0);
+      Resident known = resident;
+      return loading.isEmpty()
+          ? new Snapshot(Phase.IDLE, known == null ? "" : known.job(), -1, 0)
+          : new Snapshot(Phase.PREPARING, loading, -1, 0);
     }
     return current.isStopped() || current.phase() == Phase.IDLE
         ? new Snapshot(Phase.IDLE, current.job(), -1, current.generation())
@@ -166,10 +198,25 @@ final class RankHost implements AutoCloseable {
     }
   }
 
+  private void load(String job, String yaml) {
+    try {
+      task(job, yaml);
+    } catch (Throwable e) {
+      LOG.warn("{} can't be loaded here: {}", job, RankFailure.sentence(e));
+      if (e instanceof Error) {
+        closeTask();
+      }
+    } finally {
+      synchronized (this) {
+        loading = "";
+      }
+    }
+  }
+
   private void prepare(RankOrder order) {
     try {
       requireNotStopped(order); // before loading for nobody
-      RankTask task = taskOf(order);
+      RankTask task = task(order.job(), order.yaml());
       begin(order);
       PeerAddress address =
           task.prepare(order.rank(), order.worldSize(), order.generation(), order.secret());
@@ -199,14 +246,14 @@ final class RankHost implements AutoCloseable {
   }
 
   /** Loading isn't part of a generation: it goes on when that is over, for the next. */
-  private RankTask taskOf(RankOrder order) {
+  private RankTask task(String job, String yaml) {
     Resident known = resident;
-    if (known != null && known.job().equals(order.job())) {
+    if (known != null && known.job().equals(job)) {
       return known.task();
     }
     closeTask();
-    RankTask created = factory.create(order.job(), order.yaml(), host);
-    resident = new Resident(order.job(), created);
+    RankTask created = factory.create(job, yaml, host);
+    resident = new Resident(job, created);
     return created;
   }
 

@@ -19,6 +19,7 @@ final class RankOrder implements RankTask.RankEvents {
   private volatile RankHost.Phase phase = RankHost.Phase.PREPARING;
   private volatile @Nullable String stopReason;
   private long stoppedAtNanos;
+  private volatile long handedOverStep = -1;
 
   RankOrder(PrepareRank command, Consumer<RankReport> reports) {
     this.command = command;
@@ -93,6 +94,20 @@ final class RankOrder implements RankTask.RankEvents {
   void prepared(PeerAddress address, long completedStep, long steps) {
     reports.accept(
         new RankReport.Prepared(job(), generation(), rank(), address, completedStep, steps));
+  }
+
+  /** Says once more that it has handed over, if it has. */
+  void confirmHandOver() {
+    long step = handedOverStep;
+    if (step >= 0) {
+      handedOver(step);
+    }
+  }
+
+  @Override
+  public void handedOver(long step) {
+    handedOverStep = step;
+    reports.accept(new RankReport.HandedOver(job(), generation(), rank(), step));
   }
 
   void failed(RankReport.Cause cause, String message) {

@@ -23,6 +23,9 @@ final class WorkerActor {
             case WorkerCommand.PrepareRank prepare ->
                 rank.prepare(prepare, report -> prepare.reports().tell(report));
             case WorkerCommand.StartRank start -> rank.start(start);
+            case WorkerCommand.LoadJob load -> rank.load(load);
+            case WorkerCommand.HandOver handOver ->
+                rank.handOver(handOver.job(), handOver.generation());
             case WorkerCommand.StopRank stop ->
                 rank.stop(stop.job(), stop.generation(), stop.reason());
             case WorkerCommand.ReleaseJob release -> rank.release(release.job());

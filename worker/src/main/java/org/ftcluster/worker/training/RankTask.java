@@ -31,8 +31,8 @@ public interface RankTask extends AutoCloseable {
 
   /**
    * Connects to the other ranks, takes over the state of {@code stateSource}, and trains until the
-   * job is done. Where all steps are done already, rank 0 still writes the adapter and reports
-   * {@link RankEvents#completed}.
+   * job is done, or handed over, as {@link #handOver} asks. Where all steps are done already, rank
+   * 0 still writes the adapter and reports {@link RankEvents#completed}.
    *
    * @param peers where each rank's collectives listen, by rank
    * @param stateSource the rank that holds the newest completed step in memory, or -1 when none
@@ -42,6 +42,13 @@ public interface RankTask extends AutoCloseable {
    *     generation was stopped: {@link #completedStep} is intact, and {@link #prepare} may follow
    */
   void run(List<PeerAddress> peers, int stateSource, RankEvents events);
+
+  /**
+   * Asks a generation, running or yet to run, to end after a step, the same one on all ranks,
+   * though only one was asked: {@link #run} then tells {@link RankEvents#handedOver} and returns.
+   * No step is given up for it. Returns at once.
+   */
+  void handOver(long generation);
 
   /**
    * Ends a generation: its {@link #prepare} or {@link #run}, running or yet to come, throws a
@@ -66,6 +73,9 @@ public interface RankTask extends AutoCloseable {
 
     /** Rank 0 only: the adapter is on disk. */
     void completed(TrainingResult result);
+
+    /** The generation's part of the job is done; {@code step} is the last completed one. */
+    void handedOver(long step);
   }
 
   /** Makes the task of a job that this worker takes part in for the first time. */

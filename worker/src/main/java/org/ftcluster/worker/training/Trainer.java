@@ -2,6 +2,7 @@ package org.ftcluster.worker.training;
 
 import java.time.Duration;
 import java.util.Locale;
+import java.util.function.BooleanSupplier;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
@@ -20,6 +21,7 @@ import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.GradientSum;
+import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
 import org.ftcluster.worker.training.RankTask.RankEvents;
@@ -39,6 +41,7 @@ final class Trainer {
   private final RankEvents events;
   private final @Nullable Outputs outputs;
   private final Runnable stopCheck;
+  private final BooleanSupplier handOver;
   private final Duration timeout;
   private final LearningRate schedule;
   private final AdamW optimizer;
@@ -62,6 +65,7 @@ final class Trainer {
    *
    * @param outputs rank 0's; {@code null} on all others
    * @param stopCheck called between micro-batches; throws when the generation was stopped
+   * @param handOver whether this generation is to end after the step at hand
    * @param timeout for a collective
    */
   Trainer(
@@ -71,6 +75,7 @@ final class Trainer {
       RankEvents events,
       @Nullable Outputs outputs,
       Runnable stopCheck,
+      BooleanSupplier handOver,
       Duration timeout) {
     this.job = job;
     this.ranks = ranks;
@@ -78,6 +83,7 @@ final class Trainer {
     this.events = events;
     this.outputs = outputs;
     this.stopCheck = stopCheck;
+    this.handOver = handOver;
     this.timeout = timeout;
     JobSpec.Training training = job.spec().training();
     this.schedule = LearningRate.of(training, job.batches().steps());
@@ -89,8 +95,12 @@ final class Trainer {
             training.weightDecay());
   }
 
-  /** From the state's step to the end of the job. */
-  void run() {
+  /**
+   * From the state's step to the end of the job, or until it is to be handed over.
+   *
+   * @return whether the job is done
+   */
+  boolean run() {
     TrainingState state = job.state();
     if (state.completedStep() == 0 && Double.isNaN(state.progress().evalLossBefore())) {
       state.completed(state.progress().withEvalLossBefore(evaluate("before training")));
@@ -105,6 +115,9 @@ final class Trainer {
           outputs.beginCheckpoint(state, events::noted, patience());
         }
       }
+      if (job.sum().raised(Flag.HAND_OVER) > 0) {
+        return false;
+      }
     }
     if (outputs != null) {
       outputs.lastCheckpoint(state, events::noted, patience());
@@ -113,6 +126,7 @@ final class Trainer {
     if (outputs != null) {
       complete(outputs, lossAfter);
     }
+    return true;
   }
 
   /**
@@ -132,6 +146,9 @@ final class Trainer {
       long dropoutSeed = SplitMix64.seed(training.seed(), step, micro.index());
       double lossSum = job.model().forwardBackward(micro.tokens(), lossScale, dropoutSeed);
       job.sum().add(parameters.gradients(), lossSum * lossScale);
+    }
+    if (handOver.getAsBoolean()) {
+      job.sum().raise(Flag.HAND_OVER);
     }
     double loss = reduce(step);
     double norm = GradientClip.norm(parameters.gradients());

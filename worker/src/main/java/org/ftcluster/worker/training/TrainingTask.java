@@ -34,6 +34,7 @@ final class TrainingTask implements RankTask {
   // Of the generation at hand. Guarded by this, since stop() comes from any thread.
   private @Nullable Generation current;
   private long stoppedThrough = Long.MIN_VALUE;
+  private long handOverThrough = Long.MIN_VALUE;
   private String stopReason = "";
 
   /** What a generation has open. */
@@ -104,10 +105,11 @@ final class TrainingTask implements RankTask {
   @Override
   public void run(List<PeerAddress> peers, int stateSource, RankEvents events) {
     Generation generation = begun();
+    boolean done;
     try {
       Communicator ranks = connect(generation, peers);
       try {
-        train(generation, ranks, stateSource, events);
+        done = train(generation, ranks, stateSource, events);
       } catch (BadJobException e) {
         // A rank that finds the job at fault in what all ranks have computed leaves quietly: an
         // abort would overtake the bytes from which the others are about to find the same.
@@ -118,6 +120,9 @@ final class TrainingTask implements RankTask {
       }
     } finally {
       end();
+    }
+    if (!done) {
+      events.handedOver(completedStep());
     }
   }
 
@@ -142,7 +147,7 @@ final class TrainingTask implements RankTask {
     return ranks;
   }
 
-  private void train(
+  private boolean train(
       Generation generation, Communicator ranks, int stateSource, RankEvents events) {
     TrainingState state = job.state();
     Path checkpoint = null;
@@ -156,13 +161,12 @@ final class TrainingTask implements RankTask {
     job.model().parametersChanged();
     if (ranks.rank() > 0) {
       events.started(state.completedStep());
-      trainer(generation, ranks, events, null, stopCheck).run();
-      return;
+      return trainer(generation, ranks, events, null, stopCheck).run();
     }
     try (Outputs outputs =
         Outputs.open(job.spec(), job.batches(), checkpointWriter, state.progress(), checkpoint)) {
       events.started(state.completedStep());
-      trainer(generation, ranks, events, outputs, stopCheck).run();
+      return trainer(generation, ranks, events, outputs, stopCheck).run();
     }
   }
 
@@ -173,7 +177,14 @@ final class TrainingTask implements RankTask {
       @Nullable Outputs outputs,
       Runnable stopCheck) {
     return new Trainer(
-        job, ranks, generation.number, events, outputs, stopCheck, deadlines.progress());
+        job,
+        ranks,
+        generation.number,
+        events,
+        outputs,
+        stopCheck,
+        () -> isToHandOver(generation.number),
+        deadlines.progress());
   }
 
   /**
@@ -213,6 +224,15 @@ final class TrainingTask implements RankTask {
     state.optimizer().clear();
     state.completed(Progress.NONE);
     return null;
+  }
+
+  @Override
+  public synchronized void handOver(long generation) {
+    handOverThrough = Math.max(handOverThrough, generation);
+  }
+
+  private synchronized boolean isToHandOver(long generation) {
+    return generation <= handOverThrough;
   }
 
   @Override

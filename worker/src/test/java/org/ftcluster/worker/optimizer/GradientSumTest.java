@@ -10,10 +10,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.collective.Ranks;
+import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -51,6 +54,33 @@ class GradientSumTest {
       }
       assertEquals(loss, sum.loss(), 1e-7);
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void aFlagThatOneRankRaisesIsSeenByAllForOneStep(Reduction reduction) throws Exception {
+    List<List<Integer>> seen =
+        Ranks.run(
+            3,
+            ranks -> {
+              List<Integer> raised = new ArrayList<>();
+              try (GradientSum sum = GradientSum.of(reduction, 1)) {
+                for (int step = 0; step < 2; step++) {
+                  sum.start(1);
+                  if (step == 0 && ranks.rank() > 0) {
+                    sum.raise(Flag.HAND_OVER);
+                  }
+                  if (step == 1 && ranks.rank() == 0) {
+                    sum.raise(Flag.LEAVE);
+                  }
+                  sum.reduce(ranks, floats(0), LIMIT);
+                  raised.add(sum.raised(Flag.HAND_OVER));
+                  raised.add(sum.raised(Flag.LEAVE));
+                }
+              }
+              return raised;
+            });
+    assertEquals(Collections.nCopies(3, List.of(2, 0, 0, 1)), seen);
   }
 
   @ParameterizedTest

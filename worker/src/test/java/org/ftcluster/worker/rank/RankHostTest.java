@@ -21,9 +21,11 @@ import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.Cause;
 import org.ftcluster.protocol.message.RankReport.Completed;
 import org.ftcluster.protocol.message.RankReport.Failed;
+import org.ftcluster.protocol.message.RankReport.HandedOver;
 import org.ftcluster.protocol.message.RankReport.Prepared;
 import org.ftcluster.protocol.message.RankReport.Started;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.protocol.message.WorkerCommand.LoadJob;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
 import org.ftcluster.protocol.message.WorkerCommand.StartRank;
@@ -134,6 +136,43 @@ class RankHostTest {
   }
 
   @Test
+  void aJobIsLoadedBeforeThereIsARankForIt() throws Exception {
+    host.load(new LoadJob("a", "yaml"));
+    host.load(new LoadJob("b", "yaml"));
+    await(() -> host.snapshot().equals(new RankHost.Snapshot(RankHost.Phase.IDLE, "a", -1, 0)));
+    prepare("a", 4);
+    next();
+    assertEquals(1, created.size());
+  }
+
+  @Test
+  void aJobThatCannotBeLoadedLeavesNothing() throws Exception {
+    loading = new BadJobException("train.jsonl is missing.");
+    host.load(new LoadJob("a", "yaml"));
+    await(() -> host.snapshot().job().isEmpty());
+    loading = null;
+    host.load(new LoadJob("b", "yaml"));
+    await(() -> host.snapshot().job().equals("b"));
+  }
+
+  @Test
+  void aRankThatHasHandedOverSaysSoAsOftenAsItIsAsked() throws Exception {
+    prepare("a", 1);
+    next();
+    start("a", 1);
+    next();
+    host.handOver("a", 1);
+    assertEquals(new HandedOver("a", 1, 0, 7), next());
+    awaitIdle();
+    host.handOver("a", 1);
+    assertEquals(new HandedOver("a", 1, 0, 7), next());
+    host.handOver("a", 2);
+    host.handOver("b", 1);
+    prepare("a", 2);
+    assertEquals(2, assertInstanceOf(Prepared.class, next()).generation());
+  }
+
+  @Test
   void aReleasedJobFreesWhatItHeld() throws Exception {
     prepare("a", 1);
     next();
@@ -142,7 +181,7 @@ class RankHostTest {
     host.release("a");
     assertEquals(Cause.LOST_PEER, assertInstanceOf(Failed.class, next()).cause());
     awaitIdle();
-    assertEquals("", host.snapshot().job());
+    await(() -> host.snapshot().job().isEmpty());
     await(() -> created.getFirst().closed);
   }
 
@@ -251,6 +290,8 @@ class RankHostTest {
           });
     }
 
+    private static final class HandedOverException extends RuntimeException {}
+
     @Override
     public long completedStep() {
       return completedStep;
@@ -276,11 +317,21 @@ class RankHostTest {
       try {
         endings.take().run();
         events.completed(new TrainingResult(10, 2, 1, "/out", "ab", 1, 1, 1));
+      } catch (HandedOverException e) {
+        events.handedOver(7);
       } catch (InterruptedException e) {
         throw new IllegalStateException(e);
       } finally {
         calls.add("end " + generation);
       }
+    }
+
+    @Override
+    public void handOver(long generation) {
+      endings.add(
+          () -> {
+            throw new HandedOverException();
+          });
     }
 
     @Override

@@ -25,9 +25,11 @@ final class Generation {
 
   final List<StepMetrics> steps = Collections.synchronizedList(new ArrayList<>());
   final List<String> notes = Collections.synchronizedList(new ArrayList<>());
+  final List<Long> handedOver = Collections.synchronizedList(new ArrayList<>());
   final List<Long> started = Collections.synchronizedList(new ArrayList<>());
   volatile @Nullable TrainingResult result;
   private volatile long stopAfterStep = Long.MAX_VALUE;
+  private volatile long handOverAfterStep = Long.MAX_VALUE;
 
   /**
    * @param tasks by rank
@@ -41,6 +43,12 @@ final class Generation {
   /** Stops all ranks once a step is reported. */
   Generation stopAfterStep(long step) {
     stopAfterStep = step;
+    return this;
+  }
+
+  /** Asks the last rank, and no other, to hand over once a step is reported. */
+  Generation handOverAfterStep(long step) {
+    handOverAfterStep = step;
     return this;
   }
 
@@ -89,11 +97,19 @@ final class Generation {
       if (metrics.step() == stopAfterStep) {
         tasks.forEach(task -> task.stop(number, "enough"));
       }
+      if (metrics.step() == handOverAfterStep) {
+        tasks.getLast().handOver(number);
+      }
     }
 
     @Override
     public void noted(String note) {
       notes.add(note);
+    }
+
+    @Override
+    public void handedOver(long step) {
+      handedOver.add(step);
     }
 
     @Override

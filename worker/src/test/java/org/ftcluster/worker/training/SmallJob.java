@@ -35,7 +35,7 @@ import org.junit.jupiter.api.io.TempDir;
 abstract class SmallJob {
   private static final Path SAMPLE = Path.of("../deploy/samples/decompile");
   static final int STEPS = 12;
-  private static final int MICRO_BATCHES = 5;
+  static final int MICRO_BATCHES = 5;
 
   /** 300 samples. */
   private static Dataset data;
@@ -144,7 +144,11 @@ abstract class SmallJob {
   }
 
   List<TrainingTask> tasks(int count, Path folder) {
-    return IntStream.range(0, count).mapToObj(i -> keep(task(spec(folder), () -> {}))).toList();
+    return tasks(count, folder, () -> {});
+  }
+
+  List<TrainingTask> tasks(int count, Path folder, Runnable beforePass) {
+    return IntStream.range(0, count).mapToObj(i -> keep(task(spec(folder), beforePass))).toList();
   }
 
   /** One of them throws before its {@code pass}-th forward and backward. */

@@ -12,6 +12,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.checkpoint.CheckpointException;
@@ -88,6 +90,23 @@ class TrainingRecoveryTest extends SmallJob {
       assertEquals(List.of(step, step), second.started);
       assertSameAsUndisturbed(second, folder);
     }
+  }
+
+  @Test
+  void aHandOverEndsAllRanksAfterTheSameStepAndNothingIsDoneTwice() throws Exception {
+    AtomicInteger passes = new AtomicInteger();
+    List<TrainingTask> three = tasks(3, out, passes::incrementAndGet);
+    Generation first = new Generation(1, three.subList(0, 1)).handOverAfterStep(2).run(-1);
+    assertEquals(1, first.handedOver.size());
+    Generation second = new Generation(2, three).handOverAfterStep(6).run(0);
+    assertEquals(first.handedOver.getFirst(), second.started.getFirst());
+    assertEquals(1, Set.copyOf(second.handedOver).size());
+    assertEquals(3, second.handedOver.size());
+    deleteCheckpoints(out);
+    Generation last = new Generation(3, three.subList(1, 3)).run(0);
+    assertEquals(second.handedOver.subList(0, 2), last.started);
+    assertSameAsUndisturbed(last, out);
+    assertEquals(STEPS * MICRO_BATCHES, passes.get());
   }
 
   @Test
@@ -172,5 +191,8 @@ class TrainingRecoveryTest extends SmallJob {
 
     @Override
     public void completed(TrainingResult result) {}
+
+    @Override
+    public void handedOver(long step) {}
   }
 }

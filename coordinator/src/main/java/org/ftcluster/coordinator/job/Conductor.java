@@ -1,0 +1,266 @@
+package org.ftcluster.coordinator.job;
+
+import java.util.List;
+import java.util.function.Supplier;
+import org.ftcluster.coordinator.job.Decision.Alarm;
+import org.ftcluster.coordinator.job.Decision.Announce;
+import org.ftcluster.coordinator.job.Decision.AskForWorkers;
+import org.ftcluster.coordinator.job.Decision.HandOver;
+import org.ftcluster.coordinator.job.Decision.NoAlarm;
+import org.ftcluster.coordinator.job.Decision.Prepare;
+import org.ftcluster.coordinator.job.Decision.Release;
+import org.ftcluster.coordinator.job.Decision.Reminder;
+import org.ftcluster.coordinator.job.Decision.Start;
+import org.ftcluster.coordinator.job.Decision.Stop;
+import org.ftcluster.coordinator.job.Decision.TellNote;
+import org.ftcluster.coordinator.job.Decision.TellStep;
+import org.ftcluster.protocol.message.RankReport;
+import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Decides what a job does, and does nothing itself. It remembers what isn't durable: the present
+ * generation, how far its ranks are, and what went wrong lately.
+ *
+ * <p>A generation goes: the owner assigns workers; each is told to prepare, and says when it has;
+ * all are told to start, with the rank that holds the newest state; reports flow. When one is lost,
+ * the others are stopped, and the owner is asked for workers again. When workers come or go as
+ * planned, the ranks are asked to hand over: they end after a step, all after the same, and the
+ * owner is asked for workers then. Reports of another generation than the present one are dropped.
+ */
+final class Conductor {
+  private final Patience patience;
+  private final Setbacks setbacks = new Setbacks();
+
+  private @Nullable Generation generation;
+  private @Nullable StepMetrics lastStep;
+
+  /** The one before, whose ranks may still say why it ended. */
+  private @Nullable Generation ended;
+
+  Conductor(Patience patience) {
+    this.patience = patience;
+  }
+
+  /** Of the present generation. */
+  int workers() {
+    return generation == null ? 0 : generation.workers().size();
+  }
+
+  /** The last step that was reported since the coordinator began; null before the first. */
+  @Nullable StepMetrics lastStep() {
+    return lastStep;
+  }
+
+  /** The last completed step, as far as anyone told. */
+  long step(JobRecord record) {
+    return lastStep == null ? record.step() : Math.max(record.step(), lastStep.step());
+  }
+
+  /** Goes on where an earlier coordinator, or an earlier run of the job's actor, left off. */
+  Decision takeUp(JobRecord record) {
+    return switch (record.state()) {
+      case SUBMITTED -> Decision.after(new JobEvent.Queued(), new Announce(), new AskForWorkers());
+      case QUEUED, RECOVERING -> Decision.to(new Announce(), new AskForWorkers());
+      case STARTING, RUNNING ->
+          Decision.after(
+              new JobEvent.GenerationLost(
+                  record.generation(), step(record), "the coordinator started again"),
+              new Announce(),
+              new AskForWorkers());
+      case PAUSED, SUCCEEDED, FAILED, CANCELLED -> Decision.NOTHING;
+    };
+  }
+
+  /** Begins a generation. */
+  Decision assign(JobRecord record, List<Worker> workers) {
+    if (generation != null || !record.state().allows(JobEvent.GenerationPlanned.class)) {
+      return Decision.NOTHING; // ended or paused meanwhile, which the owner has been told
+    }
+    Generation planned = new Generation(record.generation() + 1, workers);
+    generation = planned;
+    return Decision.after(
+        new JobEvent.GenerationPlanned(
+            planned.number(), workers.stream().map(Worker::node).toList()),
+        new Prepare(planned),
+        new Alarm(planned, patience.prepare()),
+        new Announce());
+  }
+
+  /** The demand has changed, to what {@code scaled} says. */
+  Decision scale(JobRecord record, JobEvent.Scaled scaled) {
+    if (generation == null && record.state().allows(JobEvent.GenerationPlanned.class)) {
+      return Decision.after(scaled, new Announce(), new AskForWorkers());
+    }
+    Decision shrink = shrink(record.state(), scaled.workers());
+    return Decision.after(scaled, new Announce()).then(shrink);
+  }
+
+  /** There are workers that have loaded the job, and nothing to do. */
+  Decision grow(JobRecord record) {
+    return generation != null && workers() < record.demand().max()
+        ? handOver(record.state(), "there are more workers")
+        : Decision.NOTHING;
+  }
+
+  /** A generation that has more workers than it should hands over. */
+  private Decision shrink(JobState state, int most) {
+    return generation != null && workers() > most
+        ? handOver(state, "it is to have %d workers".formatted(most))
+        : Decision.NOTHING;
+  }
+
+  private Decision handOver(JobState state, String reason) {
+    return generation != null && state == JobState.RUNNING && generation.handOver(reason)
+        ? Decision.to(
+            new TellNote("The workers change after this step: %s.".formatted(reason)),
+            new HandOver(generation),
+            new Reminder(generation))
+        : Decision.NOTHING;
+  }
+
+  /** Some ranks may not have heard that they are to hand over. */
+  Decision remind(long number) {
+    return generation != null && generation.number() == number
+        ? Decision.to(new HandOver(generation))
+        : Decision.NOTHING;
+  }
+
+  /** No worker came in time. */
+  Decision giveUp(JobRecord record, String reason) {
+    return generation == null ? fail(record, reason) : Decision.NOTHING;
+  }
+
+  /** A worker can't be reached. */
+  Decision loseWorker(JobRecord record, Worker worker) {
+    return generation != null && generation.has(worker)
+        ? recover(record, generation, "the worker %s left".formatted(worker.node()))
+        : Decision.NOTHING;
+  }
+
+  /** A generation should have started by now. */
+  Decision overdue(JobRecord record, long number) {
+    if (generation == null || generation.number() != number) {
+      return Decision.NOTHING;
+    }
+    return recover(
+        record,
+        generation,
+        generation.isPrepared()
+            ? "the ranks did not connect within %d s".formatted(patience.start().toSeconds())
+            : "%s did not prepare within %d s"
+                .formatted(generation.unprepared(), patience.prepare().toSeconds()));
+  }
+
+  /** Someone asked for the job's end. */
+  Decision cancel(JobRecord record) {
+    return record.state().allows(JobEvent.Cancelled.class)
+        ? end(new JobEvent.Cancelled(step(record)))
+        : Decision.NOTHING;
+  }
+
+  /** A rank says something. */
+  Decision report(JobRecord record, RankReport report) {
+    if (generation != null && report.generation() == generation.number()) {
+      return report(record, generation, report);
+    }
+    return ended != null
+            && report.generation() == ended.number()
+            && report instanceof RankReport.Failed failed
+        ? failed(record, ended, failed)
+        : Decision.NOTHING;
+  }
+
+  private Decision report(JobRecord record, Generation current, RankReport report) {
+    return switch (report) {
+      case RankReport.Prepared prepared ->
+          current.prepared(prepared)
+              ? Decision.to(new Start(current), new Alarm(current, patience.start()))
+              : Decision.NOTHING;
+      case RankReport.Started started ->
+          record.state() == JobState.RUNNING
+              ? Decision.NOTHING
+              : started(record, current, Math.max(started.step(), 0));
+      case RankReport.StepCompleted completed -> {
+        lastStep = completed.metrics();
+        setbacks.stepCompleted();
+        yield Decision.to(new TellStep(completed.metrics()));
+      }
+      case RankReport.Noted noted -> Decision.to(new TellNote(noted.note()));
+      case RankReport.HandedOver over ->
+          current.handedOver(over.rank()) && record.state() == JobState.RUNNING
+              ? goOn(
+                  current,
+                  new JobEvent.GenerationHandedOver(
+                      current.number(), over.step(), current.handOverReason()))
+              : Decision.NOTHING;
+      case RankReport.Completed completed ->
+          record.state() == JobState.RUNNING
+              ? end(new JobEvent.Succeeded(completed.result()))
+              : Decision.NOTHING;
+      case RankReport.Failed failed -> failed(record, current, failed);
+    };
+  }
+
+  private Decision started(JobRecord record, Generation current, long step) {
+    Decision shrink = shrink(JobState.RUNNING, record.demand().max());
+    return Decision.after(
+            new JobEvent.GenerationStarted(current.number(), step, current.steps()),
+            new NoAlarm(),
+            new Announce())
+        .then(shrink);
+  }
+
+  /**
+   * @param in the present generation, or the one before: peers often notice that a rank failed
+   *     before that has said why
+   */
+  private Decision failed(JobRecord record, Generation in, RankReport.Failed failed) {
+    String rank = in.nameOf(failed.rank());
+    Supplier<Decision> goOn =
+        () ->
+            in == generation
+                ? recover(record, in, "%s: %s".formatted(rank, failed.message()))
+                : Decision.NOTHING;
+    return switch (failed.cause()) {
+      case BAD_JOB -> fail(record, failed.message());
+      case LOST_PEER -> goOn.get();
+      case WORKER_ERROR ->
+          setbacks
+              .workerError(rank, failed.message())
+              .map(tooMuch -> fail(record, tooMuch))
+              .orElseGet(goOn);
+    };
+  }
+
+  private Decision recover(JobRecord record, Generation lost, String reason) {
+    return setbacks
+        .generationLost(reason)
+        .map(tooMuch -> fail(record, tooMuch))
+        .orElseGet(
+            () ->
+                goOn(lost, new JobEvent.GenerationLost(lost.number(), step(record), reason))
+                    .then(Decision.to(new Stop(lost, reason))));
+  }
+
+  /** With other workers. */
+  private Decision goOn(Generation over, JobEvent event) {
+    ended = over;
+    generation = null;
+    return Decision.after(event, new NoAlarm(), new Announce(), new AskForWorkers());
+  }
+
+  private Decision fail(JobRecord record, String reason) {
+    return record.state().allows(JobEvent.Failed.class)
+        ? end(new JobEvent.Failed(step(record), reason))
+        : Decision.NOTHING;
+  }
+
+  private Decision end(JobEvent event) {
+    Generation last = generation;
+    generation = null;
+    return last == null
+        ? Decision.after(event, new Announce())
+        : Decision.after(event, new Release(last), new NoAlarm(), new Announce());
+  }
+}
