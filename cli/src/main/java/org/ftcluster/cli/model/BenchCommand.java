@@ -8,6 +8,7 @@ import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
+import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
@@ -41,7 +42,7 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--method",
       paramLabel = "METHOD",
       defaultValue = "qlora",
-      description = "lora, or qlora with the base in NF4 (default: qlora).")
+      description = "full, lora, or qlora with the base in NF4 (default: qlora).")
   private Method method = Method.QLORA;
 
   @Option(
@@ -104,6 +105,7 @@ public final class BenchCommand implements Callable<Integer> {
         StepBenchmark.run(
             new StepBenchmark.Settings(
                 config,
+                method == Method.FULL ? AdapterType.NONE : AdapterType.LORA,
                 new Quantization(quantization(), true),
                 dtype,
                 atLeastOne("--rank", rank),
@@ -126,10 +128,7 @@ public final class BenchCommand implements Callable<Integer> {
 
   private QuantizationType quantization() {
     return switch (method) {
-      case FULL ->
-          throw CommandException.badRequest(
-              "--method full: training every weight is not supported yet; give lora or qlora");
-      case LORA -> QuantizationType.NONE;
+      case FULL, LORA -> QuantizationType.NONE;
       case QLORA -> QuantizationType.NF4;
     };
   }

@@ -1,6 +1,7 @@
 package org.ftcluster.cli.progress;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import org.ftcluster.cli.console.Console;
@@ -22,7 +23,8 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
    *
    * @param evalLossBefore NaN (null in JSON) without evaluation data, or where the job did not get
    *     that far
-   * @param adapter the adapter's folder, null where there is none
+   * @param adapter the folder of the adapter, or of the model where all of it was trained; null
+   *     where there is none
    */
   public record Line(
       String job,
@@ -100,7 +102,8 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
               result.getEvalLossBefore(),
               result.getEvalLossAfter());
     }
-    return text + "\nAdapter: " + result.getAdapter();
+    boolean model = Path.of(result.getAdapter()).endsWith("model");
+    return text + (model ? "\nModel: " : "\nAdapter: ") + result.getAdapter();
   }
 
   /** Prints both forms. */

@@ -1,5 +1,8 @@
 package org.ftcluster.protocol.job;
 
+import org.ftcluster.protocol.job.JobSpec.AdapterType;
+import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+
 /** Values that are fine alone and make no sense together. */
 final class Consistency {
   private Consistency() {}
@@ -27,6 +30,16 @@ final class Consistency {
           "parallel.data",
           "is %d, but must not be above elastic.max_workers, which is %d"
               .formatted(spec.parallel().data(), elastic.maxWorkers()));
+    }
+    if (spec.adapter().type() == AdapterType.NONE
+        && spec.model().quantization().type() != QuantizationType.NONE) {
+      problems.add(
+          "model.quantization.type",
+          "must be none where adapter.type is none: every weight is trained, and packed weights can't be");
+    }
+    if (spec.adapter().type() == AdapterType.NONE && spec.adapter().initFrom() != null) {
+      problems.add(
+          "adapter.init_from", "names an adapter, but adapter.type is none; leave one out");
     }
     if (problems.none("checkpoint.path", "model.path")
         && spec.checkpoint().path().equals(spec.model().path())) {

@@ -95,12 +95,13 @@ public final class JobSpecReader {
   }
 
   private JobSpec spec(Section root, String source) {
+    JobSpec.Adapter adapter = adapter(root.section("adapter"));
     return new JobSpec(
         name(root, source),
         model(root.section("model")),
-        adapter(root.section("adapter")),
+        adapter,
         data(root.section("data")),
-        training(root.section("training")),
+        training(root.section("training"), adapter.type()),
         parallel(root.section("parallel")),
         elastic(root.section("elastic")),
         new JobSpec.Resources((int) root.section("resources").whole("threads", 1, 1, 1024)),
@@ -161,7 +162,7 @@ public final class JobSpecReader {
         source.string("response", fallback.response()));
   }
 
-  private static JobSpec.Training training(Section training) {
+  private static JobSpec.Training training(Section training, AdapterType adapter) {
     return new JobSpec.Training(
         training.number("num_train_epochs", 3, Bounds.POSITIVE),
         training.whole("max_steps", 0, 0, Long.MAX_VALUE),
@@ -178,8 +179,16 @@ public final class JobSpecReader {
         training.number("max_grad_norm", 1, Bounds.NOT_NEGATIVE),
         training.whole("seed", 42, 0, Long.MAX_VALUE),
         training.truth("gradient_checkpointing", false),
-        training.choice("reduction", Reduction.EXACT),
+        training.choice("reduction", reduction(adapter)),
         training.truth("log_samples", false));
+  }
+
+  /** Exact sums take twice the bytes of float32: little for an adapter, much for a model. */
+  private static Reduction reduction(AdapterType adapter) {
+    return switch (adapter) {
+      case LORA -> Reduction.EXACT;
+      case NONE -> Reduction.FAST;
+    };
   }
 
   private static JobSpec.Parallel parallel(Section parallel) {

@@ -1,6 +1,5 @@
 package org.ftcluster.protocol.job;
 
-import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 
@@ -31,10 +30,6 @@ final class Supported {
     if (spec.model().quantization().type() == QuantizationType.INT8) {
       problems.add(
           "model.quantization.type", "is int8, which is not supported yet; give nf4 or none");
-    }
-    if (spec.adapter().type() == AdapterType.NONE) {
-      problems.add(
-          "adapter.type", "is none, but training every weight is not supported yet; give lora");
     }
   }
 }

@@ -1,6 +1,7 @@
 package org.ftcluster.protocol.serialization;
 
 import com.esotericsoftware.kryo.Kryo;
+import com.esotericsoftware.kryo.KryoException;
 import com.esotericsoftware.kryo.io.Input;
 import com.esotericsoftware.kryo.io.Output;
 import com.esotericsoftware.kryo.serializers.ImmutableSerializer;
@@ -22,6 +23,11 @@ final class ActorRefSerializer extends ImmutableSerializer<ActorRef<?>> {
 
   @Override
   public ActorRef<?> read(Kryo kryo, Input input, Class<? extends ActorRef<?>> type) {
-    return resolver.resolveActorRef(input.readString());
+    String path = input.readString();
+    if (path == null || path.isEmpty()) {
+      // Pekko hashes the path by its address, and a null would end the JVM.
+      throw new KryoException("an actor reference without a path");
+    }
+    return resolver.resolveActorRef(path);
   }
 }

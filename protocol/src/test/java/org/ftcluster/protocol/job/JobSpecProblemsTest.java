@@ -70,7 +70,7 @@ class JobSpecProblemsTest {
           adapter: {target_modules: [all-linear, q]} | adapter.target_modules must be all-linear or a list such as [q_proj, v_proj], not a list.
           adapter: {init_from: nowhere}              | adapter.init_from names DIR/nowhere, but there is no such folder.
           adapter: {init_from: base}                 | adapter.init_from names DIR/base, which is not a PEFT adapter: it has no adapter_config.json.
-          adapter: {type: none}                      | adapter.type is none, but training every weight is not supported yet; give lora.
+          adapter: {type: none, init_from: adapter}  | adapter.init_from names an adapter, but adapter.type is none; leave one out.
           parallel: {tensor: 2}                      | parallel.tensor is 2, but tensor parallelism is not supported yet; give 1.
           parallel: {pipeline: 2}                    | parallel.pipeline is 2, but pipeline parallelism is not supported yet; give 1.
           parallel: {sharding: zero2}                | parallel.sharding is zero2, but sharding is not supported yet; give none.
@@ -136,6 +136,15 @@ class JobSpecProblemsTest {
             ? "job.yaml" + sentence.substring("NOWHERE".length())
             : "job.yaml:" + line + ": " + sentence;
     assertEquals(List.of(expected.replace("DIR", folder.toString())), problems(yaml));
+  }
+
+  @Test
+  void packedWeightsCannotBeTrained() {
+    assertEquals(
+        List.of(
+            "--set model.quantization.type=nf4: model.quantization.type must be none where"
+                + " adapter.type is none: every weight is trained, and packed weights can't be."),
+        problems(START, "adapter.type=none", "model.quantization.type=nf4"));
   }
 
   @ParameterizedTest

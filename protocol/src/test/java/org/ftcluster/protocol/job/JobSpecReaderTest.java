@@ -172,11 +172,12 @@ class JobSpecReaderTest {
   void everyKeyOfTheSpecIsReadFromTheFile() {
     String defaults = JobSpecWriter.toYaml(parse(JobFolder.MINIMAL));
     String changed = JobSpecWriter.toYaml(parse(EVERYTHING));
-    List<String> fixedForNow =
+    // An adapter of type none goes with fewer settings than there are.
+    List<String> fixed =
         List.of("adapter.type", "parallel.tensor", "parallel.pipeline", "parallel.sharding");
     List<String> same =
         JobKeys.leaves().stream()
-            .filter(key -> !fixedForNow.contains(key))
+            .filter(key -> !fixed.contains(key))
             .filter(key -> TestYaml.at(defaults, key).equals(TestYaml.at(changed, key)))
             .toList();
     assertEquals(List.of("model.path", "data.train.path"), same);

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.esotericsoftware.kryo.Kryo;
+import com.esotericsoftware.kryo.KryoException;
+import com.esotericsoftware.kryo.io.Input;
 import com.esotericsoftware.kryo.io.Output;
 import com.typesafe.config.ConfigFactory;
 import java.io.NotSerializableException;
@@ -18,6 +20,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.apache.pekko.actor.testkit.typed.javadsl.ActorTestKit;
 import org.apache.pekko.actor.testkit.typed.javadsl.TestProbe;
+import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorRefResolver;
 import org.apache.pekko.serialization.Serialization;
 import org.apache.pekko.serialization.SerializationExtension;
@@ -143,6 +146,17 @@ class KryoSerializerTest {
       assertRefused(Arrays.copyOf(whole, length));
     }
     assertRefused(Arrays.copyOf(whole, whole.length + 1));
+  }
+
+  @Test
+  void anActorReferenceWithoutAPathIsRefused() {
+    Kryo kryo = MessageTypes.kryo(ActorRefResolver.get(testKit.system()));
+    for (String path : new String[] {null, ""}) {
+      Output output = new Output(16);
+      output.writeString(path);
+      Input input = new Input(output.toBytes());
+      assertThrows(KryoException.class, () -> kryo.readObject(input, ActorRef.class));
+    }
   }
 
   @Test

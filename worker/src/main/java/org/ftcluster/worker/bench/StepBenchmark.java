@@ -26,6 +26,7 @@ public final class StepBenchmark {
    */
   public record Settings(
       Path config,
+      JobSpec.AdapterType adapter,
       JobSpec.Quantization quantization,
       JobSpec.ComputeType dtype,
       int rank,
@@ -39,9 +40,9 @@ public final class StepBenchmark {
    * What was measured; the first step is left out.
    *
    * @param stepSeconds median
-   * @param gflops billions of floating-point operations a second, counting two for each frozen
-   *     weight and token in the forward, two in the backward, and two more where the forward is
-   *     computed again; attention is not counted
+   * @param gflops billions of floating-point operations a second, counting two for each weight and
+   *     token in the forward, two in the backward, two more where weights are trained, and two more
+   *     where the forward is computed again; attention is not counted
    * @param peakRssBytes the most memory that the process has held
    */
   public record Result(
@@ -57,7 +58,7 @@ public final class StepBenchmark {
     var model = new JobSpec.Model(settings.config(), settings.dtype(), settings.quantization());
     var adapter =
         new JobSpec.Adapter(
-            JobSpec.AdapterType.LORA,
+            settings.adapter(),
             settings.rank(),
             2 * settings.rank(),
             0,
@@ -70,7 +71,7 @@ public final class StepBenchmark {
       Arrays.sort(seconds);
       double median = seconds[seconds.length / 2];
       double tokens = (double) settings.batch() * settings.sequence();
-      double operations = (settings.recompute() ? 6.0 : 4.0) * parameters(config) * tokens;
+      double operations = operationsPerWeight(settings) * parameters(config) * tokens;
       return new Result(median, tokens / median, operations / median / 1e9, peakRssBytes());
     }
   }
@@ -79,18 +80,13 @@ public final class StepBenchmark {
     AdamW optimizer = new AdamW(0.9, 0.999, 1e-8, 0);
     var parameters = model.parameters();
     double[] seconds = new double[steps];
+    model.initialize(1);
     try (OptimizerState state = new OptimizerState(parameters.size())) {
       for (int step = 0; step <= steps; step++) {
         long start = System.nanoTime();
         model.forwardBackward(batch, 1.0 / batch.targetCount(), step);
         double norm = GradientClip.norm(parameters.gradients());
-        optimizer.update(
-            parameters.values(),
-            parameters.gradients(),
-            state,
-            step + 1,
-            1e-4,
-            GradientClip.scale(norm, 1));
+        optimizer.update(parameters, state, step + 1, 1e-4, GradientClip.scale(norm, 1));
         model.parametersChanged();
         if (step > 0) {
           seconds[step - 1] = (System.nanoTime() - start) / 1e9;
@@ -98,6 +94,16 @@ public final class StepBenchmark {
       }
     }
     return seconds;
+  }
+
+  /** For each token that it meets. */
+  private static double operationsPerWeight(Settings settings) {
+    double operations =
+        switch (settings.adapter()) {
+          case LORA -> 4;
+          case NONE -> 6;
+        };
+    return settings.recompute() ? operations + 2 : operations;
   }
 
   private static TokenBatch batch(Settings settings, int vocabulary) {

@@ -47,7 +47,7 @@ final class Checkpoint {
                 PREFIXES.get(b) + slice.name(),
                 DType.F32,
                 slice.shape(),
-                Tensors.of(state.buffers().get(b), slice)));
+                slice.of(state.buffers().get(b))));
       }
     }
     writer.write(folder.resolve(STATE), tensors, Map.of());
@@ -81,7 +81,7 @@ final class Checkpoint {
         for (ParameterBuffer.Slice slice : state.parameters().slices()) {
           TensorView tensor = file.get(PREFIXES.get(b) + slice.name());
           Tensors.checkShape(file.path(), tensor, slice);
-          Tensors.of(state.buffers().get(b), slice).copyFrom(tensor.data());
+          slice.of(state.buffers().get(b)).copyFrom(tensor.data());
         }
       }
     } catch (SafetensorsException e) {

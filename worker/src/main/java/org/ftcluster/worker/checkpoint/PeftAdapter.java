@@ -50,10 +50,7 @@ public final class PeftAdapter {
             .map(
                 slice ->
                     new TensorView(
-                        slice.name(),
-                        DType.F32,
-                        slice.shape(),
-                        Tensors.of(parameters.values(), slice)))
+                        slice.name(), DType.F32, slice.shape(), slice.of(parameters.values())))
             .toList();
     try {
       Path partial = Folders.createPartial(folder);
@@ -111,7 +108,7 @@ public final class PeftAdapter {
                       Arrays.toString(tensor.shape()),
                       Arrays.toString(slice.shape())));
         }
-        convert(file.path(), tensor, Tensors.of(parameters.values(), slice));
+        convert(file.path(), tensor, slice.of(parameters.values()));
       }
       if (!unused.isEmpty()) {
         throw new BadJobException(

@@ -1,6 +1,5 @@
 package org.ftcluster.worker.checkpoint;
 
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
 import org.ftcluster.worker.model.ParameterBuffer;
@@ -9,13 +8,6 @@ import org.ftcluster.worker.safetensors.TensorView;
 /** Parameters as tensors of a file. */
 final class Tensors {
   private Tensors() {}
-
-  /**
-   * The part of a float32 buffer, laid out as the parameters are, that belongs to {@code slice}.
-   */
-  static MemorySegment of(MemorySegment buffer, ParameterBuffer.Slice slice) {
-    return buffer.asSlice(slice.offset() * Float.BYTES, slice.size() * Float.BYTES);
-  }
 
   static void checkShape(Path file, TensorView tensor, ParameterBuffer.Slice slice) {
     if (!Arrays.equals(tensor.shape(), slice.shape())) {

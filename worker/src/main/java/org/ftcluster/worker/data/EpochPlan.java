@@ -2,6 +2,7 @@ package org.ftcluster.worker.data;
 
 import java.util.Arrays;
 import java.util.function.IntUnaryOperator;
+import org.ftcluster.worker.tensor.SplitMix64;
 
 /**
  * The order in which one epoch goes through the data: rows, each of one sample or, packed, of

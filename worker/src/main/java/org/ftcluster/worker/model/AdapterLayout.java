@@ -65,9 +65,19 @@ final class AdapterLayout {
     return targets;
   }
 
+  /** PEFT's name for A of the adapter of a linear layer. */
+  static String nameOfA(String linear) {
+    return "base_model.model." + linear + ".lora_A.weight";
+  }
+
+  /** PEFT's name for B. */
+  static String nameOfB(String linear) {
+    return "base_model.model." + linear + ".lora_B.weight";
+  }
+
   /** The trained tensors; two for each target in each layer. */
-  static List<ParameterBuffer.Slice> slices(
-      ModelConfig config, Set<Module> targets, JobSpec.Adapter adapter) {
+  static List<ParameterBuffer.Slice> slices(ModelConfig config, JobSpec.Adapter adapter) {
+    Set<Module> targets = targets(config, adapter.targetModules());
     List<ParameterBuffer.Slice> slices = new ArrayList<>();
     long offset = 0;
     for (int layer = 0; layer < config.layers(); layer++) {
@@ -75,12 +85,12 @@ final class AdapterLayout {
         if (!targets.contains(module)) {
           continue;
         }
-        String prefix = "base_model.model.model.layers.%d.%s.".formatted(layer, module.path());
+        String linear = BaseLayout.layer(layer) + module.path();
         long[] shapeA = {adapter.r(), module.inputs()};
         long[] shapeB = {module.outputs(), adapter.r()};
-        slices.add(new ParameterBuffer.Slice(prefix + "lora_A.weight", shapeA, offset));
+        slices.add(new ParameterBuffer.Slice(nameOfA(linear), shapeA, offset));
         offset += shapeA[0] * shapeA[1];
-        slices.add(new ParameterBuffer.Slice(prefix + "lora_B.weight", shapeB, offset));
+        slices.add(new ParameterBuffer.Slice(nameOfB(linear), shapeB, offset));
         offset += shapeB[0] * shapeB[1];
       }
     }

@@ -7,7 +7,6 @@ import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.CachedAttention;
-import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.Rotary;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.jspecify.annotations.Nullable;
@@ -21,11 +20,11 @@ import org.jspecify.annotations.Nullable;
 final class AttentionBlock {
   private final ModelConfig config;
   private final RotaryTable rotary;
-  private final float[] norm;
-  private final LoraLinear query;
-  private final LoraLinear key;
-  private final LoraLinear value;
-  private final LoraLinear output;
+  private final Norm norm;
+  private final Linear query;
+  private final Linear key;
+  private final Linear value;
+  private final Linear output;
   private final SequenceAttention attention;
 
   /** What the backward needs; the norm's output is computed again there. */
@@ -45,11 +44,11 @@ final class AttentionBlock {
   AttentionBlock(
       ModelConfig config,
       RotaryTable rotary,
-      float[] norm,
-      LoraLinear query,
-      LoraLinear key,
-      LoraLinear value,
-      LoraLinear output) {
+      Norm norm,
+      Linear query,
+      Linear key,
+      Linear value,
+      Linear output) {
     this.config = config;
     this.rotary = rotary;
     this.norm = norm;
@@ -60,7 +59,7 @@ final class AttentionBlock {
     this.attention = new SequenceAttention(config);
   }
 
-  List<LoraLinear> linears() {
+  List<Linear> linears() {
     return List.of(query, key, value, output);
   }
 
@@ -83,7 +82,7 @@ final class AttentionBlock {
     Tensor outputBottleneck = output.newBottleneck(saved, x, y.size(0));
 
     try (Scope temporary = pass.workspace().open()) {
-      Tensor normed = normed(temporary, x);
+      Tensor normed = norm.forward(temporary, x);
       query.forward(pass, q, normed, queryBottleneck);
       key.forward(pass, k, normed, keyBottleneck);
       value.forward(pass, v, normed, valueBottleneck);
@@ -110,12 +109,13 @@ final class AttentionBlock {
   }
 
   /**
-   * Adds the gradient of the block's input to {@code dx}, and leaves its adapters' gradients.
+   * Adds the gradient of the block's input to {@code dx}, and leaves the gradients of what is
+   * trained.
    *
    * @param dx [T, D]: {@code dy} itself where all rows were needed, since the residual's gradient
    *     is already in it; else zeros
    * @param dy [T, D] or [N, D], gradient of the output
-   * @param wantInput whether anything below needs {@code dx}
+   * @param wantInput whether anything from the norm down needs a gradient
    */
   void backward(Pass pass, Tensor dx, Tensor dy, Saved saved, boolean wantInput) {
     try (Scope scope = pass.workspace().open()) {
@@ -127,7 +127,7 @@ final class AttentionBlock {
       rotate(pass, dq, -1);
       rotate(pass, dk, -1);
 
-      Tensor normed = normed(scope, x);
+      Tensor normed = norm.forward(scope, x);
       Tensor dqBottleneck = query.bottleneckGradient(scope, dq);
       Tensor dkBottleneck = key.bottleneckGradient(scope, dk);
       Tensor dvBottleneck = value.bottleneckGradient(scope, dv);
@@ -144,7 +144,7 @@ final class AttentionBlock {
       if (saved.rows() != null) {
         RowOps.scatterAdd(dx, dy, saved.rows());
       }
-      RmsNorm.backward(dx, dNormed, x, norm, config.normEps());
+      norm.backward(dx, dNormed, x);
     }
   }
 
@@ -188,7 +188,7 @@ final class AttentionBlock {
       Tensor q = scope.empty(x.dtype(), x.size(0), config.querySize());
       Tensor k = scope.empty(x.dtype(), x.size(0), config.keyValueSize());
       Tensor v = scope.empty(x.dtype(), x.size(0), config.keyValueSize());
-      Tensor normed = normed(scope, x);
+      Tensor normed = norm.forward(scope, x);
       query.forward(pass, q, normed, query.newBottleneck(scope, x, x.size(0)));
       key.forward(pass, k, normed, key.newBottleneck(scope, x, x.size(0)));
       value.forward(pass, v, normed, value.newBottleneck(scope, x, x.size(0)));
@@ -208,12 +208,6 @@ final class AttentionBlock {
       output.forward(pass, y, attended, output.newBottleneck(scope, x, x.size(0)));
       RowOps.add(y, x);
     }
-  }
-
-  private Tensor normed(Scope scope, Tensor x) {
-    Tensor normed = scope.empty(x.dtype(), x.shape());
-    RmsNorm.forward(normed, x, norm, config.normEps());
-    return normed;
   }
 
   private static Tensor select(Scope scope, Tensor x, int @Nullable [] rows) {

@@ -10,7 +10,8 @@ import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Embedding, decoder layers, head: a frozen model with adapters, forward and backward.
+ * Embedding, decoder layers, head: a frozen model with adapters, or one that is trained as a whole;
+ * forward and backward.
  *
  * <p>Each layer keeps what its backward needs in a frame of the workspace, and frames close in the
  * order in which the backward runs. With recomputation a layer keeps its output only, and runs its
@@ -22,10 +23,12 @@ public final class CausalLanguageModel implements TrainableModel {
 
   private final ModelConfig config;
   private final DType computeType;
-  private final Tensor embedding;
+  private final Parameter embedding;
   private final List<DecoderLayer> layers;
   private final LanguageHead head;
   private final ParameterBuffer parameters;
+  private final TrainedTensors trained;
+  private final InitialValues initialValues;
   private final boolean recompute;
   private final Workspace workspace;
   private final AutoCloseable weights;
@@ -39,10 +42,12 @@ public final class CausalLanguageModel implements TrainableModel {
   CausalLanguageModel(
       ModelConfig config,
       DType computeType,
-      Tensor embedding,
+      Parameter embedding,
       List<DecoderLayer> layers,
       LanguageHead head,
       ParameterBuffer parameters,
+      TrainedTensors trained,
+      InitialValues initialValues,
       boolean recompute,
       Workspace workspace,
       AutoCloseable weights) {
@@ -52,6 +57,8 @@ public final class CausalLanguageModel implements TrainableModel {
     this.layers = List.copyOf(layers);
     this.head = head;
     this.parameters = parameters;
+    this.trained = trained;
+    this.initialValues = initialValues;
     this.recompute = recompute;
     this.workspace = workspace;
     this.weights = weights;
@@ -68,9 +75,13 @@ public final class CausalLanguageModel implements TrainableModel {
 
   @Override
   public void parametersChanged() {
-    for (DecoderLayer layer : layers) {
-      layer.linears().forEach(LoraLinear::parametersChanged);
-    }
+    trained.changed();
+  }
+
+  @Override
+  public void initialize(long seed) {
+    initialValues.write(parameters, seed);
+    trained.changed();
   }
 
   /** The most activation memory that was in use at once, in bytes. */
@@ -82,7 +93,7 @@ public final class CausalLanguageModel implements TrainableModel {
   public long weightBytes() {
     long bytes = 0;
     for (DecoderLayer layer : layers) {
-      for (LoraLinear linear : layer.linears()) {
+      for (Linear linear : layer.linears()) {
         bytes += linear.weight().bytes();
       }
     }
@@ -109,12 +120,16 @@ public final class CausalLanguageModel implements TrainableModel {
           frames.add(frame);
           x = frame.output();
         }
+        startSums();
         double loss = head.loss(workspace, dy, x, targets(batch, rows), lossScale);
         dx.memory().fill((byte) 0);
         for (int i = layers.size() - 1; i >= 0; i--) {
           Tensor gradient = i == layers.size() - 1 ? dy : dx;
           backward(pass, i, dx, gradient, frames.get(i), rows);
           frames.removeLast().scope().close();
+        }
+        if (embedding.isTrained()) {
+          RowOps.scatterAdd(embedding.gradient(), dx, batch.tokens());
         }
         return loss;
       } finally {
@@ -161,7 +176,7 @@ public final class CausalLanguageModel implements TrainableModel {
   float[][] decode(int[] tokens, KeyValueCache cache) {
     try (Scope base = workspace.open()) {
       Tensor x = base.empty(computeType, tokens.length, config.hiddenSize());
-      RowOps.gather(x, embedding, tokens);
+      RowOps.gather(x, embedding.value(), tokens);
       for (int i = 0; i < layers.size(); i++) {
         layers.get(i).decode(workspace, x, cache, i);
       }
@@ -185,6 +200,15 @@ public final class CausalLanguageModel implements TrainableModel {
       rows[i] = logits.slice(0, i, i + 1).toFloats();
     }
     return rows;
+  }
+
+  /** Gradients that are summed in several places begin at zero; all others are overwritten. */
+  private void startSums() {
+    for (Parameter summed : List.of(embedding, head.weight())) {
+      if (summed.isTrained()) {
+        summed.gradient().memory().fill((byte) 0);
+      }
+    }
   }
 
   /** The last layer's output for {@code rows}, nothing else kept. */
@@ -229,13 +253,14 @@ public final class CausalLanguageModel implements TrainableModel {
   }
 
   private void backward(Pass pass, int layer, Tensor dx, Tensor dy, Frame frame, int[] rows) {
+    boolean wantInput = layer > 0 || embedding.isTrained();
     if (frame.saved() != null) {
-      layers.get(layer).backward(pass, dx, dy, frame.saved(), layer > 0);
+      layers.get(layer).backward(pass, dx, dy, frame.saved(), wantInput);
       return;
     }
     try (Scope temporary = workspace.open()) {
       DecoderLayer.Saved saved = run(pass, layer, temporary, frame.output(), frame.input(), rows);
-      layers.get(layer).backward(pass, dx, dy, saved, layer > 0);
+      layers.get(layer).backward(pass, dx, dy, saved, wantInput);
     }
   }
 
@@ -247,7 +272,7 @@ public final class CausalLanguageModel implements TrainableModel {
 
   private Tensor embed(Scope scope, TokenBatch batch) {
     Tensor x = scope.empty(computeType, batch.tokenCount(), config.hiddenSize());
-    RowOps.gather(x, embedding, batch.tokens());
+    RowOps.gather(x, embedding.value(), batch.tokens());
     return x;
   }
 

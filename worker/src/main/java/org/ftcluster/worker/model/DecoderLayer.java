@@ -28,8 +28,8 @@ final class DecoderLayer {
     return feedForward;
   }
 
-  List<LoraLinear> linears() {
-    List<LoraLinear> linears = new ArrayList<>(attention.linears());
+  List<Linear> linears() {
+    List<Linear> linears = new ArrayList<>(attention.linears());
     linears.addAll(feedForward.linears());
     return linears;
   }
@@ -50,7 +50,7 @@ final class DecoderLayer {
    * @param dx [T, D]: {@code dy} itself where all rows were needed, else zeros; becomes the
    *     gradient of the input
    * @param dy gradient of the output; overwritten
-   * @param wantInput whether anything below needs {@code dx}
+   * @param wantInput whether anything from the layer's first norm down needs a gradient
    */
   void backward(Pass pass, Tensor dx, Tensor dy, Saved saved, boolean wantInput) {
     feedForward.backward(pass, dy, saved.feedForward());

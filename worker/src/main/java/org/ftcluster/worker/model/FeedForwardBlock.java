@@ -3,7 +3,6 @@ package org.ftcluster.worker.model;
 import java.util.List;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.ftcluster.worker.tensor.kernel.SwiGlu;
 import org.jspecify.annotations.Nullable;
@@ -13,11 +12,10 @@ import org.jspecify.annotations.Nullable;
  * norm(x)}.
  */
 final class FeedForwardBlock {
-  private final double normEps;
-  private final float[] norm;
-  private final LoraLinear gate;
-  private final LoraLinear up;
-  private final LoraLinear down;
+  private final Norm norm;
+  private final Linear gate;
+  private final Linear up;
+  private final Linear down;
 
   /** What the backward needs; the activation and the norm's output are computed again there. */
   record Saved(
@@ -28,16 +26,14 @@ final class FeedForwardBlock {
       @Nullable Tensor upBottleneck,
       @Nullable Tensor downBottleneck) {}
 
-  FeedForwardBlock(
-      ModelConfig config, float[] norm, LoraLinear gate, LoraLinear up, LoraLinear down) {
-    this.normEps = config.normEps();
+  FeedForwardBlock(Norm norm, Linear gate, Linear up, Linear down) {
     this.norm = norm;
     this.gate = gate;
     this.up = up;
     this.down = down;
   }
 
-  List<LoraLinear> linears() {
+  List<Linear> linears() {
     return List.of(gate, up, down);
   }
 
@@ -54,7 +50,7 @@ final class FeedForwardBlock {
     Tensor upBottleneck = up.newBottleneck(saved, x, tokens);
     Tensor downBottleneck = down.newBottleneck(saved, x, tokens);
     try (Scope temporary = pass.workspace().open()) {
-      Tensor normed = normed(temporary, x);
+      Tensor normed = norm.forward(temporary, x);
       gate.forward(pass, g, normed, gateBottleneck);
       up.forward(pass, u, normed, upBottleneck);
     }
@@ -68,8 +64,8 @@ final class FeedForwardBlock {
   }
 
   /**
-   * Turns {@code dx}, the gradient of the output, into that of the input, and leaves the adapters'
-   * gradients. What was saved is overwritten.
+   * Turns {@code dx}, the gradient of the output, into that of the input, and leaves the gradients
+   * of what is trained. What was saved is overwritten.
    */
   void backward(Pass pass, Tensor dx, Saved saved) {
     try (Scope scope = pass.workspace().open()) {
@@ -84,7 +80,7 @@ final class FeedForwardBlock {
         SwiGlu.backward(activated, dGate, dUp, dActivated);
         down.parameterGradients(pass, dx, dxBottleneck, activated, saved.downBottleneck());
       }
-      Tensor normed = normed(scope, x);
+      Tensor normed = norm.forward(scope, x);
       Tensor gateGradient = gate.bottleneckGradient(scope, dGate);
       Tensor upGradient = up.bottleneckGradient(scope, dUp);
       gate.parameterGradients(pass, dGate, gateGradient, normed, saved.gateBottleneck());
@@ -92,13 +88,7 @@ final class FeedForwardBlock {
       Tensor dNormed = scope.empty(x.dtype(), x.shape());
       gate.inputGradient(pass, dNormed, dGate, gateGradient, 0);
       up.inputGradient(pass, dNormed, dUp, upGradient, 1);
-      RmsNorm.backward(dx, dNormed, x, norm, normEps);
+      norm.backward(dx, dNormed, x);
     }
-  }
-
-  private Tensor normed(Scope scope, Tensor x) {
-    Tensor normed = scope.empty(x.dtype(), x.shape());
-    RmsNorm.forward(normed, x, norm, normEps);
-    return normed;
   }
 }

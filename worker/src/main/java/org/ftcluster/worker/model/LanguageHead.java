@@ -5,7 +5,6 @@ import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.CrossEntropy;
-import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,49 +18,58 @@ final class LanguageHead {
    */
   private static final long CHUNK_BYTES = 4 << 20;
 
-  private final ModelConfig config;
-  private final float[] norm;
-  private final Tensor weight;
+  /** Each chunk goes over all of a trained weight's gradient, so chunks should be few. */
+  private static final int TRAINED_ROWS = 512;
+
+  private final Norm norm;
+  private final Parameter weight;
 
   /**
    * @param weight [V, D] in the type that products are computed in
    */
-  LanguageHead(ModelConfig config, float[] norm, Tensor weight) {
-    this.config = config;
+  LanguageHead(Norm norm, Parameter weight) {
     this.norm = norm;
     this.weight = weight;
+  }
+
+  Parameter weight() {
+    return weight;
   }
 
   /**
    * The sum of the losses of {@code targets}, one a row of {@code x}.
    *
    * @param dx [N, D] gets the gradient of {@code lossScale} times that sum; null where it isn't
-   *     wanted
+   *     wanted, nor are the gradients of what is trained
    * @param x [N, D]
    */
   double loss(Workspace workspace, @Nullable Tensor dx, Tensor x, int[] targets, double lossScale) {
+    Tensor matrix = weight.value();
     float[] losses = new float[targets.length];
     try (Scope scope = workspace.open()) {
-      Tensor normed = scope.empty(x.dtype(), x.shape());
-      RmsNorm.forward(normed, x, norm, config.normEps());
+      Tensor normed = norm.forward(scope, x);
       Tensor dNormed = dx == null ? null : scope.empty(x.dtype(), x.shape());
       int chunk = chunkRows();
       for (int from = 0; from < targets.length; from += chunk) {
         int to = Math.min(from + chunk, targets.length);
         try (Scope temporary = workspace.open()) {
-          Tensor logits = temporary.empty(x.dtype(), to - from, weight.size(0));
-          Aten.mm(logits, normed.slice(0, from, to), weight.transpose());
+          Tensor logits = temporary.empty(x.dtype(), to - from, matrix.size(0));
+          Tensor rows = normed.slice(0, from, to);
+          Aten.mm(logits, rows, matrix.transpose());
           if (dNormed == null) {
             CrossEntropy.forward(logits, targets, from, losses);
           } else {
             CrossEntropy.forwardBackward(logits, targets, from, losses, lossScale);
-            Aten.mm(dNormed.slice(0, from, to), logits, weight);
+            Aten.mm(dNormed.slice(0, from, to), logits, matrix);
+            if (weight.isTrained()) {
+              weight.addToGradient(workspace, logits.transpose(), rows);
+            }
           }
         }
       }
       if (dx != null && dNormed != null) {
         dx.memory().fill((byte) 0);
-        RmsNorm.backward(dx, dNormed, x, norm, config.normEps());
+        norm.backward(dx, dNormed, x);
       }
     }
     double sum = 0;
@@ -76,14 +84,12 @@ final class LanguageHead {
    */
   void logits(Workspace workspace, Tensor logits, Tensor x) {
     try (Scope scope = workspace.open()) {
-      Tensor normed = scope.empty(x.dtype(), x.shape());
-      RmsNorm.forward(normed, x, norm, config.normEps());
-      Aten.mm(logits, normed, weight.transpose());
+      Aten.mm(logits, norm.forward(scope, x), weight.value().transpose());
     }
   }
 
   private int chunkRows() {
-    long rowBytes = weight.size(0) * weight.dtype().bytes();
-    return (int) Math.max(16, CHUNK_BYTES / rowBytes);
+    long rowBytes = weight.value().size(0) * weight.value().dtype().bytes();
+    return (int) Math.max(weight.isTrained() ? TRAINED_ROWS : 16, CHUNK_BYTES / rowBytes);
   }
 }

@@ -4,12 +4,10 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
-import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.Parallel;
 import org.jspecify.annotations.Nullable;
@@ -27,8 +25,8 @@ public final class ModelLoader {
   }
 
   /**
-   * Loads a model for training, its adapter zeroed: {@link TrainableModel#parameters} are to be
-   * filled next. To be called on the thread that will run the model.
+   * Loads a model for training, its parameters zeroed: {@link TrainableModel#initialize}, or what a
+   * checkpoint holds, comes next. To be called on the thread that will run the model.
    *
    * @param threads of libtorch and of the kernels
    * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
@@ -93,25 +91,35 @@ public final class ModelLoader {
       JobSpec.Adapter adapter,
       boolean recompute,
       AutoCloseable weights) {
-    Set<AdapterLayout.Module> targets = AdapterLayout.targets(config, adapter.targetModules());
+    boolean tied = config.tiedHead() || !reader.has(BaseLayout.HEAD);
     ParameterBuffer parameters =
-        new ParameterBuffer(AdapterLayout.slices(config, targets, adapter));
-    Adapters adapters = new Adapters(scope, computeType, adapter, parameters, targets);
+        new ParameterBuffer(
+            switch (adapter.type()) {
+              case LORA -> AdapterLayout.slices(config, adapter);
+              case NONE -> BaseLayout.slices(config, tied);
+            });
+    InitialValues initialValues =
+        switch (adapter.type()) {
+          case LORA -> AdapterInitializer::fill;
+          case NONE -> (values, seed) -> readBase(values);
+        };
+    TrainedTensors trained = new TrainedTensors(scope, parameters, computeType);
+    Adapters adapters = new Adapters(adapter, trained);
     RotaryTable rotary = new RotaryTable(config);
     List<DecoderLayer> layers = new ArrayList<>(config.layers());
     for (int i = 0; i < config.layers(); i++) {
-      layers.add(layer("model.layers.%d.".formatted(i), rotary, adapters));
+      layers.add(layer(BaseLayout.layer(i), rotary, trained, adapters));
     }
     int vocabulary = config.vocabularySize();
     int hidden = config.hiddenSize();
-    String embeddingName = "model.embed_tokens.weight";
-    Tensor embedding = reader.table(embeddingName, vocabulary, hidden);
-    boolean tied = config.tiedHead() || !reader.has("lm_head.weight");
+    Parameter embedding =
+        trained.getOr(
+            BaseLayout.EMBEDDING, () -> reader.table(BaseLayout.EMBEDDING, vocabulary, hidden));
+    String headName = tied ? BaseLayout.EMBEDDING : BaseLayout.HEAD;
     LanguageHead head =
         new LanguageHead(
-            config,
-            reader.vector("model.norm.weight", hidden),
-            reader.matrix(tied ? embeddingName : "lm_head.weight", vocabulary, hidden));
+            norm(BaseLayout.FINAL_NORM, trained),
+            trained.getOr(headName, () -> reader.matrix(headName, vocabulary, hidden)));
     return new CausalLanguageModel(
         config,
         computeType,
@@ -119,85 +127,88 @@ public final class ModelLoader {
         layers,
         head,
         parameters,
+        trained,
+        initialValues,
         recompute,
         Workspace.ofMachine(),
         weights);
   }
 
-  private DecoderLayer layer(String prefix, RotaryTable rotary, Adapters adapters) {
-    Map<String, LoraLinear> linears = new HashMap<>();
-    for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
-      linears.put(module.name(), linear(prefix, module, adapters.next(module)));
+  /** The base model's own weights, from which full fine-tuning begins. */
+  private void readBase(ParameterBuffer parameters) {
+    try (Scope temporary = Scope.persistent()) {
+      for (ParameterBuffer.Slice slice : parameters.slices()) {
+        reader.read(
+            slice.name(),
+            temporary.wrap(slice.of(parameters.values()), DType.FLOAT32, slice.shape()));
+      }
     }
-    int hidden = config.hiddenSize();
+  }
+
+  private DecoderLayer layer(
+      String prefix, RotaryTable rotary, TrainedTensors trained, Adapters adapters) {
+    Map<String, Linear> linears = new HashMap<>();
+    for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
+      linears.put(module.name(), linear(prefix, module, trained, adapters));
+    }
     AttentionBlock attention =
         new AttentionBlock(
             config,
             rotary,
-            reader.vector(prefix + "input_layernorm.weight", hidden),
+            norm(prefix + "input_layernorm.weight", trained),
             linears.get("q_proj"),
             linears.get("k_proj"),
             linears.get("v_proj"),
             linears.get("o_proj"));
     FeedForwardBlock feedForward =
         new FeedForwardBlock(
-            config,
-            reader.vector(prefix + "post_attention_layernorm.weight", hidden),
+            norm(prefix + "post_attention_layernorm.weight", trained),
             linears.get("gate_proj"),
             linears.get("up_proj"),
             linears.get("down_proj"));
     return new DecoderLayer(attention, feedForward);
   }
 
-  private LoraLinear linear(String prefix, AdapterLayout.Module module, @Nullable Lora lora) {
+  private Norm norm(String name, TrainedTensors trained) {
+    return new Norm(
+        trained.getOr(name, () -> reader.vector(name, config.hiddenSize())), config.normEps());
+  }
+
+  private Linear linear(
+      String prefix, AdapterLayout.Module module, TrainedTensors trained, Adapters adapters) {
     String name = prefix + module.path();
-    boolean hasBias =
-        switch (module.name()) {
-          case "q_proj", "k_proj", "v_proj" -> config.qkvBias();
-          case "o_proj" -> config.outputBias();
-          default -> config.mlpBias();
-        };
-    return new LoraLinear(
-        reader.linear(name + ".weight", module.outputs(), module.inputs(), model.quantization()),
-        hasBias ? reader.vector(name + ".bias", module.outputs()) : null,
-        lora);
+    Parameter bias =
+        BaseLayout.hasBias(config, module)
+            ? trained.getOr(name + ".bias", () -> reader.vector(name + ".bias", module.outputs()))
+            : null;
+    Parameter weight = trained.get(name + ".weight");
+    return weight != null
+        ? Linear.trained(weight, bias)
+        : Linear.frozen(
+            reader.linear(
+                name + ".weight", module.outputs(), module.inputs(), model.quantization()),
+            bias,
+            adapters.of(name));
   }
 
   /** Hands out adapters in the order of the layout. */
   private static final class Adapters {
-    private final Scope scope;
-    private final DType computeType;
     private final JobSpec.Adapter adapter;
-    private final ParameterBuffer parameters;
-    private final Set<AdapterLayout.Module> targets;
+    private final TrainedTensors trained;
     private int count;
 
-    Adapters(
-        Scope scope,
-        DType computeType,
-        JobSpec.Adapter adapter,
-        ParameterBuffer parameters,
-        Set<AdapterLayout.Module> targets) {
-      this.scope = scope;
-      this.computeType = computeType;
+    Adapters(JobSpec.Adapter adapter, TrainedTensors trained) {
       this.adapter = adapter;
-      this.parameters = parameters;
-      this.targets = targets;
+      this.trained = trained;
     }
 
-    @Nullable Lora next(AdapterLayout.Module module) {
-      if (!targets.contains(module)) {
+    @Nullable Lora of(String linear) {
+      Parameter a = trained.get(AdapterLayout.nameOfA(linear));
+      Parameter b = trained.get(AdapterLayout.nameOfB(linear));
+      if (a == null || b == null) {
         return null;
       }
-      int index = count++;
-      return new Lora(
-          scope,
-          parameters,
-          2 * index,
-          computeType,
-          adapter.scaling(),
-          adapter.loraDropout(),
-          index);
+      return new Lora(a, b, adapter.scaling(), adapter.loraDropout(), count++);
     }
   }
 }

@@ -26,6 +26,16 @@ public final class ParameterBuffer implements AutoCloseable {
       }
       return size;
     }
+
+    /** This tensor's part of a float32 buffer that is laid out like the parameters. */
+    public MemorySegment of(MemorySegment buffer) {
+      return buffer.asSlice(offset * Float.BYTES, size() * Float.BYTES);
+    }
+
+    /** Whether weight decay applies: to matrices, as in Transformers, not to norms and biases. */
+    public boolean decays() {
+      return shape.length > 1;
+    }
   }
 
   private final Arena arena = Arena.ofShared();

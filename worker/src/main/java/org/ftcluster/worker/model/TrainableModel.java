@@ -8,6 +8,12 @@ public interface TrainableModel extends AutoCloseable {
   ParameterBuffer parameters();
 
   /**
+   * Sets the parameters to what training begins from: a new adapter that changes nothing yet, or
+   * the base model's weights.
+   */
+  void initialize(long seed);
+
+  /**
    * To be called after {@link #parameters} were written, before the next pass: refreshes what was
    * derived from them.
    */

@@ -9,7 +9,6 @@ import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.RmsNorm;
 
 /**
  * Takes tensors out of a model folder: as they are where their type fits, converted or quantized
@@ -65,10 +64,14 @@ final class WeightReader {
   }
 
   /** A norm's weight or a bias, as float32. */
-  float[] vector(String name, long size) {
-    try (Scope temporary = Scope.persistent()) {
-      return RmsNorm.weight(converted(temporary, mapped(name, size), DType.FLOAT32));
-    }
+  Tensor vector(String name, long size) {
+    Tensor mapped = mapped(name, size);
+    return mapped.dtype() == DType.FLOAT32 ? mapped : converted(scope, mapped, DType.FLOAT32);
+  }
+
+  /** Writes a tensor's values as float32 to {@code to}, which has its shape. */
+  void read(String name, Tensor to) {
+    Aten.copy(to, mapped(name, to.shape()));
   }
 
   private static Tensor converted(Scope scope, Tensor from, DType type) {

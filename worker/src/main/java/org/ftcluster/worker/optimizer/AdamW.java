@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorSpecies;
+import org.ftcluster.worker.model.ParameterBuffer;
 
 /**
  * AdamW with decoupled weight decay (arXiv:1711.05101), in the arithmetic of PyTorch's {@code
@@ -25,17 +26,38 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   /**
-   * One optimizer step, in place and in one pass. All segments hold float32 and are equally long.
+   * One optimizer step over all parameters, in place and in one pass.
    *
    * @param step counted from 1
    * @param gradientScale factor on the gradients, see {@link GradientClip}; they stay as they are
    */
   public void update(
-      MemorySegment parameters,
-      MemorySegment gradients,
+      ParameterBuffer parameters,
       OptimizerState state,
       long step,
       double learningRate,
+      float gradientScale) {
+    for (ParameterBuffer.Slice slice : parameters.slices()) {
+      update(
+          slice.of(parameters.values()),
+          slice.of(parameters.gradients()),
+          slice.of(state.firstMoment()),
+          slice.of(state.secondMoment()),
+          step,
+          learningRate,
+          slice.decays() ? weightDecay : 0,
+          gradientScale);
+    }
+  }
+
+  private void update(
+      MemorySegment parameters,
+      MemorySegment gradients,
+      MemorySegment m,
+      MemorySegment v,
+      long step,
+      double learningRate,
+      double weightDecay,
       float gradientScale) {
     float decay = (float) (1 - learningRate * weightDecay);
     float gain1 = (float) (1 - beta1);
@@ -44,8 +66,6 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     float negativeStepSize = (float) -(learningRate / (1 - Math.pow(beta1, (double) step)));
     float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, (double) step));
     float eps = (float) epsilon;
-    MemorySegment m = state.firstMoment();
-    MemorySegment v = state.secondMoment();
 
     long bytes = parameters.byteSize();
     long at = 0;

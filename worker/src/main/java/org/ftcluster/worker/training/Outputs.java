@@ -11,6 +11,7 @@ import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.worker.checkpoint.CheckpointWriter;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
+import org.ftcluster.worker.checkpoint.FullModel;
 import org.ftcluster.worker.checkpoint.LogFile;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
@@ -22,7 +23,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * What rank 0 writes into {@code checkpoint.path} while a generation lasts: {@code job.yaml},
- * {@code metrics.jsonl}, {@code samples.jsonl}, {@code step-N/}, {@code adapter/}.
+ * {@code metrics.jsonl}, {@code samples.jsonl}, {@code step-N/}, and {@code adapter/} or {@code
+ * model/}.
  */
 final class Outputs implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Outputs.class);
@@ -175,19 +177,29 @@ final class Outputs implements AutoCloseable {
         : List.of(metrics.written(), samples.written());
   }
 
-  /** Where the adapter goes. */
-  Path adapterFolder() {
-    return spec.checkpoint().path().resolve("adapter");
+  /** Where what was trained goes: {@code adapter/}, or {@code model/} without an adapter. */
+  Path resultFolder() {
+    return spec.checkpoint()
+        .path()
+        .resolve(
+            switch (spec.adapter().type()) {
+              case LORA -> "adapter";
+              case NONE -> "model";
+            });
   }
 
   /**
-   * Writes the adapter.
+   * Writes what was trained.
    *
    * @return SHA-256 of its weights' file
    */
-  String writeAdapter(TrainingState state) {
-    return PeftAdapter.write(
-        adapterFolder(), spec.adapter(), spec.model().path(), state.parameters());
+  String writeResult(TrainingState state) {
+    return switch (spec.adapter().type()) {
+      case LORA ->
+          PeftAdapter.write(
+              resultFolder(), spec.adapter(), spec.model().path(), state.parameters());
+      case NONE -> FullModel.write(resultFolder(), spec.model(), state.parameters());
+    };
   }
 
   @Override

@@ -15,7 +15,6 @@ import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.MicroBatch;
-import org.ftcluster.worker.data.SplitMix64;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.AdamW;
@@ -24,6 +23,7 @@ import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
+import org.ftcluster.worker.tensor.SplitMix64;
 import org.ftcluster.worker.training.RankTask.RankEvents;
 import org.jspecify.annotations.Nullable;
 
@@ -156,8 +156,7 @@ final class Trainer {
 
     // From here to the end nothing waits, and nothing fails.
     optimizer.update(
-        parameters.values(),
-        parameters.gradients(),
+        parameters,
         job.state().optimizer(),
         step + 1,
         learningRate,
@@ -221,13 +220,13 @@ final class Trainer {
 
   private void complete(Outputs outputs, double lossAfter) {
     Progress progress = job.state().progress();
-    String sha256 = outputs.writeAdapter(job.state());
+    String sha256 = outputs.writeResult(job.state());
     events.completed(
         new TrainingResult(
             progress.step(),
             progress.evalLossBefore(),
             lossAfter,
-            outputs.adapterFolder().toString(),
+            outputs.resultFolder().toString(),
             sha256,
             progress.tokensPerSecond(),
             (System.nanoTime() - job.startNs()) / 1e9,

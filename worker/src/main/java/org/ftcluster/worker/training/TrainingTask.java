@@ -216,7 +216,7 @@ final class TrainingTask implements RankTask {
     }
     Path initFrom = job.spec().adapter().initFrom();
     if (initFrom == null) {
-      AdapterInitializer.fill(state.parameters(), job.spec().training().seed());
+      job.model().initialize(job.spec().training().seed());
     } else {
       PeftAdapter.readInto(initFrom, job.spec().adapter(), state.parameters());
       events.noted("Going on from the adapter %s.".formatted(initFrom));

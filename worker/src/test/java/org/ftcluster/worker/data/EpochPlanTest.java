@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntUnaryOperator;
 import java.util.stream.IntStream;
+import org.ftcluster.worker.tensor.SplitMix64;
 import org.junit.jupiter.api.Test;
 
 class EpochPlanTest {

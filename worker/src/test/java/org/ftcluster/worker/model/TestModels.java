@@ -21,6 +21,12 @@ final class TestModels {
     return new JobSpec.Adapter(JobSpec.AdapterType.LORA, r, alpha, 0.0, targets, false, null);
   }
 
+  /** For full fine-tuning. */
+  static JobSpec.Adapter noAdapter() {
+    return new JobSpec.Adapter(
+        JobSpec.AdapterType.NONE, 1, 1, 0.0, List.of("all-linear"), false, null);
+  }
+
   static float[] get(MemorySegment buffer, ParameterBuffer.Slice slice) {
     float[] values = new float[Math.toIntExact(slice.size())];
     MemorySegment.copy(

@@ -4,10 +4,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
-import org.ftcluster.worker.data.SplitMix64;
+import org.ftcluster.worker.model.AdapterInitializer;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.model.TrainableModel;
+import org.ftcluster.worker.tensor.SplitMix64;
 
 /**
  * Guesses the next token from the one before: {@code softmax(B A x)}, where x are fixed random
@@ -43,6 +44,12 @@ final class BigramModel implements TrainableModel {
   @Override
   public ParameterBuffer parameters() {
     return parameters;
+  }
+
+  @Override
+  public void initialize(long seed) {
+    AdapterInitializer.fill(parameters, seed);
+    parametersChanged();
   }
 
   @Override

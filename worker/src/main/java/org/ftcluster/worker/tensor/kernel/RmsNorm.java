@@ -1,7 +1,5 @@
 package org.ftcluster.worker.tensor.kernel;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Tensor;
 
@@ -9,8 +7,8 @@ import org.ftcluster.worker.tensor.Tensor;
  * Root-mean-square norm of rows (arXiv:1910.07467): {@code y = w x r} with {@code r = 1 /
  * sqrt(mean(x²) + eps)}.
  *
- * <p>Backward, with {@code g = w dy} and {@code n = x r}: {@code dx = r (g - n mean(g n))}. The
- * weight is frozen.
+ * <p>Backward, with {@code g = w dy} and {@code n = x r}: {@code dx = r (g - n mean(g n))}, and
+ * {@code dw} is the sum of {@code dy n} over the rows.
  */
 public final class RmsNorm {
   private static final int GRAIN = 64;
@@ -22,11 +20,12 @@ public final class RmsNorm {
    * @param x [T, D]
    * @param weight float32 [D]
    */
-  public static void forward(Tensor y, Tensor x, float[] weight, double eps) {
+  public static void forward(Tensor y, Tensor x, Tensor weight, double eps) {
     Rows in = Rows.of(x);
     Rows out = Rows.of(y);
-    checkWidth(in, weight, x);
-    checkWidth(out, weight, y);
+    float[] w = values(weight);
+    checkWidth(in, w, x);
+    checkWidth(out, w, y);
     Parallel.rows(
         x.size(0),
         GRAIN,
@@ -36,7 +35,7 @@ public final class RmsNorm {
             in.read(t, row);
             float r = inverseRms(row, eps);
             for (int i = 0; i < row.length; i++) {
-              row[i] = row[i] * r * weight[i];
+              row[i] = row[i] * r * w[i];
             }
             out.write(t, row);
           }
@@ -50,27 +49,28 @@ public final class RmsNorm {
    * @param dy [T, D] gradient of the output
    * @param x [T, D] input of the forward
    */
-  public static void backward(Tensor dx, Tensor dy, Tensor x, float[] weight, double eps) {
+  public static void backward(Tensor dx, Tensor dy, Tensor x, Tensor weight, double eps) {
     Rows in = Rows.of(x);
     Rows gradient = Rows.of(dy);
     Rows sum = Rows.of(dx);
-    checkWidth(in, weight, x);
-    checkWidth(gradient, weight, dy);
-    checkWidth(sum, weight, dx);
+    float[] w = values(weight);
+    checkWidth(in, w, x);
+    checkWidth(gradient, w, dy);
+    checkWidth(sum, w, dx);
     Parallel.rows(
         x.size(0),
         GRAIN,
         (from, to) -> {
-          float[] row = new float[weight.length];
-          float[] g = new float[weight.length];
-          float[] acc = new float[weight.length];
+          float[] row = new float[w.length];
+          float[] g = new float[w.length];
+          float[] acc = new float[w.length];
           for (int t = from; t < to; t++) {
             in.read(t, row);
             gradient.read(t, g);
             sum.read(t, acc);
             float r = inverseRms(row, eps);
             for (int i = 0; i < g.length; i++) {
-              g[i] *= weight[i];
+              g[i] *= w[i];
             }
             float projection = VectorMath.dot(g, 0, row, 0, row.length) * r * r * r / row.length;
             for (int i = 0; i < g.length; i++) {
@@ -81,17 +81,51 @@ public final class RmsNorm {
         });
   }
 
-  /** The norm's weight as the kernels take it. */
-  public static float[] weight(Tensor weight) {
-    float[] values = new float[Math.toIntExact(weight.elements())];
-    MemorySegment memory = weight.memory();
-    DType dtype = weight.dtype();
-    if (dtype == DType.FLOAT32) {
-      MemorySegment.copy(memory, ValueLayout.JAVA_FLOAT_UNALIGNED, 0, values, 0, values.length);
-    } else {
-      Rows.read(memory, dtype, 0, values, values.length);
+  /**
+   * Writes the gradient of the weight.
+   *
+   * @param dw float32 [D] out
+   * @param dy [T, D] gradient of the output
+   * @param x [T, D] input of the forward
+   */
+  public static void weightGradient(Tensor dw, Tensor dy, Tensor x, double eps) {
+    Rows in = Rows.of(x);
+    Rows gradient = Rows.of(dy);
+    if (in.width() != gradient.width() || x.size(0) != dy.size(0)) {
+      throw new IllegalArgumentException("%s and %s differ in shape".formatted(x, dy));
     }
-    return values;
+    float[] r = new float[Math.toIntExact(x.size(0))];
+    Parallel.rows(
+        r.length,
+        GRAIN,
+        (from, to) -> {
+          float[] row = new float[in.width()];
+          for (int t = from; t < to; t++) {
+            in.read(t, row);
+            r[t] = inverseRms(row, eps);
+          }
+        });
+    Columns.write(
+        dw,
+        in.width(),
+        (first, sums) -> {
+          float[] column = new float[sums.length];
+          float[] g = new float[sums.length];
+          for (int t = 0; t < r.length; t++) {
+            in.read(t, first, column, sums.length);
+            gradient.read(t, first, g, sums.length);
+            for (int i = 0; i < sums.length; i++) {
+              sums[i] += g[i] * column[i] * r[t];
+            }
+          }
+        });
+  }
+
+  private static float[] values(Tensor weight) {
+    if (weight.rank() != 1 || weight.dtype() != DType.FLOAT32) {
+      throw new IllegalArgumentException("a norm's weight is a float32 vector, not " + weight);
+    }
+    return weight.toFloats();
   }
 
   private static float inverseRms(float[] row, double eps) {

@@ -1,10 +1,15 @@
 package org.ftcluster.worker.tensor.kernel;
 
+import java.lang.foreign.MemorySegment;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.SplitMix64;
 import org.ftcluster.worker.tensor.Tensor;
 
 /** Moving and adding rows of matrices. */
 public final class RowOps {
   private static final int GRAIN = 64;
+  private static final int COLUMN_GRAIN = 256;
+  private static final int BLOCK = 4096;
 
   private RowOps() {}
 
@@ -25,22 +30,42 @@ public final class RowOps {
         });
   }
 
-  /** {@code to[rows[n]] += from[n]}; no row may be named twice. */
+  /** {@code to[rows[n]] += from[n]}, in order where a row is named more than once. */
   public static void scatterAdd(Tensor to, Tensor from, int[] rows) {
     check(to, from, rows, from.size(0), to.size(0));
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(
-        rows.length,
-        GRAIN,
+        source.width(),
+        COLUMN_GRAIN,
         (first, last) -> {
-          float[] row = new float[source.width()];
-          float[] sum = new float[source.width()];
-          for (int n = first; n < last; n++) {
-            source.read(n, row);
-            target.read(rows[n], sum);
-            accumulate(sum, row);
-            target.write(rows[n], sum);
+          float[] part = new float[last - first];
+          float[] sum = new float[last - first];
+          for (int n = 0; n < rows.length; n++) {
+            source.read(n, first, part, part.length);
+            target.read(rows[n], first, sum, sum.length);
+            accumulate(sum, part);
+            target.write(rows[n], first, sum, sum.length);
+          }
+        });
+  }
+
+  /**
+   * Sums over rows: a bias's gradient.
+   *
+   * @param sums float32 [D] out
+   * @param from [T, D]
+   */
+  public static void sumRows(Tensor sums, Tensor from) {
+    Rows source = Rows.of(from);
+    Columns.write(
+        sums,
+        source.width(),
+        (first, total) -> {
+          float[] part = new float[total.length];
+          for (int t = 0; t < from.size(0); t++) {
+            source.read(t, first, part, part.length);
+            accumulate(total, part);
           }
         });
   }
@@ -86,7 +111,8 @@ public final class RowOps {
             source.read(n, row);
             target.read(n, sum);
             for (int i = 0; i < row.length; i++) {
-              long random = mix(seed + ((long) n * row.length + i) * 0x9E3779B97F4A7C15L) >>> 32;
+              long random =
+                  SplitMix64.mix(seed + ((long) n * row.length + i) * 0x9E3779B97F4A7C15L) >>> 32;
               sum[i] += random < threshold ? 0 : row[i] * scale;
             }
             target.write(n, sum);
@@ -94,25 +120,19 @@ public final class RowOps {
         });
   }
 
-  /** SplitMix64's output function (doi:10.1145/2660193.2660195). */
-  private static long mix(long z) {
-    z = (z ^ (z >>> 30)) * 0xBF58476D1CE4E5B9L;
-    z = (z ^ (z >>> 27)) * 0x94D049BB133111EBL;
-    return z ^ (z >>> 31);
-  }
-
   /** {@code to[n] = vector} for every row: where a product with a bias starts from. */
-  public static void fill(Tensor to, float[] vector) {
+  public static void fill(Tensor to, Tensor vector) {
     Rows target = Rows.of(to);
-    if (vector.length != target.width()) {
-      throw new IllegalArgumentException("%d elements for rows of %s".formatted(vector.length, to));
+    if (vector.rank() != 1 || vector.elements() != target.width()) {
+      throw new IllegalArgumentException("%s for rows of %s".formatted(vector, to));
     }
+    float[] row = vector.toFloats();
     Parallel.rows(
         to.size(0),
         GRAIN,
         (first, last) -> {
           for (int n = first; n < last; n++) {
-            target.write(n, vector);
+            target.write(n, row);
           }
         });
   }
@@ -132,6 +152,25 @@ public final class RowOps {
             target.write(n, row);
           }
         });
+  }
+
+  /**
+   * Rounds a block of float32 to bfloat16.
+   *
+   * @param to half as many bytes as {@code from}
+   */
+  public static void toBfloat16(MemorySegment to, MemorySegment from) {
+    long count = from.byteSize() / Float.BYTES;
+    if (to.byteSize() != count * Short.BYTES) {
+      throw new IllegalArgumentException(
+          "%d bytes for %d elements".formatted(to.byteSize(), count));
+    }
+    float[] block = new float[BLOCK];
+    for (long at = 0; at < count; at += BLOCK) {
+      int size = (int) Math.min(BLOCK, count - at);
+      Rows.read(from, DType.FLOAT32, at, block, size);
+      Rows.write(to, DType.BFLOAT16, at, block, size);
+    }
   }
 
   private static void accumulate(float[] sum, float[] row) {

@@ -1,6 +1,8 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import static org.ftcluster.worker.tensor.kernel.Autograd.assertClose;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import ai.djl.ndarray.NDArray;
 import org.ftcluster.worker.tensor.Aten;
@@ -34,23 +36,52 @@ class KernelGradientsTest {
     Tensor x = autograd.random(70, width);
     Tensor dy = autograd.random(70, width);
     Tensor w = autograd.random(width);
-    float[] weight = w.toFloats();
     var reference =
         autograd.run(
             in -> {
               NDArray mean = in.get(0).pow(2).mean(new int[] {1}, true).add(eps);
-              return in.get(0).div(mean.sqrt()).mul(autograd.array(w));
+              return in.get(0).div(mean.sqrt()).mul(in.get(1));
             },
             dy,
-            x);
+            x,
+            w);
 
     Tensor y = autograd.zeros(70, width);
-    RmsNorm.forward(y, x, weight, eps);
+    RmsNorm.forward(y, x, w, eps);
     Tensor dx = autograd.zeros(70, width);
-    RmsNorm.backward(dx, dy, x, weight, eps);
+    RmsNorm.backward(dx, dy, x, w, eps);
+    Tensor dw = autograd.zeros(width);
+    RmsNorm.weightGradient(dw, dy, x, eps);
 
     assertClose("y", reference.output(), y.toFloats());
     assertClose("dx", reference.gradients()[0], dx.toFloats());
+    assertClose("dw", reference.gradients()[1], dw.toFloats());
+  }
+
+  @Test
+  void rowsNamedMoreThanOnceAddUp() {
+    Tensor table = autograd.random(5, 600);
+    Tensor dy = autograd.random(4, 600);
+    Tensor gradient = autograd.copy(table);
+    RowOps.scatterAdd(gradient, dy, new int[] {3, 0, 3, 3});
+    for (int i = 0; i < 600; i++) {
+      float[] g = dy.toFloats();
+      float before = table.toFloats()[3 * 600 + i];
+      float expected = before + g[i] + g[2 * 600 + i] + g[3 * 600 + i];
+      assertEquals(expected, gradient.toFloats()[3 * 600 + i], 1e-6f);
+    }
+    assertArrayEquals(table.slice(0, 1, 3).toFloats(), gradient.slice(0, 1, 3).toFloats());
+  }
+
+  @Test
+  void aBiasGradientIsTheSumOverRows() {
+    Tensor dy = autograd.random(70, 300);
+    Tensor bias = autograd.random(300);
+    var reference =
+        autograd.run(in -> in.get(0).add(in.get(1)), dy, autograd.random(70, 300), bias);
+    Tensor sums = autograd.zeros(300);
+    RowOps.sumRows(sums, dy);
+    assertClose("db", reference.gradients()[1], sums.toFloats());
   }
 
   @ParameterizedTest

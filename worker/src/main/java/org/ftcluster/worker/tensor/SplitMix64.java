@@ -1,9 +1,9 @@
-package org.ftcluster.worker.data;
+package org.ftcluster.worker.tensor;
 
 /**
  * The SplitMix64 generator (Steele, Lea and Flood, "Fast splittable pseudorandom number
- * generators", 2014), written out because the order of samples must be the same on every JVM,
- * forever.
+ * generators", 2014), written out because what is drawn from it, the order of samples among them,
+ * must be the same on every JVM, forever.
  */
 public final class SplitMix64 {
   private static final long GOLDEN_GAMMA = 0x9e3779b97f4a7c15L;
@@ -35,7 +35,8 @@ public final class SplitMix64 {
     return (int) Math.unsignedMultiplyHigh(next(), bound);
   }
 
-  private static long mix(long value) {
+  /** The generator's output function: spreads the bits of {@code value} over all 64. */
+  public static long mix(long value) {
     long z = value;
     z = (z ^ (z >>> 30)) * 0xbf58476d1ce4e5b9L;
     z = (z ^ (z >>> 27)) * 0x94d049bb133111ebL;

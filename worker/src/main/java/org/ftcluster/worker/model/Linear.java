@@ -1,5 +1,6 @@
 package org.ftcluster.worker.model;
 
+import org.ftcluster.worker.quantization.DenseWeight;
 import org.ftcluster.worker.quantization.Weight;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.Scope;
@@ -8,20 +9,32 @@ import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A frozen linear layer with an optional adapter: {@code y = x Wᵀ + b + s dropout(x) Aᵀ Bᵀ}.
+ * A linear layer {@code y = x Wᵀ + b}, either trained as it is, or frozen with an optional adapter:
+ * {@code y += s dropout(x) Aᵀ Bᵀ}.
  *
  * <p>The backward comes in two halves, since some callers know the gradient of the output before
  * they have the input at hand again: {@link #inputGradient}, then {@link #parameterGradients}.
  */
-final class LoraLinear {
+final class Linear {
   private final Weight weight;
-  private final float @Nullable [] bias;
+  private final @Nullable Parameter trained;
+  private final @Nullable Parameter bias;
   private final @Nullable Lora lora;
 
-  LoraLinear(Weight weight, float @Nullable [] bias, @Nullable Lora lora) {
+  private Linear(
+      Weight weight, @Nullable Parameter trained, @Nullable Parameter bias, @Nullable Lora lora) {
     this.weight = weight;
+    this.trained = trained;
     this.bias = bias;
     this.lora = lora;
+  }
+
+  static Linear frozen(Weight weight, @Nullable Parameter bias, @Nullable Lora lora) {
+    return new Linear(weight, null, bias, lora);
+  }
+
+  static Linear trained(Parameter weight, @Nullable Parameter bias) {
+    return new Linear(new DenseWeight(weight.value()), weight, bias, null);
   }
 
   long outputs() {
@@ -34,12 +47,6 @@ final class LoraLinear {
 
   Weight weight() {
     return weight;
-  }
-
-  void parametersChanged() {
-    if (lora != null) {
-      lora.parametersChanged();
-    }
   }
 
   /**
@@ -57,7 +64,7 @@ final class LoraLinear {
       if (bias == null) {
         Aten.mm(y, x, w.transpose());
       } else {
-        RowOps.fill(y, bias);
+        RowOps.fill(y, bias.value());
         Aten.addmm(y, x, w.transpose(), 1, 1);
       }
     }
@@ -96,13 +103,19 @@ final class LoraLinear {
     }
   }
 
-  /** Leaves the adapter's gradients in the gradient buffer. */
+  /** Leaves the gradients of what is trained in the gradient buffer. */
   void parameterGradients(
       Pass pass,
       Tensor dy,
       @Nullable Tensor bottleneckGradient,
       Tensor x,
       @Nullable Tensor bottleneck) {
+    if (trained != null) {
+      trained.setGradient(pass.workspace(), dy.transpose(), x, 1);
+    }
+    if (bias != null && bias.isTrained()) {
+      RowOps.sumRows(bias.gradient(), dy);
+    }
     if (lora != null && bottleneckGradient != null && bottleneck != null) {
       lora.parameterGradients(pass, dy, bottleneckGradient, x, bottleneck);
     }

@@ -1,4 +1,4 @@
-package org.ftcluster.worker.training;
+package org.ftcluster.worker.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import java.util.List;
-import org.ftcluster.worker.model.ParameterBuffer;
 import org.junit.jupiter.api.Test;
 
 class AdapterInitializerTest {

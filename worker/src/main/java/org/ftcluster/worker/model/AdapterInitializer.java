@@ -1,10 +1,9 @@
-package org.ftcluster.worker.training;
+package org.ftcluster.worker.model;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
-import org.ftcluster.worker.data.SplitMix64;
-import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.tensor.SplitMix64;
 
 /**
  * Fills a new adapter as PEFT does: A from the uniform distribution over ±1/√in (Kaiming's, with a
@@ -14,16 +13,15 @@ import org.ftcluster.worker.model.ParameterBuffer;
  * {@link SplitMix64} seeded with both, by its leading 24 bits. So they don't depend on what else is
  * trained, nor on how the model is spread over ranks.
  */
-final class AdapterInitializer {
+public final class AdapterInitializer {
   private static final String LORA_A = ".lora_A.weight";
   private static final String LORA_B = ".lora_B.weight";
 
   private AdapterInitializer() {}
 
-  static void fill(ParameterBuffer parameters, long seed) {
+  public static void fill(ParameterBuffer parameters, long seed) {
     for (ParameterBuffer.Slice slice : parameters.slices()) {
-      MemorySegment values =
-          parameters.values().asSlice(slice.offset() * Float.BYTES, slice.size() * Float.BYTES);
+      MemorySegment values = slice.of(parameters.values());
       if (slice.name().endsWith(LORA_A)) {
         uniform(values, slice, seed);
       } else if (slice.name().endsWith(LORA_B)) {

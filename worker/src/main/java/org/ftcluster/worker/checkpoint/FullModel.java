@@ -1,0 +1,113 @@
+package org.ftcluster.worker.checkpoint;
+
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Stream;
+import org.ftcluster.protocol.file.DurableFiles;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.safetensors.DType;
+import org.ftcluster.worker.safetensors.SafetensorsWriter;
+import org.ftcluster.worker.safetensors.TensorView;
+import org.ftcluster.worker.tensor.kernel.RowOps;
+
+/**
+ * Models that were trained as a whole, as Hugging Face folders: weights in the type of the job's
+ * {@code model.dtype}, and everything else from the base model's folder.
+ */
+public final class FullModel {
+  static final String WEIGHTS = "model.safetensors";
+
+  private static final String CONFIG = "config.json";
+
+  /** Weights of the base model, in whatever format. */
+  private static final Set<String> WEIGHT_SUFFIXES =
+      Set.of("safetensors", "bin", "pt", "pth", "gguf", "h5", "msgpack", "onnx", "index.json");
+
+  private static final JsonMapper JSON = new JsonMapper();
+
+  private FullModel() {}
+
+  /**
+   * Replaces a model folder, see {@link Folders#publish}.
+   *
+   * @return SHA-256 of the weights' file, which depends on nothing but names, shapes and values
+   * @throws CheckpointException when it can't be written: what was there stays
+   */
+  public static String write(Path folder, JobSpec.Model base, ParameterBuffer parameters) {
+    try (Arena arena = Arena.ofConfined()) {
+      Path partial = Folders.createPartial(folder);
+      try {
+        copyOthers(base.path(), partial);
+        writeConfig(base, partial);
+        List<TensorView> tensors = new ArrayList<>();
+        for (ParameterBuffer.Slice slice : parameters.slices()) {
+          tensors.add(view(arena, base.dtype(), slice, parameters));
+        }
+        SafetensorsWriter.write(partial.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
+        String sha256 = Checksums.sha256(partial.resolve(WEIGHTS));
+        Folders.publish(partial, folder);
+        return sha256;
+      } finally {
+        Folders.delete(partial);
+      }
+    } catch (IOException e) {
+      throw new CheckpointException(
+          "%s: the model can't be saved: %s.".formatted(folder, e.getMessage()), e);
+    }
+  }
+
+  private static TensorView view(
+      Arena arena,
+      JobSpec.ComputeType type,
+      ParameterBuffer.Slice slice,
+      ParameterBuffer parameters) {
+    MemorySegment values = slice.of(parameters.values());
+    return switch (type) {
+      case FLOAT32 -> new TensorView(slice.name(), DType.F32, slice.shape(), values);
+      case BFLOAT16 -> {
+        MemorySegment narrow = arena.allocate(slice.size() * Short.BYTES, 64);
+        RowOps.toBfloat16(narrow, values);
+        yield new TensorView(slice.name(), DType.BF16, slice.shape(), narrow);
+      }
+    };
+  }
+
+  /** Tokenizer, chat template, generation settings, licence. */
+  private static void copyOthers(Path from, Path to) throws IOException {
+    List<Path> files;
+    try (Stream<Path> all = Files.list(from)) {
+      files = all.filter(Files::isRegularFile).filter(file -> !isWeights(file)).sorted().toList();
+    }
+    for (Path file : files) {
+      byte[] bytes = Files.readAllBytes(file);
+      DurableFiles.write(
+          to.resolve(file.getFileName().toString()),
+          channel -> DurableFiles.writeFully(channel, bytes));
+    }
+  }
+
+  private static boolean isWeights(Path file) {
+    String name = file.getFileName().toString().toLowerCase(Locale.ROOT);
+    return WEIGHT_SUFFIXES.stream().anyMatch(suffix -> name.endsWith("." + suffix));
+  }
+
+  /** Transformers 5 calls the weights' type {@code dtype}, version 4 {@code torch_dtype}. */
+  private static void writeConfig(JobSpec.Model base, Path folder) throws IOException {
+    ObjectNode config = (ObjectNode) JSON.readTree(base.path().resolve(CONFIG).toFile());
+    String type = base.dtype().name().toLowerCase(Locale.ROOT);
+    config.put(config.has("torch_dtype") ? "torch_dtype" : "dtype", type);
+    DurableFiles.write(
+        folder.resolve(CONFIG), JSON.writerWithDefaultPrettyPrinter().writeValueAsString(config));
+  }
+}

@@ -1,0 +1,63 @@
+package org.ftcluster.worker.model;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/** The tensors of a model folder, under the names that Transformers gives them. */
+final class BaseLayout {
+  static final String EMBEDDING = "model.embed_tokens.weight";
+  static final String FINAL_NORM = "model.norm.weight";
+  static final String HEAD = "lm_head.weight";
+
+  private BaseLayout() {}
+
+  static String layer(int index) {
+    return "model.layers.%d.".formatted(index);
+  }
+
+  /** Whether a linear layer adds a bias. */
+  static boolean hasBias(ModelConfig config, AdapterLayout.Module module) {
+    return switch (module.name()) {
+      case "q_proj", "k_proj", "v_proj" -> config.qkvBias();
+      case "o_proj" -> config.outputBias();
+      default -> config.mlpBias();
+    };
+  }
+
+  /**
+   * All of them, as trained parameters.
+   *
+   * @param tied whether the embedding is the head, too
+   */
+  static List<ParameterBuffer.Slice> slices(ModelConfig config, boolean tied) {
+    Slices slices = new Slices();
+    slices.add(EMBEDDING, config.vocabularySize(), config.hiddenSize());
+    for (int layer = 0; layer < config.layers(); layer++) {
+      String prefix = layer(layer);
+      slices.add(prefix + "input_layernorm.weight", config.hiddenSize());
+      slices.add(prefix + "post_attention_layernorm.weight", config.hiddenSize());
+      for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
+        slices.add(prefix + module.path() + ".weight", module.outputs(), module.inputs());
+        if (hasBias(config, module)) {
+          slices.add(prefix + module.path() + ".bias", module.outputs());
+        }
+      }
+    }
+    slices.add(FINAL_NORM, config.hiddenSize());
+    if (!tied) {
+      slices.add(HEAD, config.vocabularySize(), config.hiddenSize());
+    }
+    return slices.list;
+  }
+
+  private static final class Slices {
+    private final List<ParameterBuffer.Slice> list = new ArrayList<>();
+    private long offset;
+
+    void add(String name, long... shape) {
+      ParameterBuffer.Slice slice = new ParameterBuffer.Slice(name, shape, offset);
+      list.add(slice);
+      offset += slice.size();
+    }
+  }
+}

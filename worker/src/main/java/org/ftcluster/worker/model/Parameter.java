@@ -1,0 +1,96 @@
+package org.ftcluster.worker.model;
+
+import java.lang.foreign.MemorySegment;
+import org.ftcluster.worker.tensor.Aten;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.Workspace;
+import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A tensor that layers compute with. A frozen one is its value; a trained one is a slice of the
+ * {@link ParameterBuffer}, float32 like its gradient, and has a copy where products are computed in
+ * another type.
+ */
+final class Parameter {
+  private final Tensor value;
+  private final @Nullable Tensor master;
+  private final @Nullable Tensor gradient;
+
+  private Parameter(Tensor value, @Nullable Tensor master, @Nullable Tensor gradient) {
+    this.value = value;
+    this.master = master;
+    this.gradient = gradient;
+  }
+
+  static Parameter frozen(Tensor value) {
+    return new Parameter(value, null, null);
+  }
+
+  /**
+   * @param scope where a copy stays
+   * @param type that it is used in
+   */
+  static Parameter trained(
+      Scope scope, ParameterBuffer parameters, ParameterBuffer.Slice slice, DType type) {
+    Tensor master = view(scope, parameters.values(), slice);
+    Tensor value = type == DType.FLOAT32 ? master : scope.zeros(type, slice.shape());
+    return new Parameter(value, master, view(scope, parameters.gradients(), slice));
+  }
+
+  private static Tensor view(Scope scope, MemorySegment buffer, ParameterBuffer.Slice slice) {
+    return scope.wrap(slice.of(buffer), DType.FLOAT32, slice.shape());
+  }
+
+  /** In the type that it is used in. */
+  Tensor value() {
+    return value;
+  }
+
+  boolean isTrained() {
+    return gradient != null;
+  }
+
+  /** Float32, in the shape of the value. */
+  Tensor gradient() {
+    if (gradient == null) {
+      throw new IllegalStateException("a frozen parameter has no gradient");
+    }
+    return gradient;
+  }
+
+  /** Takes over what was written to the parameter buffer. */
+  void changed() {
+    if (master != null && value != master) {
+      RowOps.copy(value, master);
+    }
+  }
+
+  /** {@code gradient = scale left right}, computed in the value's type. */
+  void setGradient(Workspace workspace, Tensor left, Tensor right, double scale) {
+    if (value == master) {
+      Aten.addmm(gradient(), left, right, 0, scale);
+      return;
+    }
+    try (Scope temporary = workspace.open()) {
+      Tensor product = temporary.empty(value.dtype(), value.shape());
+      Aten.addmm(product, left, right, 0, scale);
+      RowOps.copy(gradient(), product);
+    }
+  }
+
+  /** {@code gradient += left right}; the product is computed in the value's type. */
+  void addToGradient(Workspace workspace, Tensor left, Tensor right) {
+    if (value == master) {
+      Aten.addmm(gradient(), left, right, 1, 1);
+      return;
+    }
+    try (Scope temporary = workspace.open()) {
+      Tensor product = temporary.empty(value.dtype(), value.shape());
+      Aten.mm(product, left, right);
+      RowOps.add(gradient(), product);
+    }
+  }
+}
