@@ -150,7 +150,7 @@ class KryoSerializerTest {
 
   @Test
   void anActorReferenceWithoutAPathIsRefused() {
-    Kryo kryo = MessageTypes.kryo(ActorRefResolver.get(testKit.system()));
+    Kryo kryo = MessageTypes.kryo(ActorRefResolver.get(kit.system()));
     for (String path : new String[] {null, ""}) {
       Output output = new Output(16);
       output.writeString(path);
