@@ -14,7 +14,7 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "cancel",
     description = "Ends a job. Its checkpoints stay.",
-    footer = {"", "Example:", "  ftcluster cancel 1f0c6f3a"})
+    footer = {"", "Example:", "  ftcluster cancel decompile-k3m7xq"})
 public final class CancelCommand implements Callable<Integer> {
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private CoordinatorOption coordinator = new CoordinatorOption();

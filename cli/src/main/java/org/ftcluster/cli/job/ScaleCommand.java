@@ -18,7 +18,7 @@ import picocli.CommandLine.Parameters;
       "Says how many workers a job is to have. It changes after the step at hand, and no step is",
       "lost or repeated; workers that are missing join when there are some."
     },
-    footer = {"", "Example:", "  ftcluster scale decompile-1 --workers 2"})
+    footer = {"", "Example:", "  ftcluster scale decompile-k3m7xq --workers 2"})
 public final class ScaleCommand implements Callable<Integer> {
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private CoordinatorOption coordinator = new CoordinatorOption();

@@ -15,7 +15,7 @@ import picocli.CommandLine.Parameters;
 @Command(
     name = "watch",
     description = "Follows a job until it has ended. Exits with 0 when it succeeded, else with 1.",
-    footer = {"", "Example:", "  ftcluster watch 1f0c6f3a"})
+    footer = {"", "Example:", "  ftcluster watch decompile-k3m7xq"})
 public final class WatchCommand implements Callable<Integer> {
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private CoordinatorOption coordinator = new CoordinatorOption();

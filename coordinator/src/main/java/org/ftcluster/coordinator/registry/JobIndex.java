@@ -1,5 +1,6 @@
 package org.ftcluster.coordinator.registry;
 
+import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.List;
 import org.apache.pekko.actor.typed.ActorRef;
@@ -13,11 +14,16 @@ import org.apache.pekko.persistence.typed.javadsl.EventSourcedBehavior;
 import org.apache.pekko.persistence.typed.javadsl.SignalHandler;
 
 /**
- * The ids of all jobs that were ever submitted, in that order. Says which they are when it starts;
- * stops when an id can't be made durable.
+ * The ids of all jobs that were ever submitted, in that order. No coordinator ever gives the same
+ * id to another job, also not one with another journal: workers and folders may remember it. Says
+ * which they are when it starts; stops when an id can't be made durable.
  */
 final class JobIndex extends EventSourcedBehavior<JobIndex.Number, JobNumbered, List<String>> {
-  /** Makes an id of {@code name} and of how many jobs there were. */
+  private static final SecureRandom RANDOM = new SecureRandom();
+  private static final String LETTERS = "abcdefghijkmnpqrstuvwxyz23456789";
+  private static final int SUFFIX = 6;
+
+  /** Makes an id that begins with {@code name}. */
   record Number(String name, ActorRef<Numbered> replyTo) {}
 
   /** The id is durable, and nobody else's. */
@@ -45,11 +51,21 @@ final class JobIndex extends EventSourcedBehavior<JobIndex.Number, JobNumbered, 
   @Override
   public CommandHandler<Number, JobNumbered, List<String>> commandHandler() {
     return (jobs, command) -> {
-      String job = "%s-%d".formatted(command.name(), jobs.size() + 1);
+      String job = idFor(command.name(), jobs);
       return Effect()
           .persist(new JobNumbered(job))
           .thenReply(command.replyTo(), numbered -> new Numbered(job));
     };
+  }
+
+  private static String idFor(String name, List<String> taken) {
+    while (true) {
+      StringBuilder id = new StringBuilder(name).append('-');
+      RANDOM.ints(SUFFIX, 0, LETTERS.length()).forEach(letter -> id.append(LETTERS.charAt(letter)));
+      if (!taken.contains(id.toString())) {
+        return id.toString();
+      }
+    }
   }
 
   @Override

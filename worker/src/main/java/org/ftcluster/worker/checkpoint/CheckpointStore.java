@@ -34,6 +34,7 @@ public final class CheckpointStore {
   private final int keep;
   private final boolean overwrite;
   private final Checkpoint.TensorWriter writer;
+  private volatile Fence fence = Fence.NONE;
 
   /**
    * For a job, whose files are read to tell it from others.
@@ -61,6 +62,11 @@ public final class CheckpointStore {
     this.writer = writer;
   }
 
+  /** From now on a save needs this right, also one that has begun. */
+  public void guardedBy(Fence fence) {
+    this.fence = fence;
+  }
+
   /** What the job is, as a number: ranks compare it to see that they work on the same. */
   public long identityHash() {
     return job.hash();
@@ -73,6 +79,7 @@ public final class CheckpointStore {
    * @param logs copied into the checkpoint, too
    * @return the folder
    * @throws CheckpointException when it can't be saved: earlier ones are untouched
+   * @throws org.ftcluster.worker.collective.CollectiveException when others have gone on
    */
   Path save(Snapshot state, List<LogFile> logs) {
     long step = state.progress().step();
@@ -81,10 +88,12 @@ public final class CheckpointStore {
       Path partial = Folders.createPartial(target);
       try {
         Checkpoint.write(partial, state, logs, job, writer);
+        fence.check();
         Folders.publish(partial, target);
       } finally {
         Folders.delete(partial);
       }
+      fence.check();
       prune(step);
       return target;
     } catch (IOException e) {

@@ -9,6 +9,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.ftcluster.worker.collective.CollectiveException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -71,7 +72,7 @@ public final class CheckpointWriter implements AutoCloseable {
     long step = copy.progress().step();
     try (copy) {
       listener.saved(step, store.save(copy, logs));
-    } catch (CheckpointException e) {
+    } catch (CheckpointException | CollectiveException e) {
       listener.failed(step, String.valueOf(e.getMessage()));
     }
   }

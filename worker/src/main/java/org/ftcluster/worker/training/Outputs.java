@@ -11,6 +11,7 @@ import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.worker.checkpoint.CheckpointWriter;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
+import org.ftcluster.worker.checkpoint.Fence;
 import org.ftcluster.worker.checkpoint.FullModel;
 import org.ftcluster.worker.checkpoint.LogFile;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
@@ -32,6 +33,7 @@ final class Outputs implements AutoCloseable {
   private final JobSpec spec;
   private final GlobalBatches batches;
   private final CheckpointWriter checkpoints;
+  private final Fence fence;
   private final StepLog metrics;
   private final @Nullable StepLog samples;
 
@@ -45,30 +47,32 @@ final class Outputs implements AutoCloseable {
       JobSpec spec,
       GlobalBatches batches,
       CheckpointWriter checkpoints,
+      Fence fence,
       StepLog metrics,
       @Nullable StepLog samples,
       long savedStep) {
     this.spec = spec;
     this.batches = batches;
     this.checkpoints = checkpoints;
+    this.fence = fence;
     this.metrics = metrics;
     this.samples = samples;
     this.savedStep = savedStep;
   }
 
   /**
-   * Opens the files of a run that goes on from {@code progress}: cuts what is of later steps, adds
-   * what a predecessor did not get to.
+   * Opens the files of a run that goes on from where the job's state is: cuts what is of later
+   * steps, adds what a predecessor did not get to.
    *
+   * @param fence looked at before every write
    * @param checkpoint the one that the state was read from; {@code null} where it comes from memory
    */
   static Outputs open(
-      JobSpec spec,
-      GlobalBatches batches,
-      CheckpointWriter checkpoints,
-      Progress progress,
-      @Nullable Path checkpoint) {
+      Trainer.Job job, CheckpointWriter checkpoints, Fence fence, @Nullable Path checkpoint) {
+    JobSpec spec = job.spec();
+    Progress progress = job.state().progress();
     Path folder = spec.checkpoint().path();
+    fence.check();
     try {
       Files.createDirectories(folder);
       DurableFiles.write(folder.resolve("job.yaml"), JobSpecWriter.toYaml(spec));
@@ -85,7 +89,8 @@ final class Outputs implements AutoCloseable {
             ? openLog("samples.jsonl", folder, progress, checkpoint)
             : null;
     long savedStep = checkpoint == null ? -1 : progress.step();
-    Outputs outputs = new Outputs(spec, batches, checkpoints, metrics, samples, savedStep);
+    Outputs outputs =
+        new Outputs(spec, job.batches(), checkpoints, fence, metrics, samples, savedStep);
     outputs.logSamples(progress.step());
     return outputs;
   }
@@ -112,6 +117,7 @@ final class Outputs implements AutoCloseable {
 
   /** Writes the step's lines. */
   void stepCompleted(StepMetrics line) {
+    fence.check();
     logSamples(line.step());
     metrics.append(line.step(), line);
   }
@@ -194,6 +200,7 @@ final class Outputs implements AutoCloseable {
    * @return SHA-256 of its weights' file
    */
   String writeResult(TrainingState state) {
+    fence.check();
     return switch (spec.adapter().type()) {
       case LORA ->
           PeftAdapter.write(

@@ -83,6 +83,7 @@ public interface RankTask extends AutoCloseable {
     /**
      * Loads model and data.
      *
+     * @param job its id, which no other job ever had
      * @param jobYaml the resolved job file
      * @param host where listeners of collectives bind
      * @throws org.ftcluster.protocol.job.BadJobException when the job itself is wrong

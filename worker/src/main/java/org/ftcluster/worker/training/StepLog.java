@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.PropertyNamingStrategies;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -13,10 +14,14 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import org.ftcluster.protocol.file.DurableFiles;
 import org.ftcluster.worker.checkpoint.LogFile;
+import org.ftcluster.worker.collective.CollectiveException;
 
 /**
  * A JSONL file with a line a step, in ascending order of {@code step}. Each line is with the
  * operating system when {@link #append} returns.
+ *
+ * <p>Whoever opens one makes a new file with the old one's lines. So a process that had it open,
+ * was paused and wakes up, appends to a file that nobody sees any more.
  */
 final class StepLog implements AutoCloseable {
   private static final JsonMapper JSON =
@@ -51,9 +56,9 @@ final class StepLog implements AutoCloseable {
         lastStep = step;
         end = next;
       }
-      FileChannel channel =
-          FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
-      channel.truncate(end);
+      ByteBuffer kept = ByteBuffer.wrap(content, 0, end);
+      DurableFiles.write(file, begun -> DurableFiles.writeFully(begun, kept));
+      FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
       channel.position(end);
       return new StepLog(file, channel, lastStep);
     } catch (IOException e) {
@@ -98,11 +103,17 @@ final class StepLog implements AutoCloseable {
   /**
    * Adds a line.
    *
+   * @throws CollectiveException when someone else has written to the file
    * @param line a record with a component {@code step}, written under its components' names in
    *     snake case
    */
   void append(long step, Record line) {
     try {
+      if (Files.size(file) != channel.position()) {
+        throw new CollectiveException(
+            "%s has %d bytes, not %d: someone else writes to it"
+                .formatted(file, Files.size(file), channel.position()));
+      }
       String json = JSON.writeValueAsString(line) + "\n";
       DurableFiles.writeFully(channel, json.getBytes(StandardCharsets.UTF_8));
       lastStep = step;

@@ -10,6 +10,7 @@ import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.worker.checkpoint.CheckpointStore;
 import org.ftcluster.worker.checkpoint.CheckpointWriter;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
+import org.ftcluster.worker.checkpoint.Fence;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
@@ -25,6 +26,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Trains a model on data-parallel ranks that are connected over TCP. */
 final class TrainingTask implements RankTask {
+  private final String id;
   private final Trainer.Job job;
   private final CheckpointStore checkpoints;
   private final CheckpointWriter checkpointWriter;
@@ -56,16 +58,19 @@ final class TrainingTask implements RankTask {
   /**
    * Takes over a model and data that are loaded.
    *
+   * @param id of the job; no other ever had it
    * @param model closed with the task
    * @param host where listeners of collectives bind
    */
   TrainingTask(
+      String id,
       JobSpec spec,
       TrainableModel model,
       GlobalBatches batches,
       @Nullable EvalBatches eval,
       String host,
       Deadlines deadlines) {
+    this.id = id;
     this.job =
         new Trainer.Job(
             spec,
@@ -152,6 +157,10 @@ final class TrainingTask implements RankTask {
     TrainingState state = job.state();
     Path checkpoint = null;
     Runnable stopCheck = () -> checkStopped(generation.number);
+    Fence fence = Fence.NONE;
+    if (ranks.rank() == 0) {
+      fence = claim(generation, stateSource);
+    }
     if (stateSource < 0 && ranks.rank() == 0) {
       awaitCheckpoint(stopCheck);
       checkpoint = restore(events);
@@ -163,11 +172,19 @@ final class TrainingTask implements RankTask {
       events.started(state.completedStep());
       return trainer(generation, ranks, events, null, stopCheck).run();
     }
-    try (Outputs outputs =
-        Outputs.open(job.spec(), job.batches(), checkpointWriter, state.progress(), checkpoint)) {
+    try (Outputs outputs = Outputs.open(job, checkpointWriter, fence, checkpoint)) {
       events.started(state.completedStep());
       return trainer(generation, ranks, events, outputs, stopCheck).run();
     }
+  }
+
+  private Fence claim(Generation generation, int stateSource) {
+    if (stateSource < 0) {
+      checkpoints.requireOurs(); // before anything is written
+    }
+    Fence fence = Fence.claim(job.spec().checkpoint().path(), id, generation.number);
+    checkpoints.guardedBy(fence);
+    return fence;
   }
 
   private Trainer trainer(

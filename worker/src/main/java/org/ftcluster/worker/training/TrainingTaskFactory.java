@@ -40,7 +40,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
    * @throws BadJobException when the job is wrong
    */
   public long check(String jobYaml) {
-    try (TrainingTask task = load(jobYaml, LOOPBACK)) {
+    try (TrainingTask task = load("check", jobYaml, LOOPBACK)) {
       task.checkFolder();
       return task.steps();
     }
@@ -49,10 +49,10 @@ public final class TrainingTaskFactory implements RankTask.Factory {
   /** To be called on the rank's thread, which the model belongs to. */
   @Override
   public RankTask create(String job, String jobYaml, String host) {
-    return load(jobYaml, host);
+    return load(job, jobYaml, host);
   }
 
-  private TrainingTask load(String jobYaml, String host) {
+  private TrainingTask load(String job, String jobYaml, String host) {
     JobSpec spec = JobSpecReader.resolved(jobYaml);
     int threads = spec.resources().threads();
     try {
@@ -61,7 +61,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
           ModelLoader.load(
               spec.model(), spec.adapter(), spec.training().gradientCheckpointing(), threads);
       checkInitialAdapter(spec, model);
-      return new TrainingTask(spec, model, data.train(), data.eval(), host, deadlines);
+      return new TrainingTask(job, spec, model, data.train(), data.eval(), host, deadlines);
     } catch (SafetensorsException e) {
       throw new BadJobException(String.valueOf(e.getMessage()), e);
     }

@@ -176,6 +176,7 @@ abstract class SmallJob {
 
   static TrainingTask task(JobSpec spec, BigramModel model) {
     return new TrainingTask(
+        "small",
         spec,
         model,
         new GlobalBatches(data, spec),

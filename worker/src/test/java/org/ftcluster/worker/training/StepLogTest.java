@@ -1,10 +1,13 @@
 package org.ftcluster.worker.training;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import org.ftcluster.worker.collective.CollectiveException;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -28,6 +31,20 @@ class StepLogTest {
       assertEquals("{\"step\":1,\"grad_norm\":0.5}\n", Files.readString(file));
       assertEquals(1, log.lastStep());
     }
+  }
+
+  @Test
+  void whoHadItOpenBeforeReachesItNoLonger() throws IOException {
+    try (StepLog paused = StepLog.open(file, 0)) {
+      paused.append(1, new Line(1, 0.5));
+      try (StepLog next = StepLog.open(file, 1)) {
+        next.append(2, new Line(2, 0.25));
+        assertThrows(CollectiveException.class, () -> paused.append(2, new Line(2, 0.125)));
+        next.append(3, new Line(3, 0.25));
+      }
+    }
+    assertEquals(3, Files.readAllLines(file).size());
+    assertFalse(Files.readString(file).contains("0.125"));
   }
 
   @Test

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.training;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertInstanceOf;
@@ -13,6 +14,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
@@ -107,6 +110,44 @@ class TrainingRecoveryTest extends SmallJob {
     assertEquals(second.handedOver.subList(0, 2), last.started);
     assertSameAsUndisturbed(last, out);
     assertEquals(STEPS * MICRO_BATCHES, passes.get());
+  }
+
+  @Test
+  void aRankThatWasPausedWhileOthersWentOnChangesNothing() throws Exception {
+    CountDownLatch pause = new CountDownLatch(1);
+    AtomicInteger passes = new AtomicInteger();
+    // In its sixth step.
+    List<TrainingTask> pausedTask =
+        tasks(
+            1,
+            out,
+            () -> {
+              if (passes.incrementAndGet() == 5 * MICRO_BATCHES + 1) {
+                awaitQuietly(pause);
+              }
+            });
+    Generation first = new Generation(1, pausedTask);
+    Thread paused =
+        Thread.ofPlatform().daemon().start(() -> assertDoesNotThrow(() -> first.run(-1)));
+    while (passes.get() <= 5 * MICRO_BATCHES) {
+      Thread.sleep(5);
+    }
+    Generation second = new Generation(2, tasks(2, out)).run(-1);
+    assertSameAsUndisturbed(second, out);
+    pause.countDown();
+    paused.join(30_000);
+    RuntimeException refused = Objects.requireNonNull(first.failures.getFirst());
+    assertInstanceOf(CollectiveException.class, refused);
+    assertTrue(String.valueOf(refused.getMessage()).contains("generation 2 has begun"));
+    assertSameAsUndisturbed(second, out);
+  }
+
+  private static void awaitQuietly(CountDownLatch latch) {
+    try {
+      assertTrue(latch.await(60, TimeUnit.SECONDS));
+    } catch (InterruptedException e) {
+      throw new IllegalStateException(e);
+    }
   }
 
   @Test
