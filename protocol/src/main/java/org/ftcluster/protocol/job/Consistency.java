@@ -45,5 +45,6 @@ final class Consistency {
         && spec.checkpoint().path().equals(spec.model().path())) {
       problems.add("checkpoint.path", "is the model's own folder; give another one");
     }
+    RemoteCheck.check(spec.checkpoint(), problems);
   }
 }

@@ -168,6 +168,16 @@ public record JobSpec(
    * @param everySteps 0 writes a checkpoint at the end only
    * @param keep how many step checkpoints stay on disk
    * @param overwrite whether another job's checkpoints in {@code path} may be replaced
+   * @param remote where all of it is kept besides: {@code s3://BUCKET/PREFIX}, or a folder
+   * @param endpoint of S3-compatible storage other than Amazon's
+   * @param region of S3, where the environment doesn't say
    */
-  public record Checkpoint(Path path, long everySteps, int keep, boolean overwrite) {}
+  public record Checkpoint(
+      Path path,
+      long everySteps,
+      int keep,
+      boolean overwrite,
+      @Nullable String remote,
+      @Nullable String endpoint,
+      @Nullable String region) {}
 }

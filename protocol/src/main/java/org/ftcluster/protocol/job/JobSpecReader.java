@@ -13,6 +13,7 @@ import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.protocol.job.JobSpec.Scheduler;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.protocol.job.Section.Bounds;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Reads job files. All that is wrong with one is found and reported at once, by a {@link
@@ -205,11 +206,25 @@ public final class JobSpecReader {
   }
 
   private JobSpec.Checkpoint checkpoint(Section checkpoint) {
+    String path = checkpoint.string("path", "");
+    if (path.startsWith("s3:")) {
+      problems.add(
+          "checkpoint.path",
+          "is %s, but must be a folder on the workers' machines; add checkpoint.remote: %s for a copy there"
+              .formatted(path, path));
+    }
     return new JobSpec.Checkpoint(
         checkpoint.path("path", folder, "the folder that results and checkpoints go to"),
         checkpoint.whole("every_steps", 0, 0, Long.MAX_VALUE),
         checkpoint.integer("keep", 3, 1),
-        checkpoint.truth("overwrite", false));
+        checkpoint.truth("overwrite", false),
+        RemoteCheck.read(checkpoint, folder),
+        orNull(checkpoint.string("endpoint", "")),
+        orNull(checkpoint.string("region", "")));
+  }
+
+  private static @Nullable String orNull(String text) {
+    return text.isBlank() ? null : text;
   }
 
   private static JobSpecException unreadable(Path file, String problem) {

@@ -119,6 +119,17 @@ class JobSpecProblemsTest {
           {path: out}            | {path: base}                             | checkpoint.path is the model's own folder; give another one.
           {path: out}            | {path: train.jsonl}                      | checkpoint.path names DIR/train.jsonl, which is a file; give a folder.
           {path: out}            | {path: out, keep: 0}                     | checkpoint.keep must be a whole number of 1 or more, not 0.
+          {path: out}            | {path: s3://b/runs}                      | checkpoint.path is s3://b/runs, but must be a folder on the workers' machines; add checkpoint.remote: s3://b/runs for a copy there.
+          {path: out}            | {path: out, remote: gs://bucket/runs}    | checkpoint.remote must be s3://BUCKET/PREFIX or a folder, not gs://bucket/runs.
+          {path: out}            | {path: out, remote: s3://Bucket/runs}    | checkpoint.remote must be s3://BUCKET/PREFIX with a bucket of 3 to 63 lower-case letters, digits, dots and dashes, not s3://Bucket/runs.
+          {path: out}            | {path: out, remote: s3://bucket/a//b}    | checkpoint.remote is s3://bucket/a//b, but a prefix has no spaces, and no empty, . or .. parts.
+          {path: out}            | {path: out, remote: s3://bucket/../b}    | checkpoint.remote is s3://bucket/../b, but a prefix has no spaces, and no empty, . or .. parts.
+          {path: out}            | {path: out, remote: ./out}               | checkpoint.remote is checkpoint.path itself; name another place, or leave it out.
+          {path: out}            | {path: out, endpoint: http://h:1}        | checkpoint.endpoint belongs to checkpoint.remote: s3://BUCKET/PREFIX, which is not given.
+          {path: out}            | {path: out, remote: copy, region: x}     | checkpoint.region belongs to checkpoint.remote: s3://BUCKET/PREFIX, which is not given.
+          {path: out}            | {path: out, remote: s3://bkt, endpoint: h:1} | checkpoint.endpoint must be an address such as http://10.0.0.1:9000, not h:1.
+          {path: out}            | {path: out, remote: s3://bkt, endpoint: "http://me:secret@h"} | checkpoint.endpoint must not hold credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where workers start.
+          {path: out}            | {path: out, remote: s3://bkt, region: "?"} | checkpoint.region must be a name such as eu-central-1, not ?.
           checkpoint: {path: out} | -                                       | NOWHERE: checkpoint.path is missing; it is the folder that results and checkpoints go to.
           {train: {path: train.jsonl}} | {}                                 | data.train.path is missing; it is a JSONL file, one sample a line.
           {path: train.jsonl}    | {path: base}                             | data.train.path names DIR/base, but there is no such file.

@@ -66,7 +66,7 @@ class JobSpecReaderTest {
       parallel: {data: 2, tensor: 1, pipeline: 1, sharding: none}
       elastic: {min_workers: 2, max_workers: 4}
       resources: {threads: 3}
-      checkpoint: {path: ../out, every_steps: 50, keep: 5, overwrite: true}
+      checkpoint: {path: ../out, every_steps: 50, keep: 5, overwrite: true, remote: s3://bucket/runs/7, endpoint: "http://10.0.0.1:9000", region: eu-central-1}
       """;
 
   @TempDir Path root;
@@ -113,7 +113,7 @@ class JobSpecReaderTest {
             new Parallel(0, 1, 1, Sharding.NONE),
             new Elastic(1, 8),
             new Resources(1),
-            new Checkpoint(folder.resolve("out"), 0, 3, false));
+            new Checkpoint(folder.resolve("out"), 0, 3, false, null, null, null));
 
     Path file = Files.writeString(folder.resolve("my job.yaml"), JobFolder.MINIMAL);
 
@@ -163,7 +163,14 @@ class JobSpecReaderTest {
             new Parallel(2, 1, 1, Sharding.NONE),
             new Elastic(2, 4),
             new Resources(3),
-            new Checkpoint(root.resolve("out"), 50, 5, true));
+            new Checkpoint(
+                root.resolve("out"),
+                50,
+                5,
+                true,
+                "s3://bucket/runs/7",
+                "http://10.0.0.1:9000",
+                "eu-central-1"));
 
     assertEquals(expected, parse(EVERYTHING));
   }

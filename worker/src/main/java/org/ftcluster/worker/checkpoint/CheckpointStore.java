@@ -6,65 +6,74 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.checkpoint.storage.Storage;
+import org.ftcluster.worker.checkpoint.storage.StorageException;
+import org.ftcluster.worker.checkpoint.storage.StorageException.Kind;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The {@code step-N} folders of a job. A folder has that name only when everything in it is on
- * disk, so a crash or a full disk while saving leaves the ones before it as they were.
+ * All checkpoints of a job: in its folder, and off the node where the job says so.
  *
  * <p>For one process at a time, rank 0's: one thread of it saves, see {@link CheckpointWriter}, and
  * any may read.
  */
-public final class CheckpointStore {
+public final class CheckpointStore implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(CheckpointStore.class);
-  private static final Pattern NAME = Pattern.compile("step-(\\d{1,18})(\\.replaced)?");
-  private static final Pattern LEFTOVER = Pattern.compile("step-\\d{1,18}\\.replaced");
-  private static final Pattern PARTIAL = Pattern.compile("step-\\d{1,18}\\.partial");
 
-  private final Path root;
+  private final LocalCheckpoints local;
   private final JobIdentity job;
-  private final int keep;
   private final boolean overwrite;
-  private final Checkpoint.TensorWriter writer;
-  private volatile Fence fence = Fence.NONE;
+  private final @Nullable RemoteCheckpoints remote;
+
+  /**
+   * A checkpoint that might be read.
+   *
+   * @param folder {@code null} for one that is off the node
+   */
+  private record Candidate(long step, @Nullable Path folder) {}
 
   /**
    * For a job, whose files are read to tell it from others.
    *
    * @throws BadJobException when one can't be read
    */
-  public CheckpointStore(JobSpec spec) {
-    this(
-        spec.checkpoint().path(),
-        JobIdentity.of(spec),
-        spec.checkpoint().keep(),
-        spec.checkpoint().overwrite(),
-        SafetensorsWriter::write);
+  public static CheckpointStore of(JobSpec spec) {
+    JobSpec.Checkpoint settings = spec.checkpoint();
+    JobIdentity job = JobIdentity.of(spec);
+    boolean overwrite = settings.overwrite();
+    String remote = settings.remote();
+    return new CheckpointStore(
+        job,
+        overwrite,
+        new LocalCheckpoints(
+            settings.path(), job, settings.keep(), overwrite, SafetensorsWriter::write),
+        remote == null
+            ? null
+            : new RemoteCheckpoints(Storage.of(remote, settings), job, settings.keep(), overwrite));
   }
 
   CheckpointStore(
-      Path root, JobIdentity job, int keep, boolean overwrite, Checkpoint.TensorWriter writer) {
-    if (keep < 1) {
-      throw new IllegalArgumentException("keep " + keep + " checkpoints");
-    }
-    this.root = root;
+      JobIdentity job,
+      boolean overwrite,
+      LocalCheckpoints local,
+      @Nullable RemoteCheckpoints remote) {
     this.job = job;
-    this.keep = keep;
     this.overwrite = overwrite;
-    this.writer = writer;
+    this.local = local;
+    this.remote = remote;
   }
 
   /** From now on a save needs this right, also one that has begun. */
   public void guardedBy(Fence fence) {
-    this.fence = fence;
+    local.guardedBy(fence);
   }
 
   /** What the job is, as a number: ranks compare it to see that they work on the same. */
@@ -74,7 +83,7 @@ public final class CheckpointStore {
 
   /**
    * Saves durably, then removes what is no longer to be kept, leftovers of crashes, and, where the
-   * job may, checkpoints of another.
+   * job may, checkpoints of another; all of it first in the folder, then off the node.
    *
    * @param logs copied into the checkpoint, too
    * @return the folder
@@ -83,50 +92,137 @@ public final class CheckpointStore {
    */
   Path save(Snapshot state, List<LogFile> logs) {
     long step = state.progress().step();
-    Path target = root.resolve("step-" + step);
+    Path folder;
     try {
-      Path partial = Folders.createPartial(target);
-      try {
-        Checkpoint.write(partial, state, logs, job, writer);
-        fence.check();
-        Folders.publish(partial, target);
-      } finally {
-        Folders.delete(partial);
-      }
-      fence.check();
-      prune(step);
-      return target;
+      folder = local.save(state, logs);
     } catch (IOException e) {
       throw new CheckpointException(
           "%s: can't be saved: %s; the checkpoints before it are untouched."
-              .formatted(target, reason(e)),
+              .formatted(local.folder(step), reason(e)),
+          e);
+    }
+    if (remote != null) {
+      saveRemotely(remote, folder, step, logs);
+    }
+    return folder;
+  }
+
+  private void saveRemotely(RemoteCheckpoints remote, Path folder, long step, List<LogFile> logs) {
+    try {
+      remote.save(folder, step, local::checkFence);
+      for (LogFile log : logs) {
+        remote.put(local.root(), log.file(), log.bytes());
+      }
+    } catch (IOException e) {
+      throw new CheckpointException(
+          "%s: can't be saved: %s; %s is whole, and the checkpoints before it are untouched."
+              .formatted(remote.describe(step), reason(e), folder),
           e);
     }
   }
 
   /**
-   * Reads the newest whole checkpoint of this job; broken ones are passed over.
+   * Copies results off the node, where the job says so; files stand in the job's folder, or in
+   * folders there.
+   *
+   * @return where to; nothing where there is no such place
+   * @throws CheckpointException when they can't be copied
+   */
+  public Optional<String> copyResults(List<Path> files) {
+    if (remote == null) {
+      return Optional.empty();
+    }
+    try {
+      local.checkFence();
+      for (Path file : files) {
+        remote.put(local.root(), file, Files.size(file));
+      }
+      return Optional.of(remote.describe());
+    } catch (IOException e) {
+      throw new CheckpointException(
+          "%s: the results can't be copied there: %s; they are whole in %s."
+              .formatted(remote.describe(), reason(e), local.root()),
+          e);
+    }
+  }
+
+  /**
+   * Reads the newest whole checkpoint of this job, from its folder or from off the node; broken
+   * ones are passed over.
    *
    * @param warnings a sentence for each that is passed over
    * @return its folder, or nothing where there is none
-   * @throws BadJobException when there are checkpoints of another job, see {@link #requireOurs}
+   * @throws BadJobException when there are checkpoints of another job, see {@link #requireOurs}, or
+   *     the place off the node is none
+   * @throws CheckpointException when the place off the node doesn't answer
    */
   public Optional<Path> readNewest(TrainingState state, Consumer<String> warnings) {
     requireOurs();
-    for (Path folder : newestFirst()) {
+    for (Candidate candidate : candidates()) {
       try {
-        Manifest manifest = Manifest.read(folder);
+        Manifest manifest = manifest(candidate);
         if (manifest.identity().equals(job)) {
+          Path folder = fetched(candidate, manifest);
           Checkpoint.open(folder, manifest).readInto(state);
           return Optional.of(folder);
         }
-        warnings.accept("%s is of another job, and will be replaced.".formatted(folder));
+        requireOurs(describe(candidate), manifest.identity(), "checkpoint.remote");
+        warnings.accept(
+            "%s is of another job, and will be replaced.".formatted(describe(candidate)));
       } catch (CheckpointException e) {
         log.warn("A broken checkpoint is passed over: {}", e.getMessage());
         warnings.accept("A broken checkpoint is passed over: " + e.getMessage());
+      } catch (IOException e) {
+        throw unreadable(e);
       }
     }
     return Optional.empty();
+  }
+
+  /** Newest first; of the same step, the one at hand before the one that is far away. */
+  private List<Candidate> candidates() {
+    List<Candidate> candidates = new ArrayList<>();
+    for (Path folder : folders()) {
+      candidates.add(new Candidate(LocalCheckpoints.stepOf(folder), folder));
+    }
+    if (remote != null) {
+      try {
+        remote.steps().forEach(step -> candidates.add(new Candidate(step, null)));
+      } catch (IOException e) {
+        throw unreadable(e);
+      }
+    }
+    candidates.sort(Comparator.comparingLong(Candidate::step).reversed());
+    return candidates;
+  }
+
+  private Manifest manifest(Candidate candidate) throws IOException {
+    return candidate.folder() == null
+        ? Objects.requireNonNull(remote).manifest(candidate.step())
+        : Manifest.read(candidate.folder());
+  }
+
+  private Path fetched(Candidate candidate, Manifest manifest) throws IOException {
+    if (candidate.folder() != null) {
+      return candidate.folder();
+    }
+    Path folder = local.folder(candidate.step());
+    Objects.requireNonNull(remote).fetch(candidate.step(), manifest, folder);
+    return folder;
+  }
+
+  private String describe(Candidate candidate) {
+    return candidate.folder() == null
+        ? Objects.requireNonNull(remote).describe(candidate.step())
+        : candidate.folder().toString();
+  }
+
+  private RuntimeException unreadable(IOException e) {
+    String place = Objects.requireNonNull(remote).describe();
+    String sentence = "checkpoint.remote: %s: %s.".formatted(place, reason(e));
+    return e instanceof StorageException storage && storage.kind() == Kind.REFUSED
+        ? new BadJobException(sentence, e)
+        : new CheckpointException(sentence, e);
   }
 
   /**
@@ -135,82 +231,36 @@ public final class CheckpointStore {
    * @throws BadJobException when there are: which, and how that job differs
    */
   public void requireOurs() {
-    if (overwrite) {
-      return;
-    }
-    for (Path folder : newestFirst()) {
-      JobIdentity theirs = identity(folder).orElse(job);
-      if (!theirs.equals(job)) {
-        throw new BadJobException(
-            "checkpoint.path: %s is a checkpoint of another job (%s); give this job a folder of its own, or checkpoint.overwrite: true, which begins anew and replaces what is there."
-                .formatted(folder, job.differencesFrom(theirs)));
-      }
+    for (Path folder : folders()) {
+      requireOurs(
+          folder.toString(), LocalCheckpoints.identity(folder).orElse(job), "checkpoint.path");
     }
   }
 
-  private static Optional<JobIdentity> identity(Path folder) {
+  private void requireOurs(String checkpoint, JobIdentity theirs, String key) {
+    if (!overwrite && !theirs.equals(job)) {
+      throw new BadJobException(
+          "%s: %s is a checkpoint of another job (%s); give this job a place of its own, or checkpoint.overwrite: true, which begins anew and replaces what is there."
+              .formatted(key, checkpoint, job.differencesFrom(theirs)));
+    }
+  }
+
+  private List<Path> folders() {
     try {
-      return Optional.of(Manifest.read(folder).identity());
-    } catch (CheckpointException e) {
-      return Optional.empty();
-    }
-  }
-
-  /**
-   * Removes what the job may. Checkpoints beyond {@code newest} are of a past that was given up;
-   * one that can't be understood may be anybody's.
-   */
-  private void prune(long newest) throws IOException {
-    int kept = 0;
-    for (Path folder : newestFirst()) {
-      boolean ours = identity(folder).equals(Optional.of(job));
-      boolean leftover = LEFTOVER.matcher(folder.getFileName().toString()).matches();
-      if (ours && !leftover && kept < keep && stepOf(folder) <= newest) {
-        kept++;
-      } else if (ours || overwrite) {
-        remove(folder);
-      }
-    }
-    for (Path path : Folders.list(root)) {
-      if (PARTIAL.matcher(path.getFileName().toString()).matches()) {
-        remove(path);
-      }
-    }
-  }
-
-  /** What can't be removed takes room, and harms no checkpoint. */
-  private static void remove(Path folder) {
-    try {
-      Folders.delete(folder);
+      return local.newestFirst();
     } catch (IOException e) {
-      log.warn("{} can't be removed: {}", folder, reason(e));
+      throw new CheckpointException("%s: can't be read: %s.".formatted(local.root(), reason(e)), e);
     }
-  }
-
-  private List<Path> newestFirst() {
-    try {
-      List<Path> folders = new ArrayList<>();
-      for (Path path : Folders.list(root)) {
-        if (NAME.matcher(path.getFileName().toString()).matches() && Files.isDirectory(path)) {
-          folders.add(path);
-        }
-      }
-      folders.sort(Comparator.comparingLong(CheckpointStore::stepOf).reversed());
-      return folders;
-    } catch (IOException e) {
-      throw new CheckpointException("%s: can't be read: %s.".formatted(root, reason(e)), e);
-    }
-  }
-
-  private static long stepOf(Path folder) {
-    Matcher matcher = NAME.matcher(folder.getFileName().toString());
-    if (!matcher.matches()) {
-      throw new IllegalArgumentException(folder + " is no checkpoint");
-    }
-    return Long.parseLong(matcher.group(1));
   }
 
   private static String reason(IOException e) {
     return e.getMessage() == null ? e.toString() : e.getMessage();
+  }
+
+  @Override
+  public void close() {
+    if (remote != null) {
+      remote.close();
+    }
   }
 }

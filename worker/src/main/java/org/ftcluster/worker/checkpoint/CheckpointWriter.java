@@ -3,6 +3,7 @@ package org.ftcluster.worker.checkpoint;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -49,6 +50,9 @@ public final class CheckpointWriter implements AutoCloseable {
    */
   public record Patience(Duration timeout, Runnable stopCheck) {}
 
+  /**
+   * @param store closed with this
+   */
   public CheckpointWriter(CheckpointStore store) {
     this.store = store;
   }
@@ -105,7 +109,7 @@ public final class CheckpointWriter implements AutoCloseable {
       patience.stopCheck().run();
       if (System.nanoTime() - startNs > patience.timeout().toNanos()) {
         throw new CheckpointException(
-            "The checkpoint of step %d is still being written after another %d s: where checkpoint.path lies is too slow, or stuck."
+            "The checkpoint of step %d is still being written after another %d s: the place it goes to is too slow, or stuck."
                 .formatted(waited.step(), patience.timeout().toSeconds()));
       }
     }
@@ -127,9 +131,19 @@ public final class CheckpointWriter implements AutoCloseable {
     }
   }
 
+  /**
+   * As {@link CheckpointStore#copyResults}; to be called when nothing is being saved.
+   *
+   * @throws CheckpointException when they can't be copied
+   */
+  public Optional<String> copyResults(List<Path> files) {
+    return store.copyResults(files);
+  }
+
   /** Takes no more; what is being written is finished if this process lives that long. */
   @Override
   public void close() {
+    thread.execute(store::close);
     thread.shutdown();
   }
 }

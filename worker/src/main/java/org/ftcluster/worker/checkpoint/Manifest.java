@@ -24,7 +24,28 @@ record Manifest(int format, Map<String, String> job, Progress progress, List<Ent
       JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build();
 
   /** A file: its name has no folder in it. */
-  record Entry(String name, long bytes, String sha256) {}
+  record Entry(String name, long bytes, String sha256) {
+    /**
+     * Checks a file's length and checksum.
+     *
+     * @param source what messages call it
+     * @throws CheckpointException when they are others
+     */
+    void check(Path file, String source) {
+      try {
+        long found = Files.size(file);
+        if (found != bytes) {
+          throw new CheckpointException(
+              "%s: holds %d bytes, not %d.".formatted(source, found, bytes));
+        }
+        if (!Checksums.sha256(file).equals(sha256)) {
+          throw new CheckpointException("%s: its checksum is wrong.".formatted(source));
+        }
+      } catch (IOException e) {
+        throw new CheckpointException("%s: can't be read: %s.".formatted(source, e), e);
+      }
+    }
+  }
 
   /** For the files that stand in {@code folder}. */
   static Manifest of(Path folder, JobIdentity job, Progress progress) throws IOException {
@@ -64,8 +85,7 @@ record Manifest(int format, Map<String, String> job, Progress progress, List<Ent
       }
       return JSON.readValue(json, Manifest.class);
     } catch (JsonProcessingException e) {
-      throw new CheckpointException(
-          "%s: is not valid: %s.".formatted(source, e.getOriginalMessage()), e);
+      throw new CheckpointException("%s: is no valid JSON.".formatted(source), e);
     } catch (IOException e) {
       throw new CheckpointException("%s: can't be read: %s.".formatted(source, e), e);
     }
@@ -86,22 +106,8 @@ record Manifest(int format, Map<String, String> job, Progress progress, List<Ent
    */
   void check(Path folder) {
     for (Entry entry : files) {
-      check(folder.resolve(entry.name()), entry);
-    }
-  }
-
-  private static void check(Path file, Entry entry) {
-    try {
-      long bytes = Files.size(file);
-      if (bytes != entry.bytes()) {
-        throw new CheckpointException(
-            "%s: holds %d bytes, not %d.".formatted(file, bytes, entry.bytes()));
-      }
-      if (!Checksums.sha256(file).equals(entry.sha256())) {
-        throw new CheckpointException("%s: its checksum is wrong.".formatted(file));
-      }
-    } catch (IOException e) {
-      throw new CheckpointException("%s: can't be read: %s.".formatted(file, e), e);
+      Path file = folder.resolve(entry.name());
+      entry.check(file, file.toString());
     }
   }
 }

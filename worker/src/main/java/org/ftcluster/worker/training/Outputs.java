@@ -3,8 +3,10 @@ package org.ftcluster.worker.training;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.ftcluster.protocol.file.DurableFiles;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
@@ -34,6 +36,7 @@ final class Outputs implements AutoCloseable {
   private final GlobalBatches batches;
   private final CheckpointWriter checkpoints;
   private final Fence fence;
+  private final LogFile jobFile;
   private final StepLog metrics;
   private final @Nullable StepLog samples;
 
@@ -48,6 +51,7 @@ final class Outputs implements AutoCloseable {
       GlobalBatches batches,
       CheckpointWriter checkpoints,
       Fence fence,
+      LogFile jobFile,
       StepLog metrics,
       @Nullable StepLog samples,
       long savedStep) {
@@ -55,6 +59,7 @@ final class Outputs implements AutoCloseable {
     this.batches = batches;
     this.checkpoints = checkpoints;
     this.fence = fence;
+    this.jobFile = jobFile;
     this.metrics = metrics;
     this.samples = samples;
     this.savedStep = savedStep;
@@ -73,12 +78,7 @@ final class Outputs implements AutoCloseable {
     Progress progress = job.state().progress();
     Path folder = spec.checkpoint().path();
     fence.check();
-    try {
-      Files.createDirectories(folder);
-      DurableFiles.write(folder.resolve("job.yaml"), JobSpecWriter.toYaml(spec));
-    } catch (IOException e) {
-      throw new OutputException(folder.resolve("job.yaml"), e);
-    }
+    LogFile jobFile = writeJob(spec, folder.resolve("job.yaml"));
     StepLog metrics = openLog("metrics.jsonl", folder, progress, checkpoint);
     StepMetrics last = progress.last();
     if (last != null && metrics.lastStep() < last.step()) {
@@ -90,9 +90,19 @@ final class Outputs implements AutoCloseable {
             : null;
     long savedStep = checkpoint == null ? -1 : progress.step();
     Outputs outputs =
-        new Outputs(spec, job.batches(), checkpoints, fence, metrics, samples, savedStep);
+        new Outputs(spec, job.batches(), checkpoints, fence, jobFile, metrics, samples, savedStep);
     outputs.logSamples(progress.step());
     return outputs;
+  }
+
+  private static LogFile writeJob(JobSpec spec, Path file) {
+    try {
+      Files.createDirectories(spec.checkpoint().path());
+      DurableFiles.write(file, JobSpecWriter.toYaml(spec));
+      return new LogFile(file, Files.size(file));
+    } catch (IOException e) {
+      throw new OutputException(file, e);
+    }
   }
 
   /** Where the folder's own log lacks lines, the checkpoint's copy takes its place. */
@@ -177,10 +187,15 @@ final class Outputs implements AutoCloseable {
     return "Checkpoint %s written.".formatted(folder);
   }
 
+  /** What belongs to a checkpoint besides the state. */
   private List<LogFile> logs() {
-    return samples == null
-        ? List.of(metrics.written())
-        : List.of(metrics.written(), samples.written());
+    List<LogFile> logs = new ArrayList<>();
+    logs.add(jobFile);
+    logs.add(metrics.written());
+    if (samples != null) {
+      logs.add(samples.written());
+    }
+    return logs;
   }
 
   /** Where what was trained goes: {@code adapter/}, or {@code model/} without an adapter. */
@@ -195,18 +210,31 @@ final class Outputs implements AutoCloseable {
   }
 
   /**
-   * Writes what was trained.
+   * Writes what was trained, and sees to it that all results are where they belong.
    *
    * @return SHA-256 of its weights' file
+   * @throws org.ftcluster.worker.checkpoint.CheckpointException when that fails
    */
-  String writeResult(TrainingState state) {
+  String writeResult(TrainingState state, Consumer<String> notes) {
     fence.check();
-    return switch (spec.adapter().type()) {
-      case LORA ->
-          PeftAdapter.write(
-              resultFolder(), spec.adapter(), spec.model().path(), state.parameters());
-      case NONE -> FullModel.write(resultFolder(), spec.model(), state.parameters());
-    };
+    String sha256 =
+        switch (spec.adapter().type()) {
+          case LORA ->
+              PeftAdapter.write(
+                  resultFolder(), spec.adapter(), spec.model().path(), state.parameters());
+          case NONE -> FullModel.write(resultFolder(), spec.model(), state.parameters());
+        };
+    List<Path> results = new ArrayList<>();
+    logs().forEach(log -> results.add(log.file()));
+    try (Stream<Path> files = Files.list(resultFolder())) {
+      files.sorted().forEach(results::add);
+    } catch (IOException e) {
+      throw new OutputException(resultFolder(), e);
+    }
+    checkpoints
+        .copyResults(results)
+        .ifPresent(place -> notes.accept("Results copied to %s.".formatted(place)));
+    return sha256;
   }
 
   @Override

@@ -220,7 +220,7 @@ final class Trainer {
 
   private void complete(Outputs outputs, double lossAfter) {
     Progress progress = job.state().progress();
-    String sha256 = outputs.writeResult(job.state());
+    String sha256 = outputs.writeResult(job.state(), events::noted);
     events.completed(
         new TrainingResult(
             progress.step(),

@@ -80,7 +80,7 @@ final class TrainingTask implements RankTask {
             batches,
             eval,
             System.nanoTime());
-    this.checkpoints = new CheckpointStore(spec);
+    this.checkpoints = CheckpointStore.of(spec);
     this.checkpointWriter = new CheckpointWriter(checkpoints);
     this.host = host;
     this.deadlines = deadlines;

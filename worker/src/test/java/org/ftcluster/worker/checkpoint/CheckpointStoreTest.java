@@ -78,7 +78,7 @@ class CheckpointStoreTest {
     assertEquals(Optional.empty(), store(1).readNewest(state, warnings::add));
     assertEquals(
         Optional.empty(),
-        new CheckpointStore(root.resolve("missing"), JOB, 1, false, SafetensorsWriter::write)
+        TestCheckpoints.in(root.resolve("missing"), JOB, 1, false)
             .readNewest(state, warnings::add));
     assertEquals(-1, state.completedStep());
   }
@@ -118,7 +118,7 @@ class CheckpointStoreTest {
     save(store(1));
     reach(2);
     CheckpointStore full =
-        new CheckpointStore(
+        TestCheckpoints.in(
             root,
             JOB,
             1,
@@ -147,7 +147,7 @@ class CheckpointStoreTest {
     BadJobException e =
         assertThrows(BadJobException.class, () -> other.readNewest(state, warnings::add));
     assertEquals(
-        "checkpoint.path: %s is a checkpoint of another job (training.seed is 7 here and 42 there); give this job a folder of its own, or checkpoint.overwrite: true, which begins anew and replaces what is there."
+        "checkpoint.path: %s is a checkpoint of another job (training.seed is 7 here and 42 there); give this job a place of its own, or checkpoint.overwrite: true, which begins anew and replaces what is there."
             .formatted(root.resolve("step-50")),
         e.getMessage());
     reach(10);
@@ -231,7 +231,7 @@ class CheckpointStoreTest {
   }
 
   private CheckpointStore store(JobIdentity job, int keep, boolean overwrite) {
-    return new CheckpointStore(root, job, keep, overwrite, SafetensorsWriter::write);
+    return TestCheckpoints.in(root, job, keep, overwrite);
   }
 
   private Path save(CheckpointStore store) {

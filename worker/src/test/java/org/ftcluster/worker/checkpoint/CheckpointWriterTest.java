@@ -59,7 +59,7 @@ class CheckpointWriterTest {
   void givenADiskThatWaits() {
     writer =
         new CheckpointWriter(
-            new CheckpointStore(
+            TestCheckpoints.in(
                 root,
                 JOB,
                 3,
@@ -104,7 +104,7 @@ class CheckpointWriterTest {
         assertThrows(
             CheckpointException.class, () -> writer.begin(state, List.of(), listener, NONE));
     assertEquals(
-        "The checkpoint of step 1 is still being written after another 0 s: where checkpoint.path lies is too slow, or stuck.",
+        "The checkpoint of step 1 is still being written after another 0 s: the place it goes to is too slow, or stuck.",
         e.getMessage());
     disk.countDown();
     writer.begin(state, List.of(), listener, PATIENCE);
@@ -170,8 +170,7 @@ class CheckpointWriterTest {
   }
 
   private Optional<Path> read() {
-    return new CheckpointStore(root, JOB, 3, false, SafetensorsWriter::write)
-        .readNewest(state, heard::add);
+    return TestCheckpoints.in(root, JOB, 3, false).readNewest(state, heard::add);
   }
 
   private void reach(long step) {

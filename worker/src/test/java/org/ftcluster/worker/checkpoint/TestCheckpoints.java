@@ -1,0 +1,29 @@
+package org.ftcluster.worker.checkpoint;
+
+import java.nio.file.Path;
+import org.ftcluster.worker.checkpoint.storage.Storage;
+import org.ftcluster.worker.safetensors.SafetensorsWriter;
+
+/** Stores of checkpoints that tests ask for. */
+final class TestCheckpoints {
+  private TestCheckpoints() {}
+
+  static CheckpointStore in(Path root, JobIdentity job, int keep, boolean overwrite) {
+    return in(root, job, keep, overwrite, SafetensorsWriter::write);
+  }
+
+  static CheckpointStore in(
+      Path root, JobIdentity job, int keep, boolean overwrite, Checkpoint.TensorWriter writer) {
+    return new CheckpointStore(
+        job, overwrite, new LocalCheckpoints(root, job, keep, overwrite, writer), null);
+  }
+
+  /** With a copy off the node. */
+  static CheckpointStore in(Path root, JobIdentity job, int keep, Storage storage) {
+    return new CheckpointStore(
+        job,
+        false,
+        new LocalCheckpoints(root, job, keep, false, SafetensorsWriter::write),
+        new RemoteCheckpoints(storage, job, keep, false));
+  }
+}
