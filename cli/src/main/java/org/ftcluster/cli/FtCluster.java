@@ -2,6 +2,7 @@ package org.ftcluster.cli;
 
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.job.CancelCommand;
+import org.ftcluster.cli.job.DrainCommand;
 import org.ftcluster.cli.job.JobsCommand;
 import org.ftcluster.cli.job.NodesCommand;
 import org.ftcluster.cli.job.ScaleCommand;
@@ -38,6 +39,7 @@ import picocli.CommandLine.Spec;
       ScaleCommand.class,
       CancelCommand.class,
       NodesCommand.class,
+      DrainCommand.class,
       ValidateCommand.class,
       EvalCommand.class,
       GenerateCommand.class,

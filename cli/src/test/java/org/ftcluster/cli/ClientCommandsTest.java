@@ -113,6 +113,14 @@ class ClientCommandsTest {
   }
 
   @Test
+  void drainPrintsTheWorker() throws IOException {
+    Cli.Result result = run("drain", "n1:7", "--json");
+
+    assertEquals(0, result.exitCode());
+    assertEquals("DRAINING", Json.parse(result.out()).path("state").asText());
+  }
+
+  @Test
   void anUnknownJobIsAWrongRequest() {
     for (String command : List.of("cancel j9", "watch j9", "scale j9 --workers 2")) {
       Cli.Result result = run(command.split(" "));

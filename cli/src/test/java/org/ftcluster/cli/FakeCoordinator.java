@@ -12,6 +12,8 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import org.ftcluster.protocol.api.CancelJobRequest;
 import org.ftcluster.protocol.api.CancelJobResponse;
+import org.ftcluster.protocol.api.DrainNodeRequest;
+import org.ftcluster.protocol.api.DrainNodeResponse;
 import org.ftcluster.protocol.api.FtClusterGrpc;
 import org.ftcluster.protocol.api.JobSummary;
 import org.ftcluster.protocol.api.JobUpdate;
@@ -82,6 +84,12 @@ final class FakeCoordinator extends FtClusterGrpc.FtClusterImplBase implements A
               .build();
       answer(answer, ScaleJobResponse.newBuilder().setJob(scaled).build());
     }
+  }
+
+  @Override
+  public void drainNode(DrainNodeRequest request, StreamObserver<DrainNodeResponse> answer) {
+    NodeInfo node = NodeInfo.newBuilder().setNode(request.getNode()).setState("DRAINING").build();
+    answer(answer, DrainNodeResponse.newBuilder().setNode(node).build());
   }
 
   @Override

@@ -117,6 +117,8 @@ class LocalTrainingTest {
         "--set",
         "training.global_batch_size=8",
         "--set",
+        "training.micro_batch_size=4",
+        "--set",
         "checkpoint.path=" + out);
   }
 

@@ -63,7 +63,7 @@ final class CountingTask implements RankTask {
   private long completed = -1;
   private int rank;
   private int worldSize;
-  private long number;
+  private volatile long number;
 
   private CountingTask(String job, JobSpec spec) {
     this.job = job;
@@ -136,6 +136,14 @@ final class CountingTask implements RankTask {
       ranks.handOver = true;
     }
   }
+
+  @Override
+  public void leave() {
+    handOver(number);
+  }
+
+  @Override
+  public void keepSafe() {}
 
   @Override
   public void stop(long generation, String reason) {

@@ -15,6 +15,7 @@ import java.util.stream.LongStream;
 import org.ftcluster.protocol.api.JobSummary;
 import org.ftcluster.protocol.api.JobUpdate;
 import org.ftcluster.protocol.api.ListJobsRequest;
+import org.ftcluster.protocol.api.NodeInfo;
 import org.ftcluster.protocol.api.StepMetrics;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.junit.jupiter.api.Test;
@@ -67,6 +68,32 @@ class RecoveryTest {
       assertEquals(1, steps.getFirst().getWorkers());
       assertEquals(2, steps.getLast().getWorkers());
       assertEquals(2, updates.getLast().getResult().getGenerations());
+    }
+  }
+
+  @Test
+  void aDrainedWorkerHandsOverLeavesAndCostsNoStep() throws Exception {
+    try (TestCluster cluster = new TestCluster(dataDir, 2)) {
+      String job = cluster.submit(jobYaml("drain", 150, 1, 2));
+      List<JobUpdate> updates = new ArrayList<>();
+      for (Iterator<JobUpdate> watched = cluster.watch(job); watched.hasNext(); ) {
+        JobUpdate update = watched.next();
+        updates.add(update);
+        if (update.hasStep() && update.getStep().getStep() == 10) {
+          NodeInfo drained = cluster.drain(cluster.anyWorker());
+          assertEquals("DRAINING", drained.getState());
+        }
+      }
+      assertEquals(
+          LongStream.rangeClosed(1, 150).boxed().toList(),
+          updates.stream().filter(JobUpdate::hasStep).map(u -> u.getStep().getStep()).toList());
+      assertEquals(2, updates.getLast().getResult().getGenerations());
+      assertTrue(
+          updates.stream().anyMatch(u -> u.getNote().contains("leaves: someone asked for it")));
+      cluster.awaitWorkersLeft(1);
+      StatusRuntimeException refused =
+          assertThrows(StatusRuntimeException.class, () -> cluster.drain("nobody:1"));
+      assertEquals(Status.Code.NOT_FOUND, refused.getStatus().getCode());
     }
   }
 

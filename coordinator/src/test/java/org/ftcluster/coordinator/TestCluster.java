@@ -10,11 +10,13 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 import org.ftcluster.coordinator.job.Patience;
+import org.ftcluster.protocol.api.DrainNodeRequest;
 import org.ftcluster.protocol.api.FtClusterGrpc;
 import org.ftcluster.protocol.api.FtClusterGrpc.FtClusterBlockingStub;
 import org.ftcluster.protocol.api.JobSummary;
 import org.ftcluster.protocol.api.JobUpdate;
 import org.ftcluster.protocol.api.ListNodesRequest;
+import org.ftcluster.protocol.api.NodeInfo;
 import org.ftcluster.protocol.api.ScaleJobRequest;
 import org.ftcluster.protocol.api.SubmitJobRequest;
 import org.ftcluster.protocol.api.WatchJobRequest;
@@ -96,6 +98,25 @@ final class TestCluster implements AutoCloseable {
 
   String submit(String yaml) {
     return client().submitJob(SubmitJobRequest.newBuilder().setJobYaml(yaml).build()).getJob();
+  }
+
+  NodeInfo drain(String node) {
+    return client().drainNode(DrainNodeRequest.newBuilder().setNode(node).build()).getNode();
+  }
+
+  String anyWorker() {
+    return client().listNodes(ListNodesRequest.getDefaultInstance()).getNodes(1).getNode();
+  }
+
+  /** Returns when only so many workers are members. */
+  void awaitWorkersLeft(int count) throws InterruptedException {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(20);
+    while (client().listNodes(ListNodesRequest.getDefaultInstance()).getNodesCount() > 1 + count) {
+      if (System.nanoTime() > deadline) {
+        throw new AssertionError("more than " + count + " workers");
+      }
+      Thread.sleep(20);
+    }
   }
 
   JobSummary scale(String job, int workers) {

@@ -15,6 +15,7 @@ import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.protocol.api.CancelJobRequest;
 import org.ftcluster.protocol.api.ClusterDescription;
 import org.ftcluster.protocol.api.DescribeClusterRequest;
+import org.ftcluster.protocol.api.DrainNodeRequest;
 import org.ftcluster.protocol.api.FtClusterGrpc;
 import org.ftcluster.protocol.api.FtClusterGrpc.FtClusterBlockingStub;
 import org.ftcluster.protocol.api.JobSummary;
@@ -87,6 +88,11 @@ public final class CoordinatorClient implements AutoCloseable {
 
   public List<NodeInfo> nodes() {
     return call(s -> s.listNodes(ListNodesRequest.getDefaultInstance())).getNodesList();
+  }
+
+  /** Lets a worker hand over and leave; it knows when this returns. */
+  public NodeInfo drain(String node) {
+    return call(s -> s.drainNode(DrainNodeRequest.newBuilder().setNode(node).build())).getNode();
   }
 
   /**

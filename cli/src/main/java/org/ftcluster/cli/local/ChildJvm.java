@@ -121,6 +121,11 @@ final class ChildJvm implements AutoCloseable {
     }
   }
 
+  /** Whether it has ended, and as it should. */
+  boolean endedWell() {
+    return !process.isAlive() && process.exitValue() == 0;
+  }
+
   /** How the process ended, in words. */
   String lastWords() {
     if (!process.isAlive() && process.exitValue() > BY_SIGNAL) {

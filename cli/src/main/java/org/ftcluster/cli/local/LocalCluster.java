@@ -4,17 +4,20 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.cli.client.Address;
+import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.local.ChildJvm.Launch;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A coordinator and workers on loopback, each a JVM of its own, on ports that are free at the time.
  * They end with {@link #close}, or with this JVM, whichever comes first. A worker that is lost is
- * started again, a few times; a coordinator isn't.
+ * started again, a few times; a coordinator isn't, and neither is a worker that leaves in order.
  */
 final class LocalCluster implements AutoCloseable {
   private static final Duration START = Duration.ofSeconds(60);
+  private static final Duration BETWEEN_LOOKS = Duration.ofMillis(100);
   private static final int RESTARTS = 3;
 
   private final Console console;
@@ -24,6 +27,9 @@ final class LocalCluster implements AutoCloseable {
   private final Address address;
   private int restarts;
   private boolean closed;
+
+  /** Why there is nothing to wait for; null while there is. */
+  private volatile @Nullable String noWorkers;
 
   private LocalCluster(Launch coordinatorLaunch, Console console) {
     this.console = console;
@@ -63,10 +69,34 @@ final class LocalCluster implements AutoCloseable {
     return address;
   }
 
+  /** Returns when the coordinator knows all workers. */
+  void awaitWorkers(CoordinatorClient client) {
+    long deadline = System.nanoTime() + START.toNanos();
+    while (client.nodes().size() <= workers()) {
+      if (System.nanoTime() > deadline) {
+        throw CommandException.failed(
+            "not all workers have joined within %d s".formatted(START.toSeconds()));
+      }
+      try {
+        Thread.sleep(BETWEEN_LOOKS);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw CommandException.failed("interrupted").because(e);
+      }
+    }
+  }
+
+  private synchronized int workers() {
+    return children.size() - 1;
+  }
+
   /**
-   * @throws CommandException when the coordinator is gone
+   * @throws CommandException when the coordinator is gone, or all workers are
    */
-  void requireCoordinator() {
+  void requireNodes() {
+    if (noWorkers != null) {
+      throw CommandException.failed(noWorkers);
+    }
     if (!coordinator.alive()) {
       throw CommandException.failed(
           "the coordinator ended: %s (its log is %s)"
@@ -92,6 +122,11 @@ final class LocalCluster implements AutoCloseable {
       return;
     }
     children.remove(worker);
+    if (worker.endedWell()) {
+      console.talk("Process %s has left.".formatted(worker.launch().name()));
+      requireWorkers();
+      return;
+    }
     String ended = "Process %s ended: %s.".formatted(worker.launch().name(), worker.lastWords());
     if (restarts == RESTARTS) {
       console.talk(
@@ -99,11 +134,20 @@ final class LocalCluster implements AutoCloseable {
               + " It was not the first, so it stays away; its log is "
               + worker.launch().log()
               + ".");
+      requireWorkers();
       return;
     }
     restarts++;
     console.talk(ended + " Starting it again.");
     mind(start(worker.launch()));
+  }
+
+  /** Without workers nothing goes on: whoever waits for the coordinator is to know. */
+  private void requireWorkers() {
+    if (workers() == 0) {
+      noWorkers = "no worker is left; the checkpoints stay";
+      coordinator.dismiss();
+    }
   }
 
   @Override

@@ -15,8 +15,7 @@ final class LocalRun {
   private LocalRun() {}
 
   /**
-   * Reads a job so that it waits for all of {@code workers}, unless the command line says
-   * otherwise.
+   * Reads a job so that it may use all of {@code workers}, unless the command line says otherwise.
    *
    * @param read reads the job over the given {@code KEY.PATH=VALUE} defaults
    */
@@ -26,7 +25,7 @@ final class LocalRun {
           "--workers is %d, but a job needs at least 1 worker".formatted(workers));
     }
     int atMost = Math.max(workers, read.apply(List.of()).elastic().maxWorkers());
-    return read.apply(List.of("elastic.min_workers=" + workers, "elastic.max_workers=" + atMost));
+    return read.apply(List.of("elastic.max_workers=" + atMost));
   }
 
   /** Returns when the job has ended and no process of the cluster is left. */
@@ -37,8 +36,9 @@ final class LocalRun {
     try (LocalCluster cluster =
             LocalCluster.start(workers, job.resources().threads(), folder, console);
         CoordinatorClient client = new CoordinatorClient(cluster.address())) {
+      cluster.awaitWorkers(client);
       String id = client.submit(JobSpecWriter.toYaml(job));
-      return JobFollower.follow(client, id, console, cluster::requireCoordinator);
+      return JobFollower.follow(client, id, console, cluster::requireNodes);
     }
   }
 }

@@ -27,7 +27,8 @@ public final class TrainCommand implements Callable<Integer> {
       names = "--workers",
       paramLabel = "N",
       defaultValue = "1",
-      description = "Worker processes (default: 1). The job waits for all of them.")
+      description =
+          "Worker processes (default: 1). A job uses no more than a step has micro-batches.")
   private int workers;
 
   @Override

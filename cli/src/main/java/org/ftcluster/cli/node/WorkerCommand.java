@@ -1,5 +1,6 @@
 package org.ftcluster.cli.node;
 
+import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.ftcluster.cli.client.Address;
@@ -22,10 +23,13 @@ import picocli.CommandLine.Option;
     name = "worker",
     description = {
       "Runs a worker: one process that holds one device and takes part in jobs.",
-      "Waits for its coordinator where that isn't there yet."
+      "Waits for its coordinator where that isn't there yet. Told to end (SIGTERM), it hands its part",
+      "of a job over first."
     },
     footer = {"", "Example:", "  ftcluster worker --coordinator 10.0.0.1:7600 --insecure"})
 public final class WorkerCommand implements Callable<Integer> {
+  private static final String SIGNAL = "it was told to end";
+
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private CoordinatorOption coordinator = new CoordinatorOption();
   @Mixin private ParentWatch parentWatch = new ParentWatch();
@@ -53,6 +57,13 @@ public final class WorkerCommand implements Callable<Integer> {
   private String device = "cpu";
 
   @Option(
+      names = "--grace",
+      paramLabel = "SECONDS",
+      defaultValue = "25",
+      description = "On SIGTERM, how long handing over to other workers may take (default: 25).")
+  private long graceSeconds;
+
+  @Option(
       names = "--insecure",
       description =
           "Allow an address that other machines can reach, without encryption or passwords: whoever"
@@ -71,6 +82,10 @@ public final class WorkerCommand implements Callable<Integer> {
     WorkerSettings settings =
         new WorkerSettings(ownHost, clusterPort, search::seedNodes, device, insecure);
     try (WorkerNode node = WorkerNode.start(settings, new TrainingTaskFactory())) {
+      Runtime.getRuntime()
+          .addShutdownHook(
+              new Thread(
+                  () -> node.leaveAndWait(SIGNAL, Duration.ofSeconds(graceSeconds)), "signal"));
       console.json(ReadyLine.of("worker", known.toString()));
       console.talk("The worker is ready for jobs of %s.".formatted(known));
       Optional<String> gaveUp = node.awaitTermination();

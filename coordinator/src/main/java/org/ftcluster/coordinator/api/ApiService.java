@@ -24,6 +24,8 @@ import org.ftcluster.protocol.api.CancelJobRequest;
 import org.ftcluster.protocol.api.CancelJobResponse;
 import org.ftcluster.protocol.api.ClusterDescription;
 import org.ftcluster.protocol.api.DescribeClusterRequest;
+import org.ftcluster.protocol.api.DrainNodeRequest;
+import org.ftcluster.protocol.api.DrainNodeResponse;
 import org.ftcluster.protocol.api.FtClusterGrpc;
 import org.ftcluster.protocol.api.JobUpdate;
 import org.ftcluster.protocol.api.ListJobsRequest;
@@ -152,6 +154,36 @@ final class ApiService extends FtClusterGrpc.FtClusterImplBase {
                         .addNodes(thisNode())
                         .addAllNodes(workers.workers().stream().map(ApiMapping::worker).toList())
                         .build()));
+  }
+
+  @Override
+  public void drainNode(DrainNodeRequest request, StreamObserver<DrainNodeResponse> client) {
+    String node = request.getNode();
+    answer(
+        client,
+        ask(
+                coordinator,
+                (ActorRef<Coordinator.Draining> replyTo) -> new Coordinator.Drain(node, replyTo))
+            .thenApply(
+                draining ->
+                    DrainNodeResponse.newBuilder().setNode(drained(node, draining)).build()));
+  }
+
+  private static NodeInfo drained(String node, Coordinator.Draining draining) {
+    if (!draining.known()) {
+      throw Status.NOT_FOUND
+          .withDescription(
+              "There is no worker '%s'; `ftcluster nodes` lists those there are.".formatted(node))
+          .asRuntimeException();
+    }
+    return draining
+        .worker()
+        .map(ApiMapping::worker)
+        .orElseThrow(
+            () ->
+                Status.UNAVAILABLE
+                    .withDescription("The worker '%s' does not answer.".formatted(node))
+                    .asRuntimeException());
   }
 
   private NodeInfo thisNode() {

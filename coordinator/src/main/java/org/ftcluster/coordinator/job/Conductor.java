@@ -187,6 +187,11 @@ final class Conductor {
         yield Decision.to(new TellStep(completed.metrics()));
       }
       case RankReport.Noted noted -> Decision.to(new TellNote(noted.note()));
+      case RankReport.Leaving leaving ->
+          handOver(
+              record.state(),
+              "the worker %s leaves: %s"
+                  .formatted(current.workers().get(leaving.rank()).node(), leaving.reason()));
       case RankReport.HandedOver over ->
           current.handedOver(over.rank()) && record.state() == JobState.RUNNING
               ? goOn(

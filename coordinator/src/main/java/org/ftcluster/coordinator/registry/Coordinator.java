@@ -61,6 +61,17 @@ public final class Coordinator {
   /** All workers, as they described themselves within the last seconds. */
   public record ListWorkers(ActorRef<Workers> replyTo) implements Request {}
 
+  /** The worker on a node is to hand over and leave. */
+  public record Drain(String node, ActorRef<Draining> replyTo) implements Request {}
+
+  /**
+   * Answers {@link Drain}.
+   *
+   * @param known whether there is such a worker
+   * @param worker as it describes itself now; empty where it doesn't answer
+   */
+  public record Draining(boolean known, Optional<WorkerDescription> worker) {}
+
   /** Answers {@link ListJobs}. */
   public record Jobs(List<JobStatus> jobs) {}
 
@@ -92,6 +103,8 @@ public final class Coordinator {
 
   private record Described(Worker worker, Optional<WorkerDescription> description)
       implements Command {}
+
+  private record Told(ActorRef<Draining> replyTo, Draining answer) implements Command {}
 
   private record Tick() implements Command {}
 
@@ -150,6 +163,7 @@ public final class Coordinator {
       case Submit submit -> number(submit);
       case ListJobs list -> list.replyTo().tell(new Jobs(inOrder()));
       case FindJob find -> find.replyTo().tell(new FoundJob(find(find.job())));
+      case Drain drain -> drain(drain);
       case ListWorkers list -> list.replyTo().tell(new Workers(staffing.descriptions()));
       case Numbered numbered ->
           startJob(numbered.job())
@@ -181,6 +195,7 @@ public final class Coordinator {
       }
       case Listed listed -> onWorkers(listed.workers());
       case Described described -> onAnswer(described);
+      case Told told -> told.replyTo().tell(told.answer());
       case Tick ignored -> staffing.tick(Duration.ofNanos(System.nanoTime()));
     }
     return Behaviors.same();
@@ -271,31 +286,31 @@ public final class Coordinator {
         .forEach(loss -> jobs.get(loss.job()).tell(new JobCommand.LoseWorker(loss.worker())));
   }
 
-  private void onAnswer(Described described) {
-    described
-        .description()
-        .ifPresent(description -> stopWhatIsOver(described.worker(), description));
-    staffing.answered(described.worker(), described.description());
-  }
-
-  /** A worker that couldn't be told in time may still be at work for what is over. */
-  private void stopWhatIsOver(Worker worker, WorkerDescription found) {
-    String job = found.job();
-    JobStatus status = statuses.get(job);
-    if (job.isEmpty() || isReadingBack()) {
+  /** Answered once the worker knows. */
+  private void drain(Drain request) {
+    Optional<Worker> worker = staffing.find(request.node());
+    if (worker.isEmpty()) {
+      request.replyTo().tell(new Draining(false, Optional.empty()));
       return;
     }
-    if (status == null || status.state().isTerminal()) {
-      worker.ref().tell(new WorkerCommand.ReleaseJob(job));
-    } else if (found.rank() >= 0 && found.generation() < status.generation()) {
-      worker
-          .ref()
-          .tell(
-              new WorkerCommand.StopRank(
-                  job,
-                  found.generation(),
-                  "generation %d has begun".formatted(status.generation())));
+    worker.get().ref().tell(new WorkerCommand.Drain("someone asked for it"));
+    context.ask(
+        WorkerDescription.class,
+        worker.get().ref(),
+        patience.answer(),
+        WorkerCommand.Describe::new,
+        (description, failure) ->
+            new Told(request.replyTo(), new Draining(true, Optional.ofNullable(description))));
+  }
+
+  private void onAnswer(Described described) {
+    if (!isReadingBack()) {
+      described
+          .description()
+          .flatMap(found -> Leftovers.order(found, statuses.get(found.job())))
+          .ifPresent(order -> described.worker().ref().tell(order));
     }
+    staffing.answered(described.worker(), described.description());
   }
 
   private final class Orders implements Staffing.Orders {

@@ -52,7 +52,8 @@ final class JobQueue {
 
   /**
    * The first job, if it has been first for longer than {@code patience} while no other job had
-   * workers that it could wait for. To be asked regularly.
+   * workers that it could wait for. One that recovers waits as long as it takes: there is work in
+   * it. To be asked regularly.
    *
    * @param now any clock that only goes forward
    */
@@ -62,7 +63,9 @@ final class JobQueue {
       first = head;
       firstSince = now;
     }
-    return !head.isEmpty() && now.minus(firstSince).compareTo(patience) >= 0
+    return !head.isEmpty()
+            && !waiting.getFirst().recovering()
+            && now.minus(firstSince).compareTo(patience) >= 0
         ? Optional.of(waiting.getFirst())
         : Optional.empty();
   }

@@ -125,6 +125,11 @@ final class Staffing {
             });
   }
 
+  /** The worker on a node, if there is one. */
+  Optional<Worker> find(String node) {
+    return pool.find(node);
+  }
+
   List<WorkerDescription> descriptions() {
     return pool.descriptions();
   }
@@ -139,7 +144,12 @@ final class Staffing {
   }
 
   private void assign() {
-    Planner.assign(queue.inOrder(), pool.candidates())
+    // A job that begins can wait a moment for a worker that is slow; one that recovers doesn't.
+    List<WantsWorkers> next =
+        pool.isInDoubt()
+            ? queue.inOrder().stream().filter(WantsWorkers::recovering).toList()
+            : queue.inOrder();
+    Planner.assign(next, pool.candidates())
         .forEach(
             (job, workers) -> {
               queue.remove(job);

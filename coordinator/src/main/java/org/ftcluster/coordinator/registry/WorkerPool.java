@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import org.ftcluster.coordinator.job.Worker;
 import org.ftcluster.protocol.message.WorkerDescription;
@@ -23,7 +24,13 @@ final class WorkerPool {
     String job = "";
     @Nullable WorkerDescription description;
     boolean answered;
+
+    /** Rounds in a row that it didn't answer. */
+    int silences;
   }
+
+  /** After so many rounds nobody waits for a worker. */
+  private static final int DOUBTS = 3;
 
   /** A worker that left, and the job it worked for. */
   record Loss(Worker worker, String job) {}
@@ -65,6 +72,7 @@ final class WorkerPool {
     if (entry != null) {
       entry.description = description;
       entry.answered = true;
+      entry.silences = 0;
     }
   }
 
@@ -73,16 +81,27 @@ final class WorkerPool {
     Entry entry = entries.get(worker);
     if (entry != null) {
       entry.answered = false;
+      entry.silences++;
     }
   }
 
-  /** Those that answered and work for nobody. */
+  /** Whether a worker may be just slow to answer. */
+  boolean isInDoubt() {
+    return entries.values().stream()
+        .anyMatch(entry -> entry.silences > 0 && entry.silences < DOUBTS);
+  }
+
+  /** Those that answered, work for nobody, and aren't about to leave. */
   List<Planner.Candidate> candidates() {
     List<Planner.Candidate> idle = new ArrayList<>();
     entries.forEach(
         (worker, entry) -> {
-          if (entry.answered && entry.job.isEmpty() && entry.description != null) {
-            idle.add(new Planner.Candidate(worker, entry.description.job()));
+          WorkerDescription said = entry.description;
+          if (entry.answered
+              && entry.job.isEmpty()
+              && said != null
+              && !said.state().equals("DRAINING")) {
+            idle.add(new Planner.Candidate(worker, said.job()));
           }
         });
     return idle;
@@ -102,6 +121,11 @@ final class WorkerPool {
         .filter(entry -> !entry.job.isEmpty())
         .forEach(entry -> counts.merge(entry.job, 1, Integer::sum));
     return counts;
+  }
+
+  /** The worker on a node. */
+  Optional<Worker> find(String node) {
+    return entries.keySet().stream().filter(worker -> worker.node().equals(node)).findFirst();
   }
 
   void assign(String job, List<Worker> workers) {

@@ -44,6 +44,13 @@ class JobQueueTest {
   }
 
   @Test
+  void aJobThatRecoversWaitsAsLongAsItTakes() {
+    add("1", true);
+    assertTrue(overdue(0, false).isEmpty());
+    assertTrue(overdue(3_600, false).isEmpty());
+  }
+
+  @Test
   void eachJobWaitsAnew() {
     add("1", false);
     overdue(0, false);

@@ -31,6 +31,26 @@ class StaffingTest implements Staffing.Orders {
     expect("ask a", "ask b");
     answer(a);
     expect();
+    for (int round = 1; round < 3; round++) {
+      staffing.answered(b, Optional.empty());
+      expect();
+      staffing.tick(Duration.ofSeconds(round));
+      expect("ask a", "ask b");
+      answer(a);
+    }
+    staffing.answered(b, Optional.empty());
+    expect("1 gets [a]");
+  }
+
+  @Test
+  void aJobThatRecoversDoesNotWaitForAWorkerThatIsSlowToAnswer() {
+    staffing.open();
+    staffing.present(List.of(a, b));
+    staffing.wants(new WantsWorkers("1", new WorkerDemand(1, 2), true));
+    answer(a);
+    answer(b);
+    orders.clear();
+    answer(a);
     staffing.answered(b, Optional.empty());
     expect("1 gets [a]");
   }

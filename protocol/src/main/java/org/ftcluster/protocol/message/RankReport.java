@@ -43,6 +43,12 @@ public sealed interface RankReport {
    */
   record HandedOver(String job, long generation, int rank, long step) implements RankReport {}
 
+  /**
+   * This worker is about to leave, for a reason, and the generation ends after the step at hand;
+   * its state will be where others find it.
+   */
+  record Leaving(String job, long generation, int rank, String reason) implements RankReport {}
+
   /** Sent by rank 0 when the adapter is on disk. */
   record Completed(String job, long generation, int rank, TrainingResult result)
       implements RankReport {}

@@ -61,6 +61,13 @@ public sealed interface WorkerCommand {
   record HandOver(String job, long generation) implements WorkerCommand {}
 
   /**
+   * Take no rank from now on, hand over what there is, and leave the cluster.
+   *
+   * @param reason a clause, for the job's history
+   */
+  record Drain(String reason) implements WorkerCommand {}
+
+  /**
    * End the rank's generation at once. What the last completed step left stays in memory for the
    * next generation.
    */

@@ -4,8 +4,9 @@ package org.ftcluster.protocol.message;
  * A worker, as {@code ftcluster nodes} shows it.
  *
  * @param device {@code cpu}, or {@code cuda:0}
- * @param state {@code IDLE}, {@code PREPARING}, {@code TRAINING}, {@code STOPPING}; a coordinator
- *     shows one that doesn't answer as {@code UNREACHABLE}
+ * @param state {@code IDLE}, {@code PREPARING}, {@code TRAINING}, {@code STOPPING}, or {@code
+ *     DRAINING} once it is about to leave; a coordinator shows one that doesn't answer as {@code
+ *     UNREACHABLE}
  * @param job the one it works for, or whose state it holds; or empty
  * @param rank -1 where it runs none
  */

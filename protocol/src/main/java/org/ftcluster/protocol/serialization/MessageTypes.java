@@ -36,6 +36,7 @@ final class MessageTypes {
     record(kryo, WorkerCommand.PeerAddress.class, 37);
     record(kryo, WorkerCommand.LoadJob.class, 38);
     record(kryo, WorkerCommand.HandOver.class, 39);
+    record(kryo, WorkerCommand.Drain.class, 40);
 
     record(kryo, RankReport.Prepared.class, 48);
     record(kryo, RankReport.Started.class, 49);
@@ -47,6 +48,7 @@ final class MessageTypes {
     record(kryo, RankReport.TrainingResult.class, 55);
     kryo.register(RankReport.Cause.class, 56);
     record(kryo, RankReport.HandedOver.class, 57);
+    record(kryo, RankReport.Leaving.class, 58);
 
     record(kryo, WorkerDescription.class, 64);
     return kryo;

@@ -205,6 +205,8 @@ class KryoSerializerTest {
         new WorkerCommand.LoadJob("job-1", "name: a"),
         new WorkerCommand.HandOver("job-1", 8),
         new RankReport.HandedOver("job-1", 8, 1, 12),
+        new RankReport.Leaving("job-1", 8, 1, "a spot notice"),
+        new WorkerCommand.Drain("someone asked for it"),
         new RankReport.Prepared("job-1", 7, 0, new PeerAddress("localhost", 65535), -1, 300),
         new RankReport.Started("job-1", 7, 0, 12),
         new RankReport.StepCompleted(

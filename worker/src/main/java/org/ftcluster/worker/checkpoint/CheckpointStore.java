@@ -121,6 +121,11 @@ public final class CheckpointStore implements AutoCloseable {
     }
   }
 
+  /** Whether there is a checkpoint of this job after a step. */
+  public boolean holds(long step) {
+    return identity(root.resolve("step-" + step)).equals(Optional.of(job));
+  }
+
   /**
    * Copies results off the node, where the job says so; files stand in the job's folder, or in
    * folders there.

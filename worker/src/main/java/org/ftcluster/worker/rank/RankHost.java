@@ -3,6 +3,7 @@ package org.ftcluster.worker.rank;
 import java.time.Duration;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import org.ftcluster.protocol.message.RankReport;
@@ -34,7 +35,9 @@ final class RankHost implements AutoCloseable {
     PREPARING,
     TRAINING,
     /** Told to stop, and not there yet. */
-    STOPPING
+    STOPPING,
+    /** About to leave: takes no rank any more, though one may still be at work. */
+    DRAINING
   }
 
   /**
@@ -45,10 +48,6 @@ final class RankHost implements AutoCloseable {
    */
   record Snapshot(Phase phase, String job, int rank, long generation) {}
 
-  private record Resident(String job, RankTask task) {}
-
-  private final RankTask.Factory factory;
-  private final String host;
   private final ExecutorService thread =
       Executors.newSingleThreadExecutor(Thread.ofPlatform().daemon().name("rank").factory());
 
@@ -58,8 +57,10 @@ final class RankHost implements AutoCloseable {
   /** The order whose task is at work on the thread, other than loading. */
   private @Nullable RankOrder running;
 
-  /** Written by the rank's thread only. */
-  private volatile @Nullable Resident resident;
+  private final Resident resident;
+
+  /** Why this worker is about to leave; null while it isn't. Guarded by this. */
+  private @Nullable String leaving;
 
   /** The job that is loaded without a rank, or empty. Guarded by this. */
   private String loading = "";
@@ -68,8 +69,7 @@ final class RankHost implements AutoCloseable {
    * @param host where listeners of collectives bind
    */
   RankHost(RankTask.Factory factory, String host) {
-    this.factory = factory;
-    this.host = host;
+    this.resident = new Resident(factory, host);
   }
 
   /**
@@ -87,6 +87,10 @@ final class RankHost implements AutoCloseable {
       stop(known, "generation %d begins".formatted(command.generation()));
     }
     RankOrder next = new RankOrder(command, reports);
+    if (leaving != null) {
+      next.failed(RankReport.Cause.LOST_PEER, "the worker leaves: " + leaving);
+      return;
+    }
     order = next;
     thread.execute(() -> prepare(next));
   }
@@ -104,8 +108,7 @@ final class RankHost implements AutoCloseable {
    * nothing where this process has another job, or has loaded this one.
    */
   synchronized void load(LoadJob command) {
-    Resident known = resident;
-    if (order == null && known == null && loading.isEmpty()) {
+    if (order == null && resident.job().isEmpty() && loading.isEmpty() && leaving == null) {
       loading = command.job();
       thread.execute(() -> load(command.job(), command.jobYaml()));
     }
@@ -114,13 +117,36 @@ final class RankHost implements AutoCloseable {
   /** Ends a generation after the step at hand. Says so again if it has ended like that already. */
   synchronized void handOver(String job, long generation) {
     RankOrder current = order;
-    Resident known = resident;
-    if (current == null || !current.is(job, generation)) {
+    if (current != null && current.is(job, generation)) {
+      current.confirmHandOver();
+      resident.of(job).ifPresent(task -> task.handOver(generation));
+    }
+  }
+
+  /**
+   * Takes no rank from now on. One that trains hands over after the step at hand; one that only
+   * prepares is given up.
+   *
+   * @return done when nothing is at work any more, and what this process alone held is durable
+   */
+  synchronized Future<?> leave(String reason) {
+    if (leaving == null) {
+      leaving = reason;
+      leave(order, reason);
+    }
+    return thread.submit(() -> resident.ifLoaded(RankTask::keepSafe));
+  }
+
+  private void leave(@Nullable RankOrder current, String reason) {
+    if (current == null || current.isStopped()) {
       return;
     }
-    current.confirmHandOver();
-    if (known != null && known.job().equals(job)) {
-      known.task().handOver(generation);
+    if (current.phase() == Phase.TRAINING) {
+      current.leaving(reason);
+      resident.ifLoaded(RankTask::leave);
+    } else if (current.phase() == Phase.PREPARING) {
+      current.failed(RankReport.Cause.LOST_PEER, "the worker leaves: " + reason);
+      stop(current, "the worker leaves");
     }
   }
 
@@ -141,22 +167,28 @@ final class RankHost implements AutoCloseable {
     }
     thread.execute(
         () -> {
-          if (holds(job)) {
-            closeTask();
+          if (resident.of(job).isPresent()) {
+            resident.close();
           }
         });
   }
 
   synchronized Snapshot snapshot() {
+    Snapshot work = work();
+    return leaving == null
+        ? work
+        : new Snapshot(Phase.DRAINING, work.job(), work.rank(), work.generation());
+  }
+
+  private Snapshot work() {
     RankOrder working = running;
     if (working != null && working.isStopped()) {
       return new Snapshot(Phase.STOPPING, working.job(), working.rank(), working.generation());
     }
     RankOrder current = order;
     if (current == null) {
-      Resident known = resident;
       return loading.isEmpty()
-          ? new Snapshot(Phase.IDLE, known == null ? "" : known.job(), -1, 0)
+          ? new Snapshot(Phase.IDLE, resident.job(), -1, 0)
           : new Snapshot(Phase.PREPARING, loading, -1, 0);
     }
     return current.isStopped() || current.phase() == Phase.IDLE
@@ -179,7 +211,7 @@ final class RankHost implements AutoCloseable {
       if (order != null) {
         stop(order, "the worker ends");
       }
-      thread.execute(this::closeTask);
+      thread.execute(resident::close);
       thread.shutdown();
     }
     try {
@@ -192,19 +224,18 @@ final class RankHost implements AutoCloseable {
   }
 
   private void stop(RankOrder order, String reason) {
-    Resident current = resident;
-    if (order.stop(reason) && current != null && current.job().equals(order.job())) {
-      current.task().stop(order.generation(), reason);
+    if (order.stop(reason)) {
+      resident.of(order.job()).ifPresent(task -> task.stop(order.generation(), reason));
     }
   }
 
   private void load(String job, String yaml) {
     try {
-      task(job, yaml);
+      resident.load(job, yaml);
     } catch (Throwable e) {
       LOG.warn("{} can't be loaded here: {}", job, RankFailure.sentence(e));
       if (e instanceof Error) {
-        closeTask();
+        resident.close();
       }
     } finally {
       synchronized (this) {
@@ -216,7 +247,8 @@ final class RankHost implements AutoCloseable {
   private void prepare(RankOrder order) {
     try {
       requireNotStopped(order); // before loading for nobody
-      RankTask task = task(order.job(), order.yaml());
+      // Loading isn't part of a generation: it goes on when that is over, for the next.
+      RankTask task = resident.load(order.job(), order.yaml());
       begin(order);
       PeerAddress address =
           task.prepare(order.rank(), order.worldSize(), order.generation(), order.secret());
@@ -229,32 +261,20 @@ final class RankHost implements AutoCloseable {
   }
 
   private void run(RankOrder order, StartRank command) {
-    Resident prepared = resident;
+    RankTask prepared = resident.of(order.job()).orElse(null);
     if (prepared == null || order.phase() != Phase.PREPARING) {
       return; // it could not be prepared, which was reported
     }
     try {
       begin(order);
       order.enter(Phase.TRAINING);
-      prepared.task().run(command.peers(), command.stateSource(), order);
+      prepared.run(command.peers(), command.stateSource(), order);
       order.enter(Phase.IDLE);
     } catch (Throwable e) {
       failed(order, e);
     } finally {
       end();
     }
-  }
-
-  /** Loading isn't part of a generation: it goes on when that is over, for the next. */
-  private RankTask task(String job, String yaml) {
-    Resident known = resident;
-    if (known != null && known.job().equals(job)) {
-      return known.task();
-    }
-    closeTask();
-    RankTask created = factory.create(job, yaml, host);
-    resident = new Resident(job, created);
-    return created;
   }
 
   /** From here on a stop is for the task. */
@@ -280,25 +300,8 @@ final class RankHost implements AutoCloseable {
       LOG.error("rank {} of {} failed", order.rank(), order.job(), e);
     }
     if (e instanceof Error) {
-      closeTask(); // out of memory, or worse: begin anew
+      resident.close(); // out of memory, or worse: begin anew
     }
     order.failed(cause, RankFailure.sentence(e));
-  }
-
-  private boolean holds(String job) {
-    Resident current = resident;
-    return current != null && current.job().equals(job);
-  }
-
-  private void closeTask() {
-    Resident closing = resident;
-    resident = null;
-    if (closing != null) {
-      try {
-        closing.task().close();
-      } catch (RuntimeException e) {
-        LOG.warn("what {} held could not be freed", closing.job(), e);
-      }
-    }
   }
 }

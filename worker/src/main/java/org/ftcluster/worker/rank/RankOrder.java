@@ -110,6 +110,10 @@ final class RankOrder implements RankTask.RankEvents {
     reports.accept(new RankReport.HandedOver(job(), generation(), rank(), step));
   }
 
+  void leaving(String reason) {
+    reports.accept(new RankReport.Leaving(job(), generation(), rank(), reason));
+  }
+
   void failed(RankReport.Cause cause, String message) {
     reports.accept(new RankReport.Failed(job(), generation(), rank(), cause, message));
   }

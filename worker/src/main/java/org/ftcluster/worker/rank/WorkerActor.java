@@ -1,5 +1,6 @@
 package org.ftcluster.worker.rank;
 
+import java.util.function.Consumer;
 import java.util.function.Function;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
@@ -11,10 +12,13 @@ final class WorkerActor {
   private WorkerActor() {}
 
   /**
+   * @param leave begins to leave, for a reason; returns at once
    * @param describe makes the answer to {@link WorkerCommand.Describe}
    */
   static Behavior<WorkerCommand> create(
-      RankHost rank, Function<RankHost.Snapshot, WorkerDescription> describe) {
+      RankHost rank,
+      Consumer<String> leave,
+      Function<RankHost.Snapshot, WorkerDescription> describe) {
     return Behaviors.receiveMessage(
         command -> {
           switch (command) {
@@ -26,6 +30,7 @@ final class WorkerActor {
             case WorkerCommand.LoadJob load -> rank.load(load);
             case WorkerCommand.HandOver handOver ->
                 rank.handOver(handOver.job(), handOver.generation());
+            case WorkerCommand.Drain drain -> leave.accept(drain.reason());
             case WorkerCommand.StopRank stop ->
                 rank.stop(stop.job(), stop.generation(), stop.reason());
             case WorkerCommand.ReleaseJob release -> rank.release(release.job());

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.rank;
 
 import java.time.Duration;
+import java.util.function.Consumer;
 import java.util.stream.StreamSupport;
 import org.apache.pekko.actor.Address;
 import org.apache.pekko.actor.typed.ActorRef;
@@ -32,13 +33,14 @@ final class WorkerGuardian {
 
   private WorkerGuardian() {}
 
-  static Behavior<Command> create(RankHost rank, String device) {
+  static Behavior<Command> create(RankHost rank, Consumer<String> leave, String device) {
     return Behaviors.setup(
         context -> {
           ActorSystem<Void> system = context.getSystem();
           ActorRef<WorkerCommand> worker =
               context.spawn(
-                  WorkerActor.create(rank, state -> description(system, device, state)), "worker");
+                  WorkerActor.create(rank, leave, state -> description(system, device, state)),
+                  "worker");
           context.watchWith(worker, new WorkerStopped());
           system.receptionist().tell(Receptionist.register(WorkerCommand.KEY, worker));
           return Behaviors.withTimers(

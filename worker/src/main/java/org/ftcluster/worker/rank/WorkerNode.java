@@ -1,15 +1,17 @@
 package org.ftcluster.worker.rank;
 
+import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
 import java.net.InetAddress;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import org.apache.pekko.actor.CoordinatedShutdown;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.protocol.cluster.ClusterSystem;
@@ -27,6 +29,19 @@ import org.slf4j.LoggerFactory;
 public final class WorkerNode implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(WorkerNode.class);
   private static final Duration SHUTDOWN = Duration.ofSeconds(15);
+
+  /** Whoever asks for a drain has time. */
+  private static final Duration AS_ASKED = Duration.ofMinutes(10);
+
+  /**
+   * A signal ends the process only after the worker has handed over: its node must outlive that.
+   */
+  private static final Config SIGNALS_ARE_OURS =
+      ConfigFactory.parseMap(
+          Map.of(
+              "pekko.jvm-shutdown-hooks", "off",
+              "pekko.coordinated-shutdown.run-by-jvm-shutdown-hook", "off"));
+
   private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
 
   private final WorkerSettings settings;
@@ -37,6 +52,7 @@ public final class WorkerNode implements AutoCloseable {
 
   private @Nullable ActorSystem<WorkerGuardian.Command> node;
   private boolean closed;
+  private @Nullable Thread leaving;
 
   private WorkerNode(WorkerSettings settings, RankHost rank) {
     this.settings = settings;
@@ -77,6 +93,51 @@ public final class WorkerNode implements AutoCloseable {
     }
   }
 
+  /**
+   * Begins to leave, and returns at once: takes no rank any more, hands over what there is, and
+   * then closes. Only the first call counts.
+   *
+   * @param reason a clause, for the job's history
+   * @param grace how long handing over may take; after it this worker is simply gone
+   */
+  public synchronized void leave(String reason, Duration grace) {
+    if (leaving == null && !closed) {
+      LOG.info("this worker leaves: {}", reason);
+      Future<?> handedOver = rank.leave(reason);
+      leaving =
+          Thread.ofPlatform().daemon().name("leave").start(() -> closeAfter(handedOver, grace));
+    }
+  }
+
+  /** Leaves, and returns when that is done, or {@code grace} and a little more have passed. */
+  public void leaveAndWait(String reason, Duration grace) {
+    leave(reason, grace);
+    Thread thread;
+    synchronized (this) {
+      thread = leaving;
+    }
+    try {
+      if (thread != null && !thread.join(grace.plus(SHUTDOWN))) {
+        LOG.warn("this worker could not leave in order");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
+  private void closeAfter(Future<?> handedOver, Duration grace) {
+    try {
+      handedOver.get(grace.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (TimeoutException e) {
+      LOG.warn("the rank did not hand over within {} s", grace.toSeconds());
+    } catch (ExecutionException e) {
+      LOG.error("what this worker alone holds could not be saved", e.getCause());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    close();
+  }
+
   /** Leaves the cluster, and ends the rank. */
   @Override
   public void close() {
@@ -107,7 +168,7 @@ public final class WorkerNode implements AutoCloseable {
       ActorSystem<WorkerGuardian.Command> current = first;
       while (current != null) {
         current.getWhenTerminated().toCompletableFuture().get();
-        if (isClosed() || isProcessEnding(current)) {
+        if (isClosed()) {
           break;
         }
         if (rank.isStuck(WorkerGuardian.STOP_PATIENCE)) {
@@ -156,19 +217,14 @@ public final class WorkerNode implements AutoCloseable {
       }
       node =
           ClusterSystem.start(
-              WorkerGuardian.create(rank, settings.device()), next, ConfigFactory.empty());
+              WorkerGuardian.create(rank, reason -> leave(reason, AS_ASKED), settings.device()),
+              next,
+              SIGNALS_ARE_OURS);
       return node;
     }
   }
 
   private synchronized boolean isClosed() {
     return closed;
-  }
-
-  private static boolean isProcessEnding(ActorSystem<?> system) {
-    return CoordinatedShutdown.get(system)
-        .getShutdownReason()
-        .filter(CoordinatedShutdown.jvmExitReason()::equals)
-        .isPresent();
   }
 }

@@ -187,6 +187,22 @@ final class Outputs implements AutoCloseable {
     return "Checkpoint %s written.".formatted(folder);
   }
 
+  /** What a generation that is over has left there for a checkpoint, besides the state. */
+  static List<LogFile> logsIn(JobSpec spec) {
+    List<LogFile> logs = new ArrayList<>();
+    for (String name : List.of("job.yaml", "metrics.jsonl", "samples.jsonl")) {
+      Path file = spec.checkpoint().path().resolve(name);
+      try {
+        if (Files.exists(file)) {
+          logs.add(new LogFile(file, Files.size(file)));
+        }
+      } catch (IOException e) {
+        throw new OutputException(file, e);
+      }
+    }
+    return logs;
+  }
+
   /** What belongs to a checkpoint besides the state. */
   private List<LogFile> logs() {
     List<LogFile> logs = new ArrayList<>();

@@ -10,7 +10,8 @@ import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
  * optimizer state, data) stays in memory between them.
  *
  * <p>A generation is {@link #prepare}, then at most one {@link #run}, both called from one thread,
- * the rank's, as {@link #close} is; only {@link #stop} may come from any thread at any time.
+ * the rank's, as {@link #close} is; only {@link #handOver}, {@link #leave} and {@link #stop} may
+ * come from any thread at any time.
  */
 public interface RankTask extends AutoCloseable {
   /** The last optimizer step whose result is held in memory, -1 when none is. */
@@ -49,6 +50,18 @@ public interface RankTask extends AutoCloseable {
    * No step is given up for it. Returns at once.
    */
   void handOver(long generation);
+
+  /**
+   * Says that this process is about to end: whatever generation runs here ends after a step, as
+   * with {@link #handOver}. Returns at once.
+   */
+  void leave();
+
+  /**
+   * Makes durable what no other process may hold; nothing where others have it, or have gone on. To
+   * be called between runs, on the rank's thread.
+   */
+  void keepSafe();
 
   /**
    * Ends a generation: its {@link #prepare} or {@link #run}, running or yet to come, throws a

@@ -2,7 +2,7 @@ package org.ftcluster.worker.training;
 
 import java.time.Duration;
 import java.util.Locale;
-import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
@@ -41,10 +41,28 @@ final class Trainer {
   private final RankEvents events;
   private final @Nullable Outputs outputs;
   private final Runnable stopCheck;
-  private final BooleanSupplier handOver;
+  private final Supplier<Wish> wish;
   private final Duration timeout;
   private final LearningRate schedule;
   private final AdamW optimizer;
+  private boolean leaving;
+
+  /** What a rank wants after the step at hand. */
+  enum Wish {
+    GO_ON,
+    HAND_OVER,
+    /** To hand over, and to be no part of what follows. */
+    LEAVE
+  }
+
+  /** How a generation came to an end that isn't a failure. */
+  enum End {
+    DONE,
+    /** Others are to go on together with this rank, or from its state. */
+    HANDED_OVER,
+    /** Others have the state, or a checkpoint does: this rank isn't needed any more. */
+    LEFT
+  }
 
   /**
    * What a job is made of, and what it leaves in memory between generations.
@@ -65,7 +83,7 @@ final class Trainer {
    *
    * @param outputs rank 0's; {@code null} on all others
    * @param stopCheck called between micro-batches; throws when the generation was stopped
-   * @param handOver whether this generation is to end after the step at hand
+   * @param wish what is to follow the step at hand, as far as this rank knows
    * @param timeout for a collective
    */
   Trainer(
@@ -75,7 +93,7 @@ final class Trainer {
       RankEvents events,
       @Nullable Outputs outputs,
       Runnable stopCheck,
-      BooleanSupplier handOver,
+      Supplier<Wish> wish,
       Duration timeout) {
     this.job = job;
     this.ranks = ranks;
@@ -83,7 +101,7 @@ final class Trainer {
     this.events = events;
     this.outputs = outputs;
     this.stopCheck = stopCheck;
-    this.handOver = handOver;
+    this.wish = wish;
     this.timeout = timeout;
     JobSpec.Training training = job.spec().training();
     this.schedule = LearningRate.of(training, job.batches().steps());
@@ -98,9 +116,9 @@ final class Trainer {
   /**
    * From the state's step to the end of the job, or until it is to be handed over.
    *
-   * @return whether the job is done
+   * @return how it came to an end
    */
-  boolean run() {
+  End run() {
     TrainingState state = job.state();
     if (state.completedStep() == 0 && Double.isNaN(state.progress().evalLossBefore())) {
       state.completed(state.progress().withEvalLossBefore(evaluate("before training")));
@@ -116,7 +134,7 @@ final class Trainer {
         }
       }
       if (job.sum().raised(Flag.HAND_OVER) > 0) {
-        return false;
+        return handOver();
       }
     }
     if (outputs != null) {
@@ -126,7 +144,7 @@ final class Trainer {
     if (outputs != null) {
       complete(outputs, lossAfter);
     }
-    return true;
+    return End.DONE;
   }
 
   /**
@@ -147,9 +165,7 @@ final class Trainer {
       double lossSum = job.model().forwardBackward(micro.tokens(), lossScale, dropoutSeed);
       job.sum().add(parameters.gradients(), lossSum * lossScale);
     }
-    if (handOver.getAsBoolean()) {
-      job.sum().raise(Flag.HAND_OVER);
-    }
+    raise(wish.get());
     double loss = reduce(step);
     double norm = GradientClip.norm(parameters.gradients());
     double learningRate = schedule.at(step);
@@ -177,6 +193,26 @@ final class Trainer {
             generation);
     job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
     return metrics;
+  }
+
+  private void raise(Wish wish) {
+    switch (wish) {
+      case GO_ON -> {}
+      case HAND_OVER -> job.sum().raise(Flag.HAND_OVER);
+      case LEAVE -> {
+        job.sum().raise(Flag.HAND_OVER);
+        job.sum().raise(Flag.LEAVE);
+        leaving = true;
+      }
+    }
+  }
+
+  /** Where all ranks leave, their memories do, too. */
+  private End handOver() {
+    if (outputs != null && job.sum().raised(Flag.LEAVE) == ranks.size()) {
+      outputs.lastCheckpoint(job.state(), events::noted, patience());
+    }
+    return leaving ? End.LEFT : End.HANDED_OVER;
   }
 
   private double reduce(long step) {

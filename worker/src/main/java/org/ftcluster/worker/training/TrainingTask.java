@@ -7,6 +7,7 @@ import java.util.Optional;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
+import org.ftcluster.worker.checkpoint.CheckpointException;
 import org.ftcluster.worker.checkpoint.CheckpointStore;
 import org.ftcluster.worker.checkpoint.CheckpointWriter;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
@@ -23,9 +24,14 @@ import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Trains a model on data-parallel ranks that are connected over TCP. */
 final class TrainingTask implements RankTask {
+  private static final Logger log = LoggerFactory.getLogger(TrainingTask.class);
+  private static final int SAVE_TRIES = 3;
+
   private final String id;
   private final Trainer.Job job;
   private final CheckpointStore checkpoints;
@@ -38,6 +44,12 @@ final class TrainingTask implements RankTask {
   private long stoppedThrough = Long.MIN_VALUE;
   private long handOverThrough = Long.MIN_VALUE;
   private String stopReason = "";
+
+  private volatile boolean leaving;
+
+  // What this process alone may know. Of the rank's thread.
+  private long lastGeneration;
+  private boolean safe = true;
 
   /** What a generation has open. */
   private static final class Generation {
@@ -110,11 +122,13 @@ final class TrainingTask implements RankTask {
   @Override
   public void run(List<PeerAddress> peers, int stateSource, RankEvents events) {
     Generation generation = begun();
-    boolean done;
+    lastGeneration = generation.number;
+    safe = false;
+    Trainer.End end;
     try {
       Communicator ranks = connect(generation, peers);
       try {
-        done = train(generation, ranks, stateSource, events);
+        end = train(generation, ranks, stateSource, events);
       } catch (BadJobException e) {
         // A rank that finds the job at fault in what all ranks have computed leaves quietly: an
         // abort would overtake the bytes from which the others are about to find the same.
@@ -126,7 +140,8 @@ final class TrainingTask implements RankTask {
     } finally {
       end();
     }
-    if (!done) {
+    safe = end != Trainer.End.HANDED_OVER;
+    if (end != Trainer.End.DONE) {
       events.handedOver(completedStep());
     }
   }
@@ -152,7 +167,7 @@ final class TrainingTask implements RankTask {
     return ranks;
   }
 
-  private boolean train(
+  private Trainer.End train(
       Generation generation, Communicator ranks, int stateSource, RankEvents events) {
     TrainingState state = job.state();
     Path checkpoint = null;
@@ -200,7 +215,7 @@ final class TrainingTask implements RankTask {
         events,
         outputs,
         stopCheck,
-        () -> isToHandOver(generation.number),
+        () -> wish(generation.number),
         deadlines.progress());
   }
 
@@ -248,8 +263,38 @@ final class TrainingTask implements RankTask {
     handOverThrough = Math.max(handOverThrough, generation);
   }
 
-  private synchronized boolean isToHandOver(long generation) {
-    return generation <= handOverThrough;
+  private synchronized Trainer.Wish wish(long generation) {
+    if (leaving) {
+      return Trainer.Wish.LEAVE;
+    }
+    return generation <= handOverThrough ? Trainer.Wish.HAND_OVER : Trainer.Wish.GO_ON;
+  }
+
+  @Override
+  public void leave() {
+    leaving = true;
+  }
+
+  @Override
+  public void keepSafe() {
+    if (safe || completedStep() <= 0) {
+      return;
+    }
+    for (int tries = 1; !checkpoints.holds(completedStep()); tries++) {
+      try {
+        checkpoints.guardedBy(Fence.claim(job.spec().checkpoint().path(), id, lastGeneration));
+        checkpointWriter.save(job.state(), Outputs.logsIn(job.spec()), new Patience(deadlines.progress(), () -> {}));
+      } catch (CollectiveException e) {
+        log.info("nothing to save: {}", e.getMessage());
+        break;
+      } catch (CheckpointException e) {
+        // Another worker of the same generation may be about to save the same.
+        if (tries == SAVE_TRIES) {
+          throw e;
+        }
+      }
+    }
+    safe = true;
   }
 
   @Override

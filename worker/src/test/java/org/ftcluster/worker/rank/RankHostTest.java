@@ -11,6 +11,7 @@ import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
@@ -22,6 +23,7 @@ import org.ftcluster.protocol.message.RankReport.Cause;
 import org.ftcluster.protocol.message.RankReport.Completed;
 import org.ftcluster.protocol.message.RankReport.Failed;
 import org.ftcluster.protocol.message.RankReport.HandedOver;
+import org.ftcluster.protocol.message.RankReport.Leaving;
 import org.ftcluster.protocol.message.RankReport.Prepared;
 import org.ftcluster.protocol.message.RankReport.Started;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
@@ -170,6 +172,33 @@ class RankHostTest {
     host.handOver("b", 1);
     prepare("a", 2);
     assertEquals(2, assertInstanceOf(Prepared.class, next()).generation());
+  }
+
+  @Test
+  void aWorkerThatLeavesHandsOverAndTakesNoRankAnyMore() throws Exception {
+    prepare("a", 1);
+    next();
+    start("a", 1);
+    next();
+    Future<?> left = host.leave("a spot notice");
+    assertEquals(new Leaving("a", 1, 0, "a spot notice"), next());
+    assertEquals(new HandedOver("a", 1, 0, 7), next());
+    left.get(10, TimeUnit.SECONDS);
+    assertEquals("keep safe", created.getFirst().calls.getLast());
+    assertEquals(RankHost.Phase.DRAINING, host.snapshot().phase());
+    prepare("a", 2);
+    assertEquals(
+        new Failed("a", 2, 0, Cause.LOST_PEER, "the worker leaves: a spot notice"), next());
+    assertFalse(created.getFirst().calls.contains("prepare 2"));
+  }
+
+  @Test
+  void aRankThatOnlyPreparesIsGivenUpByAWorkerThatLeaves() throws Exception {
+    prepare("a", 1);
+    next();
+    host.leave("a spot notice").get(10, TimeUnit.SECONDS);
+    assertEquals(
+        new Failed("a", 1, 0, Cause.LOST_PEER, "the worker leaves: a spot notice"), next());
   }
 
   @Test
@@ -332,6 +361,17 @@ class RankHostTest {
           () -> {
             throw new HandedOverException();
           });
+    }
+
+    @Override
+    public void leave() {
+      calls.add("leave");
+      handOver(0);
+    }
+
+    @Override
+    public void keepSafe() {
+      calls.add("keep safe");
     }
 
     @Override

@@ -30,6 +30,7 @@ final class Generation {
   volatile @Nullable TrainingResult result;
   private volatile long stopAfterStep = Long.MAX_VALUE;
   private volatile long handOverAfterStep = Long.MAX_VALUE;
+  private volatile long leaveAfterStep = Long.MAX_VALUE;
 
   /**
    * @param tasks by rank
@@ -49,6 +50,12 @@ final class Generation {
   /** Asks the last rank, and no other, to hand over once a step is reported. */
   Generation handOverAfterStep(long step) {
     handOverAfterStep = step;
+    return this;
+  }
+
+  /** The last rank wants to leave once a step is reported. */
+  Generation leaveAfterStep(long step) {
+    leaveAfterStep = step;
     return this;
   }
 
@@ -99,6 +106,9 @@ final class Generation {
       }
       if (metrics.step() == handOverAfterStep) {
         tasks.getLast().handOver(number);
+      }
+      if (metrics.step() == leaveAfterStep) {
+        tasks.getLast().leave();
       }
     }
 

@@ -151,6 +151,45 @@ class TrainingRecoveryTest extends SmallJob {
   }
 
   @Test
+  void aRankThatLeavesCostsNoStepAndLeavesItsStateWithTheOthers() throws Exception {
+    AtomicInteger passes = new AtomicInteger();
+    List<TrainingTask> three = tasks(3, out, passes::incrementAndGet);
+    Generation first = new Generation(1, three).leaveAfterStep(5).run(-1);
+    three.getLast().keepSafe();
+    List<String> checkpoints = checkpoints(out);
+    assertFalse(checkpoints.contains("step-" + first.handedOver.getFirst()), "others have it");
+    deleteCheckpoints(out);
+    Generation second = new Generation(2, three.subList(0, 2)).run(0);
+    assertSameAsUndisturbed(second, out);
+    assertEquals(STEPS * MICRO_BATCHES, passes.get());
+  }
+
+  @Test
+  void whereAllRanksLeaveTheirStateIsSavedFirst() throws Exception {
+    AtomicInteger passes = new AtomicInteger();
+    List<TrainingTask> alone = tasks(1, out, passes::incrementAndGet);
+    Generation first = new Generation(1, alone).leaveAfterStep(5).run(-1);
+    assertTrue(checkpoints(out).contains("step-" + first.handedOver.getFirst()));
+    Generation second = new Generation(2, tasks(2, out, passes::incrementAndGet)).run(-1);
+    assertEquals(first.handedOver.getFirst(), second.started.getFirst());
+    assertSameAsUndisturbed(second, out);
+    assertEquals(STEPS * MICRO_BATCHES, passes.get());
+  }
+
+  @Test
+  void aWorkerThatLeavesWhileTheJobWaitsSavesWhatItHolds() throws Exception {
+    List<TrainingTask> pair = tasks(2, out);
+    Generation first = new Generation(1, pair).handOverAfterStep(5).run(-1);
+    long step = first.handedOver.getFirst();
+    pair.forEach(TrainingTask::keepSafe);
+    assertTrue(checkpoints(out).contains("step-" + step));
+    Generation second = new Generation(2, tasks(1, out)).run(-1);
+    assertEquals(List.of(step), second.started);
+    pair.forEach(TrainingTask::keepSafe);
+    assertSameAsUndisturbed(second, out);
+  }
+
+  @Test
   void aNewcomerGetsTheStateFromAPeer() throws Exception {
     List<TrainingTask> pair = tasks(2, out);
     new Generation(1, pair).stopAfterStep(5).run(-1);
