@@ -121,9 +121,13 @@ public final class CheckpointStore implements AutoCloseable {
     }
   }
 
-  /** Whether there is a checkpoint of this job after a step. */
+  /** Whether the folder has a checkpoint of this job after a step. */
   public boolean holds(long step) {
-    return identity(root.resolve("step-" + step)).equals(Optional.of(job));
+    try {
+      return Manifest.read(local.folder(step)).identity().equals(job);
+    } catch (CheckpointException e) {
+      return false;
+    }
   }
 
   /**

@@ -283,7 +283,8 @@ final class TrainingTask implements RankTask {
     for (int tries = 1; !checkpoints.holds(completedStep()); tries++) {
       try {
         checkpoints.guardedBy(Fence.claim(job.spec().checkpoint().path(), id, lastGeneration));
-        checkpointWriter.save(job.state(), Outputs.logsIn(job.spec()), new Patience(deadlines.progress(), () -> {}));
+        checkpointWriter.save(
+            job.state(), Outputs.logsIn(job.spec()), new Patience(deadlines.progress(), () -> {}));
       } catch (CollectiveException e) {
         log.info("nothing to save: {}", e.getMessage());
         break;
