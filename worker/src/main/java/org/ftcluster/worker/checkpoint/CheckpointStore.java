@@ -156,6 +156,25 @@ public final class CheckpointStore implements AutoCloseable {
   }
 
   /**
+   * Fetches what {@link #copyResults} or a checkpoint has copied.
+   *
+   * @param name as in the job's folder
+   * @return false where there is none, or it can't be had now, which is only worth a warning
+   */
+  public boolean fetchResult(String name, Path target) {
+    if (remote == null) {
+      return false;
+    }
+    try {
+      remote.get(name, target);
+      return true;
+    } catch (CheckpointException | IOException e) {
+      log.warn("{} can't be fetched: {}", name, e.getMessage());
+      return false;
+    }
+  }
+
+  /**
    * Reads the newest whole checkpoint of this job, from its folder or from off the node; broken
    * ones are passed over.
    *

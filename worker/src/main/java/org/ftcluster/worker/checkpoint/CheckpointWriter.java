@@ -140,6 +140,11 @@ public final class CheckpointWriter implements AutoCloseable {
     return store.copyResults(files);
   }
 
+  /** As {@link CheckpointStore#fetchResult}. */
+  public boolean fetchResult(String name, Path target) {
+    return store.fetchResult(name, target);
+  }
+
   /** Takes no more; what is being written is finished if this process lives that long. */
   @Override
   public void close() {

@@ -112,7 +112,12 @@ final class RemoteCheckpoints implements AutoCloseable {
     entry.check(file, storage.describe(name));
   }
 
-  private void get(String name, Path target) throws IOException {
+  /**
+   * Copies a file to {@code target}.
+   *
+   * @throws CheckpointException when there is none
+   */
+  void get(String name, Path target) throws IOException {
     try {
       storage.get(name, target);
     } catch (StorageException e) {

@@ -79,14 +79,19 @@ final class Outputs implements AutoCloseable {
     Path folder = spec.checkpoint().path();
     fence.check();
     LogFile jobFile = writeJob(spec, folder.resolve("job.yaml"));
-    StepLog metrics = openLog("metrics.jsonl", folder, progress, checkpoint);
+    LogOpener logs = new LogOpener(folder, progress.step(), checkpoint, checkpoints);
+    StepLog metrics = logs.open("metrics.jsonl", job.history());
+    for (StepMetrics line : job.history().between(metrics.lastStep(), progress.step())) {
+      metrics.append(line.step(), line);
+    }
     StepMetrics last = progress.last();
     if (last != null && metrics.lastStep() < last.step()) {
       metrics.append(last.step(), last);
     }
+    // What is missing of this one follows from the data.
     StepLog samples =
         spec.training().logSamples()
-            ? openLog("samples.jsonl", folder, progress, checkpoint)
+            ? StepLog.open(folder.resolve("samples.jsonl"), progress.step())
             : null;
     long savedStep = checkpoint == null ? -1 : progress.step();
     Outputs outputs =
@@ -103,26 +108,6 @@ final class Outputs implements AutoCloseable {
     } catch (IOException e) {
       throw new OutputException(file, e);
     }
-  }
-
-  /** Where the folder's own log lacks lines, the checkpoint's copy takes its place. */
-  private static StepLog openLog(
-      String name, Path folder, Progress progress, @Nullable Path checkpoint) {
-    Path file = folder.resolve(name);
-    StepLog own = StepLog.open(file, progress.step());
-    if (checkpoint == null || own.lastStep() == progress.step()) {
-      return own;
-    }
-    own.close();
-    Path copy = checkpoint.resolve(name);
-    try {
-      if (Files.exists(copy)) {
-        DurableFiles.write(file, Files.readString(copy));
-      }
-    } catch (IOException e) {
-      throw new OutputException(file, e);
-    }
-    return StepLog.open(file, progress.step());
   }
 
   /** Writes the step's lines. */

@@ -76,6 +76,7 @@ final class Trainer {
       GradientSum sum,
       GlobalBatches batches,
       @Nullable EvalBatches eval,
+      StepHistory history,
       long startNs) {}
 
   /**
@@ -192,6 +193,7 @@ final class Trainer {
             ranks.size(),
             generation);
     job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
+    job.history().add(metrics);
     return metrics;
   }
 

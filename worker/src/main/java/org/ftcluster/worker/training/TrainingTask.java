@@ -91,6 +91,7 @@ final class TrainingTask implements RankTask {
             GradientSum.of(spec.training().reduction(), model.parameters().size()),
             batches,
             eval,
+            new StepHistory(),
             System.nanoTime());
     this.checkpoints = CheckpointStore.of(spec);
     this.checkpointWriter = new CheckpointWriter(checkpoints);

@@ -62,6 +62,20 @@ class RemoteRecoveryTest extends SmallJob {
   }
 
   @Test
+  void aSurvivorWritesTheLinesOfAPredecessorWhoseDiskIsGone() throws Exception {
+    // Each has a folder of its own, as machines that share none do.
+    TrainingTask first = remoteTasks(1, out.resolve("first")).getFirst();
+    TrainingTask second = remoteTasks(1, out.resolve("second")).getFirst();
+    new Generation(1, List.of(first, second)).stopAfterStep(6).run(-1);
+    TrainingTask third = remoteTasks(1, out.resolve("third")).getFirst();
+    Generation without = new Generation(2, List.of(second, third)).stopAfterStep(10).run(0);
+    assertEquals(2, sizeOf(without.failures));
+
+    // The third remembers the steps since it came; those before are in storage.
+    assertSameAsUndisturbed(new Generation(3, List.of(third)).run(0), out.resolve("third"));
+  }
+
+  @Test
   void trainingGoesOnWhileStorageFails() throws Exception {
     server.refuse(key -> key.contains("step-4/"));
     Generation generation = new Generation(1, remoteTasks(2, out)).run(-1);
