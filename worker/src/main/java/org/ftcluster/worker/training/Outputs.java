@@ -134,9 +134,16 @@ final class Outputs implements AutoCloseable {
    * @throws org.ftcluster.worker.checkpoint.CheckpointException when the one before takes too long
    */
   void beginCheckpoint(TrainingState state, Consumer<String> notes, Patience patience) {
+    List<LogFile> logs;
+    try {
+      logs = logs();
+    } catch (OutputException e) {
+      goOnWithout(String.valueOf(e.getMessage()), notes);
+      return;
+    }
     checkpoints.begin(
         state,
-        logs(),
+        logs,
         new CheckpointWriter.Listener() {
           @Override
           public void saved(long step, Path folder) {
@@ -146,11 +153,15 @@ final class Outputs implements AutoCloseable {
 
           @Override
           public void failed(long step, String reason) {
-            log.warn("{}", reason);
-            notes.accept(reason + " Training goes on.");
+            goOnWithout(reason, notes);
           }
         },
         patience);
+  }
+
+  private static void goOnWithout(String reason, Consumer<String> notes) {
+    log.warn("{}", reason);
+    notes.accept(reason + " Training goes on.");
   }
 
   /**

@@ -78,7 +78,7 @@ public interface RankTask extends AutoCloseable {
     /** All ranks are connected and hold the same state; training goes on after {@code step}. */
     void started(long step);
 
-    /** Rank 0 only: the step's line is in {@code metrics.jsonl}. */
+    /** Rank 0 only: the step's line is in {@code metrics.jsonl}, or waits for room on the disk. */
     void stepCompleted(StepMetrics metrics);
 
     /** A sentence worth a line in the job's history: an evaluation, a checkpoint. */

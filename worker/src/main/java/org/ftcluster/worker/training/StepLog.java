@@ -11,10 +11,14 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.ftcluster.protocol.file.DurableFiles;
 import org.ftcluster.worker.checkpoint.LogFile;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A JSONL file with a line a step, in ascending order of {@code step}. Each line is with the
@@ -24,16 +28,27 @@ import org.ftcluster.worker.collective.CollectiveException;
  * was paused and wakes up, appends to a file that nobody sees any more.
  */
 final class StepLog implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(StepLog.class);
   private static final JsonMapper JSON =
       JsonMapper.builder().propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE).build();
 
   private final Path file;
   private final FileChannel channel;
+  private final LineWriter writer;
+  private final List<byte[]> waiting = new ArrayList<>();
+  private long end;
   private long lastStep;
 
-  private StepLog(Path file, FileChannel channel, long lastStep) {
+  /** How a line is written: the seam where tests fill the disk. */
+  interface LineWriter {
+    void write(FileChannel channel, byte[] line) throws IOException;
+  }
+
+  private StepLog(Path file, FileChannel channel, LineWriter writer, long end, long lastStep) {
     this.file = file;
     this.channel = channel;
+    this.writer = writer;
+    this.end = end;
     this.lastStep = lastStep;
   }
 
@@ -44,6 +59,10 @@ final class StepLog implements AutoCloseable {
    * @param completedStep 0 begins anew
    */
   static StepLog open(Path file, long completedStep) {
+    return open(file, completedStep, DurableFiles::writeFully);
+  }
+
+  static StepLog open(Path file, long completedStep, LineWriter writer) {
     try {
       byte[] content = Files.exists(file) ? Files.readAllBytes(file) : new byte[0];
       int end = 0;
@@ -60,7 +79,7 @@ final class StepLog implements AutoCloseable {
       DurableFiles.write(file, begun -> DurableFiles.writeFully(begun, kept));
       FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE);
       channel.position(end);
-      return new StepLog(file, channel, lastStep);
+      return new StepLog(file, channel, writer, end, lastStep);
     } catch (IOException e) {
       throw new OutputException(file, e);
     }
@@ -86,10 +105,15 @@ final class StepLog implements AutoCloseable {
     }
   }
 
-  /** The file with the lines that it has now. */
+  /**
+   * The file with all lines so far.
+   *
+   * @throws OutputException when some can't be written
+   */
   LogFile written() {
     try {
-      return new LogFile(file, channel.position());
+      writeWaiting();
+      return new LogFile(file, end);
     } catch (IOException e) {
       throw new OutputException(file, e);
     }
@@ -101,24 +125,44 @@ final class StepLog implements AutoCloseable {
   }
 
   /**
-   * Adds a line.
+   * Adds a line. Where the disk is full it waits in memory, and is tried again with the next one.
    *
-   * @throws CollectiveException when someone else has written to the file
    * @param line a record with a component {@code step}, written under its components' names in
    *     snake case
+   * @throws CollectiveException when someone else has written to the file
    */
   void append(long step, Record line) {
     try {
-      if (Files.size(file) != channel.position()) {
-        throw new CollectiveException(
-            "%s has %d bytes, not %d: someone else writes to it"
-                .formatted(file, Files.size(file), channel.position()));
-      }
-      String json = JSON.writeValueAsString(line) + "\n";
-      DurableFiles.writeFully(channel, json.getBytes(StandardCharsets.UTF_8));
+      waiting.add((JSON.writeValueAsString(line) + "\n").getBytes(StandardCharsets.UTF_8));
       lastStep = step;
+      writeWaiting();
     } catch (IOException e) {
-      throw new OutputException(file, e);
+      if (waiting.size() == 1) {
+        log.warn("{} can't be written: {}; lines wait in memory", file, e.getMessage());
+      }
+    }
+  }
+
+  private void writeWaiting() throws IOException {
+    if (Files.size(file) != end) {
+      throw new CollectiveException(
+          "%s has %d bytes, not %d: someone else writes to it"
+              .formatted(file, Files.size(file), end));
+    }
+    while (!waiting.isEmpty()) {
+      write(waiting.getFirst());
+      waiting.removeFirst();
+    }
+  }
+
+  private void write(byte[] line) throws IOException {
+    try {
+      writer.write(channel, line);
+      end += line.length;
+    } catch (IOException e) {
+      channel.truncate(end); // what there was room for
+      channel.position(end);
+      throw e;
     }
   }
 

@@ -7,6 +7,9 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.ftcluster.protocol.file.DurableFiles;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -30,6 +33,33 @@ class StepLogTest {
       log.append(1, new Line(1, 0.5));
       assertEquals("{\"step\":1,\"grad_norm\":0.5}\n", Files.readString(file));
       assertEquals(1, log.lastStep());
+    }
+  }
+
+  @Test
+  void linesWaitWhileTheDiskIsFull() throws IOException {
+    AtomicBoolean full = new AtomicBoolean();
+    StepLog.LineWriter disk =
+        (channel, line) -> {
+          if (full.get()) {
+            DurableFiles.writeFully(channel, Arrays.copyOf(line, 5));
+            throw new IOException("No space left on device");
+          }
+          DurableFiles.writeFully(channel, line);
+        };
+    try (StepLog log = StepLog.open(file, 0, disk)) {
+      log.append(1, new Line(1, 0.5));
+      full.set(true);
+      log.append(2, new Line(2, 0.5));
+      log.append(3, new Line(3, 0.5));
+      assertEquals(3, log.lastStep());
+      assertEquals("{\"step\":1,\"grad_norm\":0.5}\n", Files.readString(file));
+      assertThrows(OutputException.class, log::written);
+
+      full.set(false);
+      log.append(4, new Line(4, 0.5));
+      assertEquals(4, Files.readAllLines(file).size());
+      assertEquals(Files.size(file), log.written().bytes());
     }
   }
 
