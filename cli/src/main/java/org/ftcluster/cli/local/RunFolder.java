@@ -20,7 +20,15 @@ final class RunFolder implements AutoCloseable {
 
   /** What a job leaves there, besides its {@code step-N} folders. */
   private static final List<String> RESULTS =
-      List.of(LOGS, COORDINATOR, "adapter", "metrics.jsonl", "samples.jsonl", "job.yaml");
+      List.of(
+          LOGS,
+          COORDINATOR,
+          "adapter",
+          "model",
+          "metrics.jsonl",
+          "samples.jsonl",
+          "job.yaml",
+          "generation.json");
 
   private final Path folder;
   private final FileChannel lock;

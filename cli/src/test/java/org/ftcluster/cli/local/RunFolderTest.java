@@ -45,7 +45,8 @@ class RunFolderTest {
 
   @Test
   void clearingDeletesWhatAJobLeftAndNothingElse() throws IOException {
-    for (String folder : List.of("adapter", "step-20", "step-30.partial", "step-by-step", "logs")) {
+    for (String folder :
+        List.of("adapter", "model", "step-20", "step-30.partial", "step-by-step", "logs")) {
       Files.createDirectories(temporary.resolve(folder));
       Files.writeString(temporary.resolve(folder).resolve("file"), "");
     }
