@@ -132,9 +132,9 @@ final class Conductor {
   }
 
   /** A worker can't be reached. */
-  Decision loseWorker(JobRecord record, Worker worker) {
+  Decision loseWorker(JobRecord record, Worker worker, String why) {
     return generation != null && generation.has(worker)
-        ? recover(record, generation, "the worker %s left".formatted(worker.node()))
+        ? recover(record, generation, "the worker %s %s".formatted(worker.node(), why))
         : Decision.NOTHING;
   }
 

@@ -123,7 +123,8 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
       case JobCommand.Load load -> carryOut(Decision.to(new Decision.Load(load.worker())));
       case JobCommand.Grow ignored -> carryOut(conductor.grow(record));
       case JobCommand.GiveUp giveUp -> carryOut(conductor.giveUp(record, giveUp.reason()));
-      case JobCommand.LoseWorker lost -> carryOut(conductor.loseWorker(record, lost.worker()));
+      case JobCommand.LoseWorker lost ->
+          carryOut(conductor.loseWorker(record, lost.worker(), lost.why()));
       case JobCommand.Reported reported -> carryOut(conductor.report(record, reported.report()));
       case JobCommand.Remind remind -> carryOut(conductor.remind(remind.generation()));
       case JobCommand.Overdue overdue -> carryOut(conductor.overdue(record, overdue.generation()));

@@ -41,8 +41,12 @@ public sealed interface JobCommand {
   /** No worker came in time. */
   record GiveUp(String reason) implements JobCommand {}
 
-  /** A worker can't be reached any more. */
-  record LoseWorker(Worker worker) implements JobCommand {}
+  /**
+   * A worker can't be reached any more.
+   *
+   * @param why what it did: "left"
+   */
+  record LoseWorker(Worker worker, String why) implements JobCommand {}
 
   /** A watcher has gone. */
   record Unwatch(ActorRef<JobNews> watcher) implements JobCommand {}

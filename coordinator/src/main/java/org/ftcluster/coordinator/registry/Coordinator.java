@@ -283,7 +283,8 @@ public final class Coordinator {
             .toList();
     staffing
         .present(present)
-        .forEach(loss -> jobs.get(loss.job()).tell(new JobCommand.LoseWorker(loss.worker())));
+        .forEach(
+            loss -> jobs.get(loss.job()).tell(new JobCommand.LoseWorker(loss.worker(), "left")));
   }
 
   /** Answered once the worker knows. */
@@ -327,6 +328,11 @@ public final class Coordinator {
     @Override
     public void assign(String job, List<Worker> workers) {
       jobs.get(job).tell(new JobCommand.Assign(workers));
+    }
+
+    @Override
+    public void lose(String job, Worker worker) {
+      jobs.get(job).tell(new JobCommand.LoseWorker(worker, "doesn't answer"));
     }
 
     @Override

@@ -28,6 +28,9 @@ final class Staffing {
 
     void assign(String job, List<Worker> workers);
 
+    /** A worker of the job doesn't answer any more. */
+    void lose(String job, Worker worker);
+
     /** The worker is to get ready for a job that others work on. */
     void load(String job, Worker worker);
 
@@ -94,7 +97,9 @@ final class Staffing {
   }
 
   void answered(Worker worker, Optional<WorkerDescription> description) {
-    description.ifPresentOrElse(found -> pool.answered(worker, found), () -> pool.silent(worker));
+    description.ifPresentOrElse(
+        found -> pool.answered(worker, found),
+        () -> pool.silent(worker).ifPresent(loss -> orders.lose(loss.job(), worker)));
     if (pool.isAsking()) {
       return;
     }

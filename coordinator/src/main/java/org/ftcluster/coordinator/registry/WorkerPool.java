@@ -32,7 +32,10 @@ final class WorkerPool {
   /** After so many rounds nobody waits for a worker. */
   private static final int DOUBTS = 3;
 
-  /** A worker that left, and the job it worked for. */
+  /** After so many it is lost for its job, whatever membership says. */
+  private static final int SILENCES = 5;
+
+  /** A worker that left, or doesn't answer, and the job it worked for. */
   record Loss(Worker worker, String job) {}
 
   private final Map<Worker, Entry> entries = new LinkedHashMap<>();
@@ -76,13 +79,18 @@ final class WorkerPool {
     }
   }
 
-  void silent(Worker worker) {
+  /** It didn't answer; returns what is lost with it, if it was too often now. */
+  Optional<Loss> silent(Worker worker) {
     unanswered.remove(worker);
     Entry entry = entries.get(worker);
     if (entry != null) {
       entry.answered = false;
       entry.silences++;
+      if (entry.silences == SILENCES && !entry.job.isEmpty()) {
+        return Optional.of(new Loss(worker, entry.job));
+      }
     }
+    return Optional.empty();
   }
 
   /** Whether a worker may be just slow to answer. */

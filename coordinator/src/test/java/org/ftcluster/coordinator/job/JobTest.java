@@ -162,8 +162,9 @@ class JobTest {
   void aWorkerThatLeftIsALossOnlyWhileItTakesPart() {
     run();
     job.tell(
-        new JobCommand.LoseWorker(new Worker("c:3", KIT.<WorkerCommand>createTestProbe().ref())));
-    job.tell(new JobCommand.LoseWorker(b));
+        new JobCommand.LoseWorker(
+            new Worker("c:3", KIT.<WorkerCommand>createTestProbe().ref()), "left"));
+    job.tell(new JobCommand.LoseWorker(b, "left"));
     assertTrue(expectWish().recovering());
     first.expectMessage(new StopRank(id, 1, "the worker b:2 left"));
   }
@@ -209,7 +210,7 @@ class JobTest {
     run();
     scale(1);
     reports.tell(new RankReport.HandedOver(id, 1, 0, 7));
-    job.tell(new JobCommand.LoseWorker(b));
+    job.tell(new JobCommand.LoseWorker(b, "left"));
     assertTrue(expectReason().contains("b:2 left"));
   }
 

@@ -160,6 +160,21 @@ class StaffingTest implements Staffing.Orders {
   }
 
   @Test
+  void aWorkerThatDoesNotAnswerForLongIsLostThoughItIsAMember() {
+    staffing.open();
+    staffing.present(List.of(a));
+    answer(a);
+    staffing.wants(wish("1", 1, 1));
+    answer(a);
+    for (int round = 1; round <= 6; round++) {
+      staffing.tick(Duration.ofSeconds(round));
+      orders.clear();
+      staffing.answered(a, Optional.empty());
+      assertEquals(round == 5 ? List.of("1 loses a") : List.of(), orders, "round " + round);
+    }
+  }
+
+  @Test
   void aDismissedJobNeitherHasWorkersNorWaits() {
     staffing.open();
     staffing.present(List.of(a));
@@ -182,6 +197,11 @@ class StaffingTest implements Staffing.Orders {
   @Override
   public void assign(String job, List<Worker> workers) {
     orders.add("%s gets %s".formatted(job, workers.stream().map(Worker::node).toList()));
+  }
+
+  @Override
+  public void lose(String job, Worker worker) {
+    orders.add("%s loses %s".formatted(job, worker.node()));
   }
 
   @Override

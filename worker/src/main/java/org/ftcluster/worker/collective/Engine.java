@@ -19,15 +19,23 @@ import org.slf4j.LoggerFactory;
  * submitted, and moves bytes over the links. A collective occupies the thread until it is done; a
  * point-to-point message only queues its bytes on one link, and completes on the way.
  *
- * <p>Ends once: by {@link #close}, by {@link #abort}, or by the loss of any peer. Whatever the
- * reason, the peers are told, the sockets closed, and every outstanding operation fails.
+ * <p>Ends once: by {@link #close}, by {@link #abort}, or by the loss of any peer: it closed a
+ * connection, or, as a process that was stopped or a machine that is cut off, it gave no sign of
+ * life for a while, though every engine gives one all the time. Whatever the reason, the peers are
+ * told, the sockets closed, and every outstanding operation fails.
  */
 final class Engine {
   private static final Logger log = LoggerFactory.getLogger(Engine.class);
   private static final Duration END_GRACE = Duration.ofSeconds(10);
 
-  /** Wake-ups are explicit; this bounds the harm if one were ever missed. */
-  private static final long SELECT_MS = 1000;
+  /** How often peers get a sign of life; nothing waits for longer without giving one. */
+  private static final long BEAT_MS = 500;
+
+  /** So long no sign of life, and a peer is lost. Saturated cores delay one by less. */
+  static final Duration SILENCE = Duration.ofSeconds(5);
+
+  /** The first one takes longer: a peer may still be connecting to others. */
+  static final Duration FIRST_SILENCE = Duration.ofSeconds(60);
 
   private final int rank;
   private final List<Link> links;
@@ -36,6 +44,7 @@ final class Engine {
   private final Queue<Operation> submitted = new ConcurrentLinkedQueue<>();
   private final Set<Operation> unsettled = ConcurrentHashMap.newKeySet();
   private final AtomicReference<@Nullable String> abortReason = new AtomicReference<>();
+  private long lastBeatNs = System.nanoTime();
   private volatile boolean closing;
   private volatile @Nullable CollectiveException ended;
 
@@ -149,6 +158,7 @@ final class Engine {
   /** One round over the links; sleeps where there is nothing to do. */
   private void pump() throws IOException {
     checkAborted();
+    beat();
     boolean progressed = false;
     for (Link link : links) {
       progressed |= link.progress();
@@ -167,9 +177,26 @@ final class Engine {
             speaking.add(link);
           }
         },
-        SELECT_MS);
+        BEAT_MS);
     for (Link link : speaking) {
       link.readControl();
+    }
+  }
+
+  private void beat() throws IOException {
+    long nowNs = System.nanoTime();
+    long sinceMs = (nowNs - lastBeatNs) / 1_000_000;
+    if (sinceMs < BEAT_MS) {
+      return;
+    }
+    lastBeatNs = nowNs;
+    for (Link link : links) {
+      link.beat();
+      link.readControl();
+      if (sinceMs > SILENCE.toMillis() / 2) {
+        link.forgive(nowNs); // it was we who slept
+      }
+      link.checkHeard(nowNs);
     }
   }
 

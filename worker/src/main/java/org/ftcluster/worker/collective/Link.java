@@ -7,6 +7,7 @@ import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.List;
@@ -17,8 +18,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * The two connections to one peer. {@code data} carries the bytes of operations in the order in
- * which both sides queue them. {@code control} is silent until the peer leaves or aborts, and so is
- * always watched: that its end comes without a word means that the peer is lost.
+ * which both sides queue them. {@code control} carries signs of life until the peer leaves or
+ * aborts, and so is always watched: that it ends without a word, or falls silent, means that the
+ * peer is lost.
  *
  * <p>Touched by the I/O thread alone, except {@link #isWaiting}.
  */
@@ -26,6 +28,10 @@ final class Link {
   private static final Logger log = LoggerFactory.getLogger(Link.class);
   private static final byte ABORT = 1;
   private static final byte LEAVE = 2;
+
+  /** All of its frame; the others go on with a length and a text. */
+  private static final byte BEAT = 3;
+
   private static final int CONTROL_BYTES = 1024;
 
   /** Buffers given to one gathering write. */
@@ -40,6 +46,8 @@ final class Link {
   private final ByteBuffer controlInput = ByteBuffer.allocate(CONTROL_BYTES);
   private volatile boolean waiting;
   private boolean peerHasLeft;
+  private boolean heard;
+  private long heardNs = System.nanoTime();
 
   Link(int peer, SocketChannel data, SocketChannel control) throws IOException {
     this.peer = peer;
@@ -152,6 +160,36 @@ final class Link {
     return control.equals(key.channel());
   }
 
+  /** Gives the peer a sign of life. */
+  void beat() throws IOException {
+    if (peerHasLeft) {
+      return;
+    }
+    try {
+      control.write(ByteBuffer.wrap(new byte[] {BEAT}));
+    } catch (IOException e) {
+      readControl(); // it may have said why
+      if (!peerHasLeft) {
+        throw lost(String.valueOf(e.getMessage()), e);
+      }
+    }
+  }
+
+  /** Counts silence anew, from {@code nowNs}. */
+  void forgive(long nowNs) {
+    heardNs = nowNs;
+  }
+
+  /**
+   * @throws CollectiveException when the peer has been silent for too long
+   */
+  void checkHeard(long nowNs) {
+    Duration limit = heard ? Engine.SILENCE : Engine.FIRST_SILENCE;
+    if (!peerHasLeft && nowNs - heardNs > limit.toNanos()) {
+      throw lost("it gave no sign of life for %d s".formatted(limit.toSeconds()), null);
+    }
+  }
+
   /**
    * Takes in what the peer has to say.
    *
@@ -161,17 +199,39 @@ final class Link {
     if (peerHasLeft) {
       return;
     }
-    boolean ended = false;
+    int count;
     try {
-      ended = control.read(controlInput) < 0;
+      do {
+        count = control.read(controlInput);
+        if (count > 0) {
+          heard = true;
+          heardNs = System.nanoTime();
+          takeFrames();
+        }
+      } while (count > 0 && !peerHasLeft);
     } catch (IOException e) {
       throw lost(String.valueOf(e.getMessage()), e);
     }
-    ByteBuffer frame = controlInput.duplicate().flip();
-    if (frame.remaining() >= 3 && frame.remaining() - 3 >= frame.getShort(1)) {
-      byte kind = frame.get();
-      byte[] text = new byte[frame.getShort()];
-      frame.get(text);
+    if (count < 0 && !peerHasLeft) {
+      throw lost("it closed the connection", null);
+    }
+  }
+
+  private void takeFrames() throws IOException {
+    controlInput.flip();
+    while (controlInput.hasRemaining() && !peerHasLeft) {
+      int begin = controlInput.position();
+      byte kind = controlInput.get();
+      if (kind == BEAT) {
+        continue;
+      }
+      if (controlInput.remaining() < Short.BYTES
+          || controlInput.remaining() - Short.BYTES < controlInput.getShort(begin + 1)) {
+        controlInput.position(begin); // the rest is yet to come
+        break;
+      }
+      byte[] text = new byte[controlInput.getShort()];
+      controlInput.get(text);
       if (kind == ABORT) {
         throw new CollectiveException(
             "rank %d ended the generation: %s"
@@ -179,9 +239,8 @@ final class Link {
       }
       peerHasLeft = true;
       control.close();
-    } else if (ended) {
-      throw lost("it closed the connection", null);
     }
+    controlInput.compact();
   }
 
   /** Tells the peer why this rank ends, as far as its socket takes it, and closes. */
