@@ -29,7 +29,8 @@ class ModuleTest {
           "training",
           "rank",
           "inference",
-          "bench");
+          "bench",
+          "spot");
 
   private static final JavaClasses CLASSES =
       new ClassFileImporter()

@@ -12,6 +12,7 @@ import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.ftcluster.worker.rank.WorkerSettings;
+import org.ftcluster.worker.spot.SpotNotices;
 import org.ftcluster.worker.training.TrainingTaskFactory;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -32,6 +33,7 @@ public final class WorkerCommand implements Callable<Integer> {
 
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private CoordinatorOption coordinator = new CoordinatorOption();
+  @Mixin private SpotOptions spot = new SpotOptions();
   @Mixin private ParentWatch parentWatch = new ParentWatch();
 
   @Option(
@@ -88,7 +90,9 @@ public final class WorkerCommand implements Callable<Integer> {
                   () -> node.leaveAndWait(SIGNAL, Duration.ofSeconds(graceSeconds)), "signal"));
       console.json(ReadyLine.of("worker", known.toString()));
       console.talk("The worker is ready for jobs of %s.".formatted(known));
+      Optional<SpotNotices> notices = spot.watch(node);
       Optional<String> gaveUp = node.awaitTermination();
+      notices.ifPresent(SpotNotices::close);
       if (gaveUp.isPresent()) {
         throw CommandException.failed(gaveUp.get());
       }
