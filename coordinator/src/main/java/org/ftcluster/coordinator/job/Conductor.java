@@ -193,7 +193,7 @@ final class Conductor {
               "the worker %s leaves: %s"
                   .formatted(current.workers().get(leaving.rank()).node(), leaving.reason()));
       case RankReport.HandedOver over ->
-          current.handedOver(over.rank()) && record.state() == JobState.RUNNING
+          record.state() == JobState.RUNNING && current.handedOver(over.rank())
               ? goOn(
                   current,
                   new JobEvent.GenerationHandedOver(
