@@ -12,7 +12,9 @@ import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+import org.ftcluster.worker.bench.Ceilings;
 import org.ftcluster.worker.bench.StepBenchmark;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -34,9 +36,8 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--config",
       paramLabel = "CONFIG.json",
-      required = true,
       description = "The model's shape, as Hugging Face describes it.")
-  private Path config = Path.of("");
+  private @Nullable Path config;
 
   @Option(
       names = "--method",
@@ -91,6 +92,16 @@ public final class BenchCommand implements Callable<Integer> {
       description = "Threads that compute (default: one a processor).")
   private int threads = Runtime.getRuntime().availableProcessors();
 
+  @Option(
+      names = "--profile",
+      description = "Also print where the time of a step goes, beside what the machine can do.")
+  private boolean profile;
+
+  @Option(
+      names = "--ceilings",
+      description = "Print what the machine can do at best: products and memory. No model is run.")
+  private boolean ceilingsOnly;
+
   /** What is trained. */
   enum Method {
     FULL,
@@ -101,6 +112,15 @@ public final class BenchCommand implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     Console console = common.console();
+    if (ceilingsOnly) {
+      Ceilings ceilings = Ceilings.measure(atLeastOne("--threads", threads));
+      console.json(ceilings);
+      console.text(ProfileTable.text(ceilings));
+      return ExitCode.DONE.code();
+    }
+    if (config == null) {
+      throw CommandException.badRequest("--config is missing; it is a model's config.json");
+    }
     StepBenchmark.Result result =
         StepBenchmark.run(
             new StepBenchmark.Settings(
@@ -113,7 +133,8 @@ public final class BenchCommand implements Callable<Integer> {
                 atLeastOne("--seq", sequence),
                 atLeastOne("--steps", steps),
                 recompute,
-                atLeastOne("--threads", threads)));
+                atLeastOne("--threads", threads),
+                profile));
     console.json(result);
     console.text(
         String.format(
@@ -123,6 +144,9 @@ public final class BenchCommand implements Callable<Integer> {
             result.tokensPerSecond(),
             result.gflops(),
             result.peakRssBytes() / 1e9));
+    if (result.profile() != null) {
+      console.text(ProfileTable.text(result.profile(), Ceilings.measure(threads), dtype));
+    }
     return ExitCode.DONE.code();
   }
 

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.bench;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -15,6 +16,8 @@ import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.OptimizerState;
+import org.ftcluster.worker.tensor.Profile;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Times whole training steps (forward, backward, clipping, AdamW) of a model of a given shape with
@@ -34,7 +37,8 @@ public final class StepBenchmark {
       int sequence,
       int steps,
       boolean recompute,
-      int threads) {}
+      int threads,
+      boolean profile) {}
 
   /**
    * What was measured; the first step is left out.
@@ -44,9 +48,22 @@ public final class StepBenchmark {
    *     token in the forward, two in the backward, two more where weights are trained, and two more
    *     where the forward is computed again; attention is not counted
    * @param peakRssBytes the most memory that the process has held
+   * @param profile where the time went; null where it wasn't asked for
    */
   public record Result(
-      double stepSeconds, double tokensPerSecond, double gflops, long peakRssBytes) {}
+      double stepSeconds,
+      double tokensPerSecond,
+      double gflops,
+      long peakRssBytes,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable StepProfile profile) {}
+
+  /**
+   * Where the time of the mean step goes.
+   *
+   * @param stepSeconds mean
+   * @param operations of one step, the longest first
+   */
+  public record StepProfile(double stepSeconds, List<Profile.Sum> operations) {}
 
   private StepBenchmark() {}
 
@@ -67,22 +84,35 @@ public final class StepBenchmark {
             null);
     try (CausalLanguageModel loaded =
         ModelLoader.loadRandom(config, model, adapter, settings.recompute(), settings.threads())) {
-      double[] seconds = time(loaded, batch(settings, config.vocabularySize()), settings.steps());
-      Arrays.sort(seconds);
-      double median = seconds[seconds.length / 2];
+      Times times = time(loaded, batch(settings, config.vocabularySize()), settings);
+      double median = times.median();
       double tokens = (double) settings.batch() * settings.sequence();
       double operations = operationsPerWeight(settings) * parameters(config) * tokens;
-      return new Result(median, tokens / median, operations / median / 1e9, peakRssBytes());
+      return new Result(
+          median, tokens / median, operations / median / 1e9, peakRssBytes(), times.profile());
     }
   }
 
-  private static double[] time(CausalLanguageModel model, TokenBatch batch, int steps) {
+  private record Times(double[] seconds, @Nullable StepProfile profile) {
+    double median() {
+      double[] sorted = seconds.clone();
+      Arrays.sort(sorted);
+      return sorted[sorted.length / 2];
+    }
+  }
+
+  private static Times time(CausalLanguageModel model, TokenBatch batch, Settings settings) {
+    int steps = settings.steps();
     AdamW optimizer = new AdamW(0.9, 0.999, 1e-8, 0);
     var parameters = model.parameters();
     double[] seconds = new double[steps];
     model.initialize(1);
     try (OptimizerState state = new OptimizerState(parameters.size())) {
+      @Nullable Profile profile = null;
       for (int step = 0; step <= steps; step++) {
+        if (step == 1 && settings.profile()) {
+          profile = Profile.start();
+        }
         long start = System.nanoTime();
         model.forwardBackward(batch, 1.0 / batch.targetCount(), step);
         double norm = GradientClip.norm(parameters.gradients());
@@ -92,8 +122,8 @@ public final class StepBenchmark {
           seconds[step - 1] = (System.nanoTime() - start) / 1e9;
         }
       }
+      return new Times(seconds, profile == null ? null : perStep(profile, seconds));
     }
-    return seconds;
   }
 
   /** For each token that it meets. */
@@ -104,6 +134,12 @@ public final class StepBenchmark {
           case NONE -> 6;
         };
     return settings.recompute() ? operations + 2 : operations;
+  }
+
+  private static StepProfile perStep(Profile profile, double[] seconds) {
+    return new StepProfile(
+        Arrays.stream(seconds).average().orElseThrow(),
+        profile.stop().stream().map(sum -> sum.per(seconds.length)).toList());
   }
 
   private static TokenBatch batch(Settings settings, int vocabulary) {

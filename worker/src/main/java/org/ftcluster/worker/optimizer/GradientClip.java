@@ -2,6 +2,7 @@ package org.ftcluster.worker.optimizer;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import org.ftcluster.worker.tensor.Profile;
 
 /** Clipping by the global norm, as {@code torch.nn.utils.clip_grad_norm_} does it. */
 public final class GradientClip {
@@ -20,6 +21,7 @@ public final class GradientClip {
    * number only. NaN or infinite where one of them is.
    */
   public static double norm(MemorySegment gradients) {
+    long start = Profile.begin();
     double s0 = 0;
     double s1 = 0;
     double s2 = 0;
@@ -43,6 +45,7 @@ public final class GradientClip {
     for (; at < bytes; at += Float.BYTES) {
       s0 += square(gradients, at);
     }
+    Profile.ended("gradient norm", start, 0, bytes);
     return Math.sqrt(((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)));
   }
 

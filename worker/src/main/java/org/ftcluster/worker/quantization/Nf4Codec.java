@@ -75,6 +75,7 @@ final class Nf4Codec {
   static void quantize(Tensor matrix, MemorySegment packed, float[] absmax) {
     long elements = matrix.elements();
     Parallel.rows(
+        Parallel.Cost.through("NF4 quantization", matrix),
         absmax.length,
         1024,
         (from, to) -> {

@@ -77,6 +77,7 @@ public final class Nf4Weight implements Weight {
     long elements = rows * columns;
     int blocks = Math.toIntExact((elements + BLOCK - 1) / BLOCK);
     Parallel.rows(
+        new Parallel.Cost("NF4 expansion", 0, elements * 0.5 + out.byteSize()),
         blocks,
         1024,
         (from, to) -> Nf4Codec.expand(packed, absmax, out, expandedType, elements, from, to));

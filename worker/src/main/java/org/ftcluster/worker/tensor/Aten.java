@@ -44,7 +44,9 @@ public final class Aten {
     MemorySegment o = out.handle();
     MemorySegment x = a.handle();
     MemorySegment y = b.handle();
+    long start = Profile.begin();
     LibTorch.check("mm", () -> (int) LibTorch.MM_OUT.invokeExact(o, x, y));
+    productEnded(start, a, b);
   }
 
   /** {@code out = beta out + alpha a b}. */
@@ -53,7 +55,16 @@ public final class Aten {
     MemorySegment o = out.handle();
     MemorySegment x = a.handle();
     MemorySegment y = b.handle();
+    long start = Profile.begin();
     LibTorch.check("addmm", () -> (int) LibTorch.ADDMM_OUT.invokeExact(o, o, x, y, beta, alpha));
+    productEnded(start, a, b);
+  }
+
+  private static void productEnded(long start, Tensor a, Tensor b) {
+    if (Profile.isActive()) {
+      String shapes = "%d x %d x %d".formatted(a.size(0), a.size(1), b.size(1));
+      Profile.ended("product " + shapes, start, 2.0 * a.size(0) * a.size(1) * b.size(1), 0);
+    }
   }
 
   /** {@code to = from}, converting between types. */
@@ -95,6 +106,7 @@ public final class Aten {
       MemorySegment q = query.handle();
       MemorySegment k = key.handle();
       MemorySegment v = value.handle();
+      long start = Profile.begin();
       LibTorch.check(
           "scaled_dot_product_attention",
           () ->
@@ -109,6 +121,7 @@ public final class Aten {
                       scaleCell,
                       results,
                       results.asSlice(ADDRESS.byteSize())));
+      Profile.ended("attention", start, causalFlops(query, 4), 0);
       return new Attention(
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 0)),
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 1)));
@@ -137,6 +150,7 @@ public final class Aten {
       MemorySegment v = value.handle();
       MemorySegment o = forward.output().handle();
       MemorySegment l = forward.logSumExp().handle();
+      long start = Profile.begin();
       LibTorch.check(
           "scaled_dot_product_attention_backward",
           () ->
@@ -155,11 +169,17 @@ public final class Aten {
                       results,
                       results.asSlice(ADDRESS.byteSize()),
                       results.asSlice(2 * ADDRESS.byteSize())));
+      Profile.ended("attention backward", start, causalFlops(query, 10), 0);
       return new AttentionGradient(
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 0)),
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 1)),
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 2)));
     }
+  }
+
+  /** Half of all pairs of tokens, as if there were no window. */
+  private static double causalFlops(Tensor query, int each) {
+    return 0.5 * each * query.elements() * query.size(2);
   }
 
   /** An optional tensor is passed as a pointer to its handle. */

@@ -29,6 +29,7 @@ public final class CachedAttention {
     Rows queries = Rows.of(query);
     Rows outputs = Rows.of(out);
     Parallel.rows(
+        Parallel.Cost.through("attention: cached", query, out),
         query.size(0),
         1,
         (from, to) -> {

@@ -28,11 +28,12 @@ final class Columns {
    *
    * @param target float32 [width]
    */
-  static void write(Tensor target, int width, Summation summation) {
+  static void write(Parallel.Cost cost, Tensor target, int width, Summation summation) {
     if (target.rank() != 1 || target.size(0) != width || target.dtype() != DType.FLOAT32) {
       throw new IllegalArgumentException("%d sums of columns in %s".formatted(width, target));
     }
     Parallel.rows(
+        cost,
         width,
         GRAIN,
         (from, to) -> {

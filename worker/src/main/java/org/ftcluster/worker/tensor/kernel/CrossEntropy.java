@@ -36,6 +36,9 @@ public final class CrossEntropy {
   private static void run(Tensor logits, int[] targets, int start, float[] losses, double scale) {
     Rows rows = Rows.of(logits);
     Parallel.rows(
+        Double.isNaN(scale)
+            ? Parallel.Cost.through("cross-entropy", logits)
+            : Parallel.Cost.through("cross-entropy", logits, logits),
         logits.size(0),
         GRAIN,
         (from, to) -> {

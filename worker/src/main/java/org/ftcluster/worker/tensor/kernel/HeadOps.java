@@ -27,6 +27,7 @@ public final class HeadOps {
     Rows target = Rows.of(to);
     MemorySegment source = from.memory();
     Parallel.rows(
+        Parallel.Cost.through("attention: sum over groups", to, from),
         to.size(0),
         GRAIN,
         (first, last) -> {
@@ -57,6 +58,7 @@ public final class HeadOps {
   public static void slidingWindowMask(Tensor mask, int window) {
     Rows rows = Rows.of(mask);
     Parallel.rows(
+        Parallel.Cost.through("attention: mask", mask),
         mask.size(0),
         GRAIN,
         (first, last) -> {

@@ -6,6 +6,8 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import org.ftcluster.worker.tensor.Profile;
+import org.ftcluster.worker.tensor.Tensor;
 
 /**
  * Shares independent rows out over a few threads. One JVM holds one rank, so the number of threads
@@ -33,11 +35,35 @@ public final class Parallel {
   }
 
   /**
+   * What a kernel has to do.
+   *
+   * @param kernel its name in a {@link Profile}
+   * @param flops floating-point operations, 0 where bytes are what counts
+   * @param bytes read and written, 0 where floating-point operations are what counts
+   */
+  public record Cost(String kernel, double flops, double bytes) {
+    /** Of a kernel that goes through tensors once. */
+    public static Cost through(String kernel, Tensor... tensors) {
+      double bytes = 0;
+      for (Tensor tensor : tensors) {
+        bytes += (double) tensor.elements() * tensor.dtype().bytes();
+      }
+      return new Cost(kernel, 0, bytes);
+    }
+  }
+
+  /**
    * Runs {@code range} over [0, rows), and returns when all of it is done.
    *
    * @param grain the fewest rows that are worth a thread of their own
    */
-  public static void rows(long rows, int grain, Range range) {
+  public static void rows(Cost cost, long rows, int grain, Range range) {
+    long start = Profile.begin();
+    run(rows, grain, range);
+    Profile.ended(cost.kernel(), start, cost.flops(), cost.bytes());
+  }
+
+  private static void run(long rows, int grain, Range range) {
     int count = Math.toIntExact(rows);
     int parts = Math.clamp(count / Math.max(grain, 1), 1, threads);
     if (parts == 1) {

@@ -27,6 +27,7 @@ public final class RmsNorm {
     checkWidth(in, w, x);
     checkWidth(out, w, y);
     Parallel.rows(
+        Parallel.Cost.through("norm", y, x),
         x.size(0),
         GRAIN,
         (from, to) -> {
@@ -58,6 +59,7 @@ public final class RmsNorm {
     checkWidth(gradient, w, dy);
     checkWidth(sum, w, dx);
     Parallel.rows(
+        Parallel.Cost.through("norm backward", dx, dx, dy, x),
         x.size(0),
         GRAIN,
         (from, to) -> {
@@ -96,6 +98,7 @@ public final class RmsNorm {
     }
     float[] r = new float[Math.toIntExact(x.size(0))];
     Parallel.rows(
+        Parallel.Cost.through("norm: weight gradient", x),
         r.length,
         GRAIN,
         (from, to) -> {
@@ -106,6 +109,7 @@ public final class RmsNorm {
           }
         });
     Columns.write(
+        Parallel.Cost.through("norm: weight gradient", dy, x),
         dw,
         in.width(),
         (first, sums) -> {

@@ -30,6 +30,7 @@ public final class Rotary {
     }
     int half = headSize / 2;
     Parallel.rows(
+        Parallel.Cost.through("rotary", x, x),
         x.size(0),
         GRAIN,
         (from, to) -> {

@@ -19,6 +19,7 @@ public final class RowOps {
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(
+        Parallel.Cost.through("gather", to, to),
         rows.length,
         GRAIN,
         (first, last) -> {
@@ -36,6 +37,7 @@ public final class RowOps {
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(
+        Parallel.Cost.through("scatter", from, from, from),
         source.width(),
         COLUMN_GRAIN,
         (first, last) -> {
@@ -59,6 +61,7 @@ public final class RowOps {
   public static void sumRows(Tensor sums, Tensor from) {
     Rows source = Rows.of(from);
     Columns.write(
+        Parallel.Cost.through("bias gradient", from),
         sums,
         source.width(),
         (first, total) -> {
@@ -76,6 +79,7 @@ public final class RowOps {
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(
+        Parallel.Cost.through("add", to, to, from),
         to.size(0),
         GRAIN,
         (first, last) -> {
@@ -102,6 +106,7 @@ public final class RowOps {
     long threshold = (long) (p * (1L << 32));
     float scale = (float) (1 / (1 - p));
     Parallel.rows(
+        Parallel.Cost.through("dropout", to, to, from),
         to.size(0),
         GRAIN,
         (first, last) -> {
@@ -128,6 +133,7 @@ public final class RowOps {
     }
     float[] row = vector.toFloats();
     Parallel.rows(
+        Parallel.Cost.through("fill", to),
         to.size(0),
         GRAIN,
         (first, last) -> {
@@ -143,6 +149,7 @@ public final class RowOps {
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(
+        Parallel.Cost.through("convert", to, from),
         to.size(0),
         GRAIN,
         (first, last) -> {

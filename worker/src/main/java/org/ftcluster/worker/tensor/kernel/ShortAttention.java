@@ -23,6 +23,15 @@ public final class ShortAttention {
    */
   public record Shape(
       int tokens, int keyValueHeads, int group, int headSize, int window, double scale) {
+    /** Of products that take {@code each} operations a score and head element. */
+    private double flops(int each) {
+      double scores = 0;
+      for (int row = 0; row < tokens; row++) {
+        scores += row + 1 - firstKey(row);
+      }
+      return each * scores * keyValueHeads * group * headSize;
+    }
+
     private int paddedTokens() {
       return Tiles.pad(tokens, Math.max(Tiles.COLUMNS, BLOCK));
     }
@@ -51,6 +60,7 @@ public final class ShortAttention {
     Rows values = rows(v, shape, 1);
     Rows statistics = Rows.of(logSumExp);
     Parallel.rows(
+        new Parallel.Cost("attention", shape.flops(4), 0),
         shape.keyValueHeads(),
         1,
         (from, to) -> {
@@ -95,6 +105,7 @@ public final class ShortAttention {
     Rows valueGradients = rows(dv, shape, 1);
     Rows statistics = Rows.of(logSumExp);
     Parallel.rows(
+        new Parallel.Cost("attention backward", shape.flops(10), 0),
         shape.keyValueHeads(),
         1,
         (from, to) -> {

@@ -23,6 +23,7 @@ public final class SwiGlu {
     Rows gateRows = rows(gate, gate);
     Rows upRows = rows(up, gate);
     Parallel.rows(
+        Parallel.Cost.through("SwiGLU", y, gate, up),
         gate.size(0),
         GRAIN,
         (from, to) -> {
@@ -51,6 +52,7 @@ public final class SwiGlu {
     Rows upRows = rows(up, gate);
     Rows gradientRows = rows(dy, gate);
     Parallel.rows(
+        Parallel.Cost.through("SwiGLU backward", y, gate, up, gate, up, dy),
         gate.size(0),
         GRAIN,
         (from, to) -> {

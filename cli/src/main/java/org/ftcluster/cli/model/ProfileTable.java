@@ -1,0 +1,79 @@
+package org.ftcluster.cli.model;
+
+import java.util.Locale;
+import org.ftcluster.protocol.job.JobSpec.ComputeType;
+import org.ftcluster.worker.bench.Ceilings;
+import org.ftcluster.worker.bench.StepBenchmark;
+import org.ftcluster.worker.tensor.Profile;
+
+/** Where the time of a step goes, as text. */
+final class ProfileTable {
+  private ProfileTable() {}
+
+  static String text(Ceilings ceilings) {
+    return String.format(
+        Locale.ROOT,
+        "products in bfloat16: %,.0f GFLOP/s%nproducts in float32: %,.0f GFLOP/s%nmemory: %.1f GB/s",
+        ceilings.bfloat16Gflops(),
+        ceilings.float32Gflops(),
+        ceilings.gigabytesPerSecond());
+  }
+
+  /** Of each operation, its share of the step and of what the machine can do. */
+  static String text(StepBenchmark.StepProfile profile, Ceilings ceilings, ComputeType dtype) {
+    StringBuilder text =
+        new StringBuilder(
+            String.format(
+                Locale.ROOT,
+                "%n%-34s %7s %9s %6s %10s %8s %8s",
+                "a step",
+                "calls",
+                "ms",
+                "share",
+                "GFLOP/s",
+                "GB/s",
+                "ceiling"));
+    double products =
+        switch (dtype) {
+          case BFLOAT16 -> ceilings.bfloat16Gflops();
+          case FLOAT32 -> ceilings.float32Gflops();
+        };
+    double within = 0;
+    for (Profile.Sum sum : profile.operations()) {
+      within += sum.seconds();
+      boolean isProduct = sum.operation().startsWith("product");
+      double ceiling =
+          sum.flops() > 0
+              ? sum.flops()
+                  / sum.seconds()
+                  / 1e9
+                  / (isProduct ? products : ceilings.float32Gflops())
+              : sum.bytes() / sum.seconds() / 1e9 / ceilings.gigabytesPerSecond();
+      text.append(
+          String.format(
+              Locale.ROOT,
+              "%n%-34s %7d %9.2f %5.1f%% %10s %8s %7.0f%%",
+              sum.operation(),
+              sum.calls(),
+              1000 * sum.seconds(),
+              100 * sum.seconds() / profile.stepSeconds(),
+              rate(sum.flops(), sum.seconds()),
+              rate(sum.bytes(), sum.seconds()),
+              100 * ceiling));
+    }
+    double between = profile.stepSeconds() - within;
+    text.append(
+        String.format(
+            Locale.ROOT,
+            "%n%-34s %7s %9.2f %5.1f%%",
+            "between them",
+            "",
+            1000 * between,
+            100 * between / profile.stepSeconds()));
+    return text + "\n" + text(ceilings);
+  }
+
+  private static String rate(double amount, double seconds) {
+    return amount == 0 ? "" : String.format(Locale.ROOT, "%.1f", amount / seconds / 1e9);
+  }
+}
