@@ -2,9 +2,9 @@ package org.ftcluster.worker.bench;
 
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.Parallel;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 
 /**
@@ -21,7 +21,6 @@ public record Ceilings(double bfloat16Gflops, double float32Gflops, double gigab
   /** Takes some seconds. To be called on a thread that runs nothing else with libtorch. */
   public static Ceilings measure(int threads) {
     Aten.initialize();
-    Aten.setThreads(threads);
     Parallel.setThreads(threads);
     return new Ceilings(
         product(DType.BFLOAT16) / 1e9, product(DType.FLOAT32) / 1e9, copies() / 1e9);

@@ -7,9 +7,9 @@ import java.util.Map;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Workspace;
-import org.ftcluster.worker.tensor.kernel.Parallel;
 import org.jspecify.annotations.Nullable;
 
 /** Builds a {@link CausalLanguageModel} from a Hugging Face model folder. */
@@ -61,7 +61,6 @@ public final class ModelLoader {
       boolean recompute,
       int threads) {
     Aten.initialize();
-    Aten.setThreads(threads);
     Parallel.setThreads(threads);
     DType computeType =
         switch (model.dtype()) {

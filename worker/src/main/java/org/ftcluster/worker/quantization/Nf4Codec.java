@@ -13,8 +13,8 @@ import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.Parallel;
 import org.ftcluster.worker.tensor.kernel.RowReader;
 
 /** From floating point to NF4 codes and back, block by block. */

@@ -3,9 +3,9 @@ package org.ftcluster.worker.quantization;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.Parallel;
 
 /**
  * A weight in 4-bit NormalFloat (arXiv:2305.14314), packed as bitsandbytes packs it: row-major,

@@ -15,22 +15,29 @@ import org.jspecify.annotations.Nullable;
 public final class Aten {
   static final int DEVICE_CPU = 0;
 
+  /** Fewer rows make a product slower than a thread of its own makes it faster. */
+  private static final int LEAST_ROWS = 16;
+
+  /** Multiplications that take longer than waking another thread. */
+  private static final long LEAST_SHARED_WORK = 1 << 21;
+
   private Aten() {}
 
-  /** Loads libtorch, and turns off autograd's bookkeeping on the calling thread. */
+  /**
+   * Loads libtorch; its operators use one thread from now on, and autograd's bookkeeping is off on
+   * the calling thread. How many threads take part is {@link Parallel}'s matter.
+   */
   public static void initialize() {
     try {
       LibTorch.GRAD_MODE_SET_ENABLED.invokeExact(false);
     } catch (Throwable e) {
       throw new NativeException("libtorch: grad mode can't be set", e);
     }
+    setThreads(1);
   }
 
-  /** How many threads libtorch's operators use when called from this thread. */
-  public static void setThreads(int threads) {
-    if (threads < 1) {
-      throw new IllegalArgumentException("threads: " + threads);
-    }
+  /** The number is libtorch's, and OpenMP's for the calling thread; new threads take it over. */
+  private static void setThreads(int threads) {
     try {
       LibTorch.SET_NUM_THREADS.invokeExact(threads);
     } catch (Throwable e) {
@@ -38,33 +45,81 @@ public final class Aten {
     }
   }
 
+  /** For operators whose work can't be shared out from here. */
+  private static void onAllThreads(Runnable call) {
+    setThreads(Parallel.threads());
+    try {
+      call.run();
+    } finally {
+      setThreads(1);
+    }
+  }
+
   /** {@code out = a b}; [m, n] = [m, k] [k, n], all of one type. */
   public static void mm(Tensor out, Tensor a, Tensor b) {
-    checkProduct(out, a, b);
-    MemorySegment o = out.handle();
-    MemorySegment x = a.handle();
-    MemorySegment y = b.handle();
-    long start = Profile.begin();
-    LibTorch.check("mm", () -> (int) LibTorch.MM_OUT.invokeExact(o, x, y));
-    productEnded(start, a, b);
+    product(
+        out,
+        a,
+        b,
+        (o, x, y) -> LibTorch.check("mm", () -> (int) LibTorch.MM_OUT.invokeExact(o, x, y)));
   }
 
   /** {@code out = beta out + alpha a b}. */
   public static void addmm(Tensor out, Tensor a, Tensor b, double beta, double alpha) {
-    checkProduct(out, a, b);
-    MemorySegment o = out.handle();
-    MemorySegment x = a.handle();
-    MemorySegment y = b.handle();
-    long start = Profile.begin();
-    LibTorch.check("addmm", () -> (int) LibTorch.ADDMM_OUT.invokeExact(o, o, x, y, beta, alpha));
-    productEnded(start, a, b);
+    product(
+        out,
+        a,
+        b,
+        (o, x, y) ->
+            LibTorch.check(
+                "addmm", () -> (int) LibTorch.ADDMM_OUT.invokeExact(o, o, x, y, beta, alpha)));
   }
 
-  private static void productEnded(long start, Tensor a, Tensor b) {
+  /** A product of tensors that are known by their handles. */
+  @FunctionalInterface
+  private interface Product {
+    void run(MemorySegment out, MemorySegment a, MemorySegment b);
+  }
+
+  /** Shares the rows of {@code out} out over the threads. */
+  private static void product(Tensor out, Tensor a, Tensor b, Product product) {
+    checkProduct(out, a, b);
+    long start = Profile.begin();
+    int parts = productParts(out.size(0), a.size(1) * out.size(1));
+    MemorySegment[] outs = rowParts(out, parts);
+    MemorySegment[] as = rowParts(a, parts);
+    MemorySegment whole = b.handle();
+    Parallel.run(
+        parts,
+        1,
+        (from, to) -> {
+          for (int part = from; part < to; part++) {
+            product.run(outs[part], as[part], whole);
+          }
+        });
     if (Profile.isActive()) {
       String shapes = "%d x %d x %d".formatted(a.size(0), a.size(1), b.size(1));
-      Profile.ended("product " + shapes, start, 2.0 * a.size(0) * a.size(1) * b.size(1), 0);
+      Profile.ended("product " + shapes, start, 2.0 * a.elements() * b.size(1), 0);
     }
+  }
+
+  private static int productParts(long rows, long workOfARow) {
+    boolean worthwhile = rows * workOfARow >= LEAST_SHARED_WORK;
+    return worthwhile ? (int) Math.clamp(rows / LEAST_ROWS, 1, Parallel.threads()) : 1;
+  }
+
+  /** Handles of parts of about the same number of rows, made here since scopes have one thread. */
+  private static MemorySegment[] rowParts(Tensor matrix, int parts) {
+    if (parts == 1) {
+      return new MemorySegment[] {matrix.handle()};
+    }
+    MemorySegment[] handles = new MemorySegment[parts];
+    for (int part = 0; part < parts; part++) {
+      long from = matrix.size(0) * part / parts;
+      long to = matrix.size(0) * (part + 1) / parts;
+      handles[part] = matrix.slice(0, from, to).handle();
+    }
+    return handles;
   }
 
   /** {@code to = from}, converting between types. */
@@ -107,20 +162,22 @@ public final class Aten {
       MemorySegment k = key.handle();
       MemorySegment v = value.handle();
       long start = Profile.begin();
-      LibTorch.check(
-          "scaled_dot_product_attention",
+      onAllThreads(
           () ->
-              (int)
-                  LibTorch.FLASH_ATTENTION.invokeExact(
-                      q,
-                      k,
-                      v,
-                      0.0,
-                      mask == null ? 1 : 0,
-                      maskCell,
-                      scaleCell,
-                      results,
-                      results.asSlice(ADDRESS.byteSize())));
+              LibTorch.check(
+                  "scaled_dot_product_attention",
+                  () ->
+                      (int)
+                          LibTorch.FLASH_ATTENTION.invokeExact(
+                              q,
+                              k,
+                              v,
+                              0.0,
+                              mask == null ? 1 : 0,
+                              maskCell,
+                              scaleCell,
+                              results,
+                              results.asSlice(ADDRESS.byteSize()))));
       Profile.ended("attention", start, causalFlops(query, 4), 0);
       return new Attention(
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 0)),
@@ -151,24 +208,26 @@ public final class Aten {
       MemorySegment o = forward.output().handle();
       MemorySegment l = forward.logSumExp().handle();
       long start = Profile.begin();
-      LibTorch.check(
-          "scaled_dot_product_attention_backward",
+      onAllThreads(
           () ->
-              (int)
-                  LibTorch.FLASH_ATTENTION_BACKWARD.invokeExact(
-                      g,
-                      q,
-                      k,
-                      v,
-                      o,
-                      l,
-                      0.0,
-                      mask == null ? 1 : 0,
-                      maskCell,
-                      scaleCell,
-                      results,
-                      results.asSlice(ADDRESS.byteSize()),
-                      results.asSlice(2 * ADDRESS.byteSize())));
+              LibTorch.check(
+                  "scaled_dot_product_attention_backward",
+                  () ->
+                      (int)
+                          LibTorch.FLASH_ATTENTION_BACKWARD.invokeExact(
+                              g,
+                              q,
+                              k,
+                              v,
+                              o,
+                              l,
+                              0.0,
+                              mask == null ? 1 : 0,
+                              maskCell,
+                              scaleCell,
+                              results,
+                              results.asSlice(ADDRESS.byteSize()),
+                              results.asSlice(2 * ADDRESS.byteSize()))));
       Profile.ended("attention backward", start, causalFlops(query, 10), 0);
       return new AttentionGradient(
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 0)),

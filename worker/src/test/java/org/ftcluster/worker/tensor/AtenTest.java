@@ -17,7 +17,6 @@ class AtenTest {
   @BeforeAll
   static void initialize() {
     Aten.initialize();
-    Aten.setThreads(1);
   }
 
   private static Tensor matrix(Scope scope, long rows, long columns, float... values) {

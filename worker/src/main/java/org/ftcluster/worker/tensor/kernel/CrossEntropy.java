@@ -3,6 +3,7 @@ package org.ftcluster.worker.tensor.kernel;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorOperators;
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**

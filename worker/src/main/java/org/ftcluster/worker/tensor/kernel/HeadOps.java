@@ -1,6 +1,7 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import java.lang.foreign.MemorySegment;
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /** What attention needs besides libtorch's fused kernels. */

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.tensor.kernel;
 
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**

@@ -2,6 +2,7 @@ package org.ftcluster.worker.tensor.kernel;
 
 import java.lang.foreign.MemorySegment;
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.SplitMix64;
 import org.ftcluster.worker.tensor.Tensor;
 

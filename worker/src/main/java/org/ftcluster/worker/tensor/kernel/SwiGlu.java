@@ -1,6 +1,7 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import jdk.incubator.vector.FloatVector;
+import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**

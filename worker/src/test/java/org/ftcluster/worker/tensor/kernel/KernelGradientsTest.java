@@ -20,7 +20,6 @@ class KernelGradientsTest {
 
   @BeforeEach
   void open() {
-    Aten.setThreads(1);
     autograd = new Autograd();
   }
 

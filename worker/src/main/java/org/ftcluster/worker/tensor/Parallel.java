@@ -1,4 +1,4 @@
-package org.ftcluster.worker.tensor.kernel;
+package org.ftcluster.worker.tensor;
 
 import java.util.ArrayList;
 import java.util.List;
@@ -6,13 +6,14 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import org.ftcluster.worker.tensor.Profile;
-import org.ftcluster.worker.tensor.Tensor;
 
 /**
- * Shares independent rows out over a few threads. One JVM holds one rank, so the number of threads
- * is the JVM's; it never changes a result, since no kernel sums across rows that different threads
- * hold.
+ * Shares independent rows out over a few threads: the kernels' and those of libtorch's products,
+ * which run on one thread each. libtorch's own threads would be more than there are processors, and
+ * wait for work by spinning.
+ *
+ * <p>One JVM holds one rank, so the number of threads is the JVM's; it never changes a result,
+ * since nothing is summed across rows that different threads hold.
  */
 public final class Parallel {
   private static volatile int threads = 1;
@@ -63,7 +64,11 @@ public final class Parallel {
     Profile.ended(cost.kernel(), start, cost.flops(), cost.bytes());
   }
 
-  private static void run(long rows, int grain, Range range) {
+  static int threads() {
+    return threads;
+  }
+
+  static void run(long rows, int grain, Range range) {
     int count = Math.toIntExact(rows);
     int parts = Math.clamp(count / Math.max(grain, 1), 1, threads);
     if (parts == 1) {
@@ -95,6 +100,9 @@ public final class Parallel {
       } catch (InterruptedException e) {
         interrupted = true;
       } catch (ExecutionException e) {
+        if (e.getCause() instanceof NativeException failure) {
+          throw failure;
+        }
         throw new IllegalStateException("a kernel failed", e.getCause());
       }
     }
