@@ -89,15 +89,23 @@ public final class CausalLanguageModel implements TrainableModel {
     return workspace.peakBytes();
   }
 
-  /** Bytes that the frozen linear weights take. */
-  public long weightBytes() {
-    long bytes = 0;
+  /** Bytes that the frozen weights take: of the linear layers as they are held, and the tables. */
+  long frozenBytes() {
+    long bytes = head.weight().frozenBytes();
+    if (!config.tiedHead()) {
+      bytes += embedding.frozenBytes();
+    }
     for (DecoderLayer layer : layers) {
       for (Linear linear : layer.linears()) {
-        bytes += linear.weight().bytes();
+        bytes += linear.frozenBytes();
       }
     }
     return bytes;
+  }
+
+  /** Bytes of the copies of what is trained, in the type that products are computed in. */
+  long trainedCopyBytes() {
+    return trained.copyBytes();
   }
 
   @Override
@@ -122,7 +130,7 @@ public final class CausalLanguageModel implements TrainableModel {
         }
         startSums();
         double loss = head.loss(workspace, dy, x, targets(batch, rows), lossScale);
-        dx.memory().fill((byte) 0);
+        dx.clear();
         for (int i = layers.size() - 1; i >= 0; i--) {
           Tensor gradient = i == layers.size() - 1 ? dy : dx;
           backward(pass, i, dx, gradient, frames.get(i), rows);
@@ -206,7 +214,7 @@ public final class CausalLanguageModel implements TrainableModel {
   private void startSums() {
     for (Parameter summed : List.of(embedding, head.weight())) {
       if (summed.isTrained()) {
-        summed.gradient().memory().fill((byte) 0);
+        summed.gradient().clear();
       }
     }
   }

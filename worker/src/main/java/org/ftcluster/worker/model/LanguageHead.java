@@ -68,7 +68,7 @@ final class LanguageHead {
         }
       }
       if (dx != null && dNormed != null) {
-        dx.memory().fill((byte) 0);
+        dx.clear();
         norm.backward(dx, dNormed, x);
       }
     }

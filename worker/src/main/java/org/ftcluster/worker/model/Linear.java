@@ -45,8 +45,9 @@ final class Linear {
     return weight.columns();
   }
 
-  Weight weight() {
-    return weight;
+  /** Bytes that a frozen weight takes, as it is held. */
+  long frozenBytes() {
+    return trained == null ? weight.bytes() : 0;
   }
 
   /**

@@ -53,6 +53,12 @@ public final class ModelLoader {
     return load(config, new RandomTensors(), model, adapter, recompute, threads);
   }
 
+  /** A model of that shape for dry runs. */
+  static CausalLanguageModel loadHollow(
+      ModelConfig config, JobSpec.Model model, JobSpec.Adapter adapter, boolean recompute) {
+    return load(config, new HollowTensors(), model, adapter, recompute, 1);
+  }
+
   private static CausalLanguageModel load(
       ModelConfig config,
       BaseTensors source,

@@ -61,6 +61,20 @@ final class Parameter {
     return gradient;
   }
 
+  /** Bytes that it takes where it is frozen. */
+  long frozenBytes() {
+    return isTrained() ? 0 : bytes();
+  }
+
+  /** Bytes that it takes beside the parameter buffer, where it is trained. */
+  long copyBytes() {
+    return isTrained() && value != master ? bytes() : 0;
+  }
+
+  private long bytes() {
+    return value.elements() * value.dtype().bytes();
+  }
+
   /** Takes over what was written to the parameter buffer. */
   void changed() {
     if (master != null && value != master) {

@@ -1,8 +1,10 @@
 package org.ftcluster.worker.model;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Workspace;
 
 /**
  * All trained parameters of a rank, one after the other in one float32 buffer, and their gradients
@@ -38,7 +40,10 @@ public final class ParameterBuffer implements AutoCloseable {
     }
   }
 
-  private final Arena arena = Arena.ofShared();
+  /** Reserved, so that memory is only taken where it is written. */
+  private final Workspace memory;
+
+  private final Scope scope;
   private final List<Slice> slices;
   private final MemorySegment values;
   private final MemorySegment gradients;
@@ -54,8 +59,10 @@ public final class ParameterBuffer implements AutoCloseable {
       }
       size += slice.size();
     }
-    values = arena.allocate(size * Float.BYTES, 64);
-    gradients = arena.allocate(size * Float.BYTES, 64);
+    memory = new Workspace(2 * (size * Float.BYTES + Workspace.PAGE_BYTES));
+    scope = memory.open();
+    values = scope.empty(DType.FLOAT32, size).memory();
+    gradients = scope.empty(DType.FLOAT32, size).memory();
   }
 
   public List<Slice> slices() {
@@ -79,6 +86,7 @@ public final class ParameterBuffer implements AutoCloseable {
 
   @Override
   public void close() {
-    arena.close();
+    scope.close();
+    memory.close();
   }
 }

@@ -34,6 +34,11 @@ final class TrainedTensors {
     return trained != null ? trained : Parameter.frozen(frozen.get());
   }
 
+  /** Bytes of the copies in the type that products are computed in. */
+  long copyBytes() {
+    return byName.values().stream().mapToLong(Parameter::copyBytes).sum();
+  }
+
   /** Takes over what was written to the parameter buffer. */
   void changed() {
     byName.values().forEach(Parameter::changed);

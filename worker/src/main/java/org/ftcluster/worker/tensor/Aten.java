@@ -84,6 +84,9 @@ public final class Aten {
   /** Shares the rows of {@code out} out over the threads. */
   private static void product(Tensor out, Tensor a, Tensor b, Product product) {
     checkProduct(out, a, b);
+    if (DryRun.isOn()) {
+      return;
+    }
     long start = Profile.begin();
     int parts = productParts(out.size(0), a.size(1) * out.size(1));
     MemorySegment[] outs = rowParts(out, parts);
@@ -127,6 +130,9 @@ public final class Aten {
     if (!java.util.Arrays.equals(to.shape(), from.shape())) {
       throw new IllegalArgumentException("copy of %s to %s".formatted(from, to));
     }
+    if (DryRun.isOn()) {
+      return;
+    }
     MemorySegment t = to.handle();
     MemorySegment f = from.handle();
     LibTorch.check("copy_", () -> (int) LibTorch.COPY.invokeExact(t, f, 0));
@@ -154,6 +160,10 @@ public final class Aten {
   public static Attention attention(
       Scope scope, Tensor query, Tensor key, Tensor value, @Nullable Tensor mask, double scale) {
     checkAttention(query, key, value, mask);
+    if (DryRun.isOn()) {
+      Tensor statistics = scope.empty(DType.FLOAT32, query.size(0), query.size(1), query.size(2));
+      return new Attention(scope.empty(query.dtype(), query.shape()), statistics);
+    }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment maskCell = optional(arena, mask);
       MemorySegment scaleCell = arena.allocateFrom(JAVA_DOUBLE, scale);
@@ -197,6 +207,12 @@ public final class Aten {
       double scale) {
     checkAttention(query, key, value, mask);
     checkAttention(query, gradient, forward.output(), null);
+    if (DryRun.isOn()) {
+      return new AttentionGradient(
+          scope.empty(query.dtype(), query.shape()),
+          scope.empty(key.dtype(), key.shape()),
+          scope.empty(value.dtype(), value.shape()));
+    }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment maskCell = optional(arena, mask);
       MemorySegment scaleCell = arena.allocateFrom(JAVA_DOUBLE, scale);

@@ -69,6 +69,9 @@ public final class Parallel {
   }
 
   static void run(long rows, int grain, Range range) {
+    if (DryRun.isOn()) {
+      return;
+    }
     int count = Math.toIntExact(rows);
     int parts = Math.clamp(count / Math.max(grain, 1), 1, threads);
     if (parts == 1) {

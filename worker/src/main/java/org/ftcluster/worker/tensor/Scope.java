@@ -11,7 +11,7 @@ import java.util.List;
  * holds what stays (weights). Used by one thread at a time.
  */
 public abstract sealed class Scope implements AutoCloseable
-    permits Scope.Persistent, Workspace.Frame {
+    permits Scope.Hollow, Scope.Persistent, Workspace.Frame {
   /** Cache lines and AVX-512 loads. */
   static final long ALIGNMENT = 64;
 
@@ -22,7 +22,7 @@ public abstract sealed class Scope implements AutoCloseable
 
   /** A scope whose tensors stay until it is closed, in no particular order. */
   public static Scope persistent() {
-    return new Persistent();
+    return DryRun.isOn() ? new Hollow() : new Persistent();
   }
 
   /** A tensor with undefined contents. */
@@ -33,7 +33,7 @@ public abstract sealed class Scope implements AutoCloseable
 
   public final Tensor zeros(DType dtype, long... shape) {
     Tensor tensor = empty(dtype, shape);
-    tensor.memory().fill((byte) 0);
+    tensor.clear();
     return tensor;
   }
 
@@ -74,6 +74,24 @@ public abstract sealed class Scope implements AutoCloseable
     }
     handles.clear();
     free();
+  }
+
+  /** Of a dry run: address space without memory behind it. */
+  static final class Hollow extends Scope {
+    private final MemorySegment region = LibC.reserve(DryRun.ADDRESS_SPACE);
+    private long top;
+
+    @Override
+    MemorySegment allocate(long bytes) {
+      MemorySegment memory = region.asSlice(top, bytes);
+      top += (bytes + ALIGNMENT - 1) & -ALIGNMENT;
+      return memory;
+    }
+
+    @Override
+    void free() {
+      LibC.release(region);
+    }
   }
 
   static final class Persistent extends Scope {

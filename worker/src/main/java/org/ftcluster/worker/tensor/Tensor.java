@@ -104,6 +104,16 @@ public final class Tensor {
     return memory;
   }
 
+  /** Sets all elements of a contiguous tensor to 0. */
+  public void clear() {
+    if (!isContiguous()) {
+      throw new IllegalArgumentException("not contiguous: " + this);
+    }
+    if (!DryRun.isOn()) {
+      memory().fill((byte) 0);
+    }
+  }
+
   /** The same elements under another shape; only for contiguous tensors. */
   public Tensor view(long... newShape) {
     if (!isContiguous() || elements(newShape) != elements()) {

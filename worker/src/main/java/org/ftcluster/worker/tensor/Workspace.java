@@ -11,6 +11,9 @@ import java.util.Deque;
  * Used by one thread.
  */
 public final class Workspace implements AutoCloseable {
+  /** A multiple of what memory is handed out in. */
+  public static final long PAGE_BYTES = 4096;
+
   private final MemorySegment region;
   private final Deque<Frame> frames = new ArrayDeque<>();
   private long top;
@@ -25,6 +28,9 @@ public final class Workspace implements AutoCloseable {
 
   /** A workspace that may grow to all of the machine's (or the container's) memory. */
   public static Workspace ofMachine() {
+    if (DryRun.isOn()) {
+      return new Workspace(DryRun.ADDRESS_SPACE);
+    }
     var system =
         ManagementFactory.getPlatformMXBean(com.sun.management.OperatingSystemMXBean.class);
     return new Workspace(system.getTotalMemorySize());
@@ -47,7 +53,7 @@ public final class Workspace implements AutoCloseable {
 
   /** Gives memory that no frame uses back to the system. */
   public void trim() {
-    LibC.discard(region.asSlice((top + 4095) & -4096L));
+    LibC.discard(region.asSlice((top + PAGE_BYTES - 1) & -PAGE_BYTES));
   }
 
   @Override

@@ -1,0 +1,101 @@
+package org.ftcluster.worker.model;
+
+import java.util.Arrays;
+import java.util.function.Supplier;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.tensor.Aten;
+import org.ftcluster.worker.tensor.DryRun;
+
+/**
+ * Memory that a rank needs, in bytes, found by a dry run of the model's own code.
+ *
+ * @param weights the base's frozen weights, as they are held, with embedding and head
+ * @param trained values, gradients, both moments and the reduction's sums of what is trained
+ * @param activations the workspace at its fullest
+ * @param process the JVM and libtorch, measured with a model of next to no size
+ */
+public record MemoryEstimate(long weights, long trained, long activations, long process) {
+  /** A worker's resident memory beside models and data, measured on Linux x86-64 with JDK 25. */
+  private static final long PROCESS_BYTES = 360L << 20;
+
+  /** Values and gradients, first and second moment: float32. */
+  private static final int STATE_BYTES = 4 * Float.BYTES;
+
+  /**
+   * What goes through the model at once.
+   *
+   * @param targets tokens that carry a loss
+   */
+  public record MicroBatchShape(int sequences, int tokens, int targets) {
+    /**
+     * Sequences of equal length in which every token carries a loss: the most that there can be.
+     */
+    public static MicroBatchShape full(int sequences, int length) {
+      return new MicroBatchShape(sequences, sequences * length, sequences * length);
+    }
+
+    private TokenBatch batch() {
+      int[] lengths = new int[sequences];
+      int[] batchTargets = new int[tokens];
+      for (int i = 0; i < sequences; i++) {
+        lengths[i] = (int) ((long) tokens * (i + 1) / sequences - (long) tokens * i / sequences);
+      }
+      Arrays.fill(batchTargets, 0, tokens - targets, TokenBatch.NO_TARGET);
+      return new TokenBatch(new int[tokens], batchTargets, lengths);
+    }
+  }
+
+  /** All of it. */
+  public long total() {
+    return weights + trained + activations + process;
+  }
+
+  /**
+   * Of a model folder's model; its weights are not read.
+   *
+   * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
+   */
+  public static MemoryEstimate of(
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      JobSpec.Reduction reduction,
+      boolean recompute,
+      MicroBatchShape shape) {
+    return of(() -> ModelLoader.load(model, adapter, recompute, 1), reduction, shape);
+  }
+
+  /** Of a model of that shape, with a folder in bfloat16. */
+  static MemoryEstimate of(
+      ModelConfig config,
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      JobSpec.Reduction reduction,
+      boolean recompute,
+      MicroBatchShape shape) {
+    return of(() -> ModelLoader.loadHollow(config, model, adapter, recompute), reduction, shape);
+  }
+
+  private static MemoryEstimate of(
+      Supplier<CausalLanguageModel> loader, JobSpec.Reduction reduction, MicroBatchShape shape) {
+    Aten.initialize();
+    return DryRun.of(
+        () -> {
+          try (CausalLanguageModel hollow = loader.get()) {
+            hollow.forwardBackward(shape.batch(), 1, 0);
+            return new MemoryEstimate(
+                hollow.frozenBytes(),
+                hollow.parameters().size() * (STATE_BYTES + sumBytes(reduction))
+                    + hollow.trainedCopyBytes(),
+                hollow.peakWorkspaceBytes(),
+                PROCESS_BYTES);
+          }
+        });
+  }
+
+  private static int sumBytes(JobSpec.Reduction reduction) {
+    return switch (reduction) {
+      case EXACT -> Long.BYTES;
+      case FAST -> Float.BYTES;
+    };
+  }
+}

@@ -1,0 +1,25 @@
+package org.ftcluster.worker.tensor;
+
+import java.util.function.Supplier;
+
+/**
+ * Runs code with its arithmetic left out: tensors come and go as ever, but no kernel and no
+ * operator runs, and no memory is touched. What is left is how much memory the code would take.
+ */
+public final class DryRun {
+  /** More bytes than any machine has, and fewer than a process can address. */
+  static final long ADDRESS_SPACE = 1L << 42;
+
+  private static final ScopedValue<Boolean> ON = ScopedValue.newInstance();
+
+  private DryRun() {}
+
+  /** Runs {@code code} on the calling thread. What it reads from tensors is of no use. */
+  public static <T> T of(Supplier<T> code) {
+    return ScopedValue.where(ON, true).call(code::get);
+  }
+
+  static boolean isOn() {
+    return ON.isBound();
+  }
+}
