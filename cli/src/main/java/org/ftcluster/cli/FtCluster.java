@@ -5,6 +5,7 @@ import org.ftcluster.cli.job.CancelCommand;
 import org.ftcluster.cli.job.DrainCommand;
 import org.ftcluster.cli.job.JobsCommand;
 import org.ftcluster.cli.job.NodesCommand;
+import org.ftcluster.cli.job.PlanCommand;
 import org.ftcluster.cli.job.ScaleCommand;
 import org.ftcluster.cli.job.SubmitCommand;
 import org.ftcluster.cli.job.ValidateCommand;
@@ -41,6 +42,7 @@ import picocli.CommandLine.Spec;
       NodesCommand.class,
       DrainCommand.class,
       ValidateCommand.class,
+      PlanCommand.class,
       EvalCommand.class,
       GenerateCommand.class,
       BenchCommand.class,

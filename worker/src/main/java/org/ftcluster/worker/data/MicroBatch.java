@@ -25,6 +25,20 @@ public final class MicroBatch {
     return Arrays.stream(samples).asLongStream().boxed().toList();
   }
 
+  /** Samples, each a sequence of its own. */
+  public int sequences() {
+    return samples.length;
+  }
+
+  public long tokenCount() {
+    return Arrays.stream(samples).mapToLong(data::length).sum();
+  }
+
+  /** Tokens that carry a loss. */
+  public long targetCount() {
+    return Arrays.stream(samples).mapToLong(data::targetCount).sum();
+  }
+
   /** Puts the tokens together; only the rank that trains on them needs to. */
   public TokenBatch tokens() {
     return data.batch(samples);

@@ -34,6 +34,14 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       return new MicroBatchShape(sequences, sequences * length, sequences * length);
     }
 
+    /** At least as large in every respect as both. */
+    public MicroBatchShape or(MicroBatchShape other) {
+      return new MicroBatchShape(
+          Math.max(sequences, other.sequences),
+          Math.max(tokens, other.tokens),
+          Math.max(targets, other.targets));
+    }
+
     private TokenBatch batch() {
       int[] lengths = new int[sequences];
       int[] batchTargets = new int[tokens];
@@ -53,6 +61,8 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
   /**
    * Of a model folder's model; its weights are not read.
    *
+   * @param shape of the largest micro-batch that is trained on
+   * @param evaluated of the largest that is only evaluated
    * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
    */
   public static MemoryEstimate of(
@@ -60,8 +70,9 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       JobSpec.Adapter adapter,
       JobSpec.Reduction reduction,
       boolean recompute,
-      MicroBatchShape shape) {
-    return of(() -> ModelLoader.load(model, adapter, recompute, 1), reduction, shape);
+      MicroBatchShape shape,
+      MicroBatchShape evaluated) {
+    return of(() -> ModelLoader.load(model, adapter, recompute, 1), reduction, shape, evaluated);
   }
 
   /** Of a model of that shape, with a folder in bfloat16. */
@@ -72,16 +83,21 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       JobSpec.Reduction reduction,
       boolean recompute,
       MicroBatchShape shape) {
-    return of(() -> ModelLoader.loadHollow(config, model, adapter, recompute), reduction, shape);
+    return of(
+        () -> ModelLoader.loadHollow(config, model, adapter, recompute), reduction, shape, shape);
   }
 
   private static MemoryEstimate of(
-      Supplier<CausalLanguageModel> loader, JobSpec.Reduction reduction, MicroBatchShape shape) {
+      Supplier<CausalLanguageModel> loader,
+      JobSpec.Reduction reduction,
+      MicroBatchShape shape,
+      MicroBatchShape evaluated) {
     Aten.initialize();
     return DryRun.of(
         () -> {
           try (CausalLanguageModel hollow = loader.get()) {
             hollow.forwardBackward(shape.batch(), 1, 0);
+            hollow.lossSum(evaluated.batch());
             return new MemoryEstimate(
                 hollow.frozenBytes(),
                 hollow.parameters().size() * (STATE_BYTES + sumBytes(reduction))

@@ -46,6 +46,22 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     }
   }
 
+  /**
+   * What a job would need of a worker's memory. Loads its data, and none of the model's weights.
+   *
+   * @param memory what a worker has, in bytes
+   * @throws BadJobException when the job is wrong
+   */
+  public MemoryPlan plan(String jobYaml, long memory) {
+    JobSpec spec = JobSpecReader.resolved(jobYaml);
+    try {
+      Data data = data(spec, spec.resources().threads());
+      return MemoryPlan.of(spec, data.train(), data.eval(), memory);
+    } catch (SafetensorsException e) {
+      throw new BadJobException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
   /** To be called on the rank's thread, which the model belongs to. */
   @Override
   public RankTask create(String job, String jobYaml, String host) {
@@ -57,6 +73,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     int threads = spec.resources().threads();
     try {
       Data data = data(spec, threads);
+      MemoryPlan.of(spec, data.train(), data.eval(), MachineMemory.total()).check();
       TrainableModel model =
           ModelLoader.load(
               spec.model(), spec.adapter(), spec.training().gradientCheckpointing(), threads);

@@ -37,7 +37,12 @@ class MemoryEstimateTest {
     java.util.Arrays.fill(targets, 0, 75, TokenBatch.NO_TARGET);
     MemoryEstimate estimate =
         MemoryEstimate.of(
-            model, adapter, JobSpec.Reduction.EXACT, recompute, new MicroBatchShape(2, 100, 25));
+            model,
+            adapter,
+            JobSpec.Reduction.EXACT,
+            recompute,
+            new MicroBatchShape(2, 100, 25),
+            new MicroBatchShape(1, 1, 0));
     try (CausalLanguageModel real = ModelLoader.load(model, adapter, recompute, 1)) {
       real.initialize(0);
       real.forwardBackward(new TokenBatch(new int[100], targets, lengths), 1, 0);

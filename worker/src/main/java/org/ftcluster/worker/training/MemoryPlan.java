@@ -1,0 +1,146 @@
+package org.ftcluster.worker.training;
+
+import java.util.Locale;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.data.EvalBatches;
+import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.data.MicroBatch;
+import org.ftcluster.worker.model.MemoryEstimate;
+import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.ftcluster.worker.model.TokenBatch;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a job needs of a worker's memory, and what other settings would need.
+ *
+ * @param largest the largest micro-batch that the data make
+ * @param kept where layers keep what their backward needs
+ * @param recomputed where they run their forward again
+ * @param gradientCheckpointing which of the two the job asks for
+ * @param memory what there is, in bytes
+ * @param largestMicroBatchSize that fits where layers keep what they need, 0 where none does
+ * @param largestRecomputedMicroBatchSize that fits where they don't
+ */
+public record MemoryPlan(
+    MicroBatchShape largest,
+    MemoryEstimate kept,
+    MemoryEstimate recomputed,
+    boolean gradientCheckpointing,
+    long memory,
+    int largestMicroBatchSize,
+    int largestRecomputedMicroBatchSize) {
+  /** These say enough of a job with more. */
+  private static final long STEPS_LOOKED_AT = 10_000;
+
+  private static final MicroBatchShape SMALLEST = new MicroBatchShape(1, 1, 1);
+
+  static MemoryPlan of(
+      JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
+    MicroBatchShape largest = largest(batches);
+    MicroBatchShape evaluated = eval == null ? SMALLEST : largest(eval);
+    return new MemoryPlan(
+        largest,
+        estimate(spec, false, largest, evaluated),
+        estimate(spec, true, largest, evaluated),
+        spec.training().gradientCheckpointing(),
+        memory,
+        largestSize(spec, false, largest, memory),
+        largestSize(spec, true, largest, memory));
+  }
+
+  /** As the job is. */
+  public MemoryEstimate estimate() {
+    return gradientCheckpointing ? recomputed : kept;
+  }
+
+  public boolean fits() {
+    return estimate().total() <= memory;
+  }
+
+  /**
+   * Refuses a job that doesn't fit.
+   *
+   * @throws BadJobException which says what would make it fit
+   */
+  void check() {
+    if (!fits()) {
+      throw new BadJobException(
+          "The job needs %s of memory on a worker, and there are %s: %s."
+              .formatted(gigabytes(estimate().total()), gigabytes(memory), remedy()));
+    }
+  }
+
+  /** What would make a job fit that doesn't. */
+  public String remedy() {
+    if (!gradientCheckpointing && recomputed.total() <= memory) {
+      return "training.gradient_checkpointing: true would need %s"
+          .formatted(gigabytes(recomputed.total()));
+    }
+    if (largestRecomputedMicroBatchSize > 0) {
+      return "training.micro_batch_size: %d with training.gradient_checkpointing: true would fit"
+          .formatted(largestRecomputedMicroBatchSize);
+    }
+    return "no micro-batch size would fit; a smaller model would, or a smaller data.max_length";
+  }
+
+  private static MemoryEstimate estimate(
+      JobSpec spec, boolean recompute, MicroBatchShape trained, MicroBatchShape evaluated) {
+    return MemoryEstimate.of(
+        spec.model(), spec.adapter(), spec.training().reduction(), recompute, trained, evaluated);
+  }
+
+  private static MicroBatchShape largest(GlobalBatches batches) {
+    MicroBatchShape largest = SMALLEST;
+    for (long step = 0; step < Math.min(batches.steps(), STEPS_LOOKED_AT); step++) {
+      for (MicroBatch micro : batches.batch(step).microBatches()) {
+        largest =
+            largest.or(
+                new MicroBatchShape(
+                    micro.sequences(),
+                    Math.toIntExact(micro.tokenCount()),
+                    Math.toIntExact(micro.targetCount())));
+      }
+    }
+    return largest;
+  }
+
+  private static MicroBatchShape largest(EvalBatches batches) {
+    MicroBatchShape largest = SMALLEST;
+    for (int i = 0; i < batches.size(); i++) {
+      TokenBatch batch = batches.batch(i);
+      largest =
+          largest.or(
+              new MicroBatchShape(batch.lengths().length, batch.tokenCount(), batch.targetCount()));
+    }
+    return largest;
+  }
+
+  /** By bisection, of micro-batches that grow in the proportions of the one at hand. */
+  private static int largestSize(
+      JobSpec spec, boolean recompute, MicroBatchShape largest, long memory) {
+    int low = 0;
+    int high = spec.training().globalBatchSize() + 1;
+    while (high - low > 1) {
+      int size = (low + high) >>> 1;
+      MicroBatchShape scaled = scaled(largest, size, spec.training().microBatchSize());
+      if (estimate(spec, recompute, scaled, scaled).total() <= memory) {
+        low = size;
+      } else {
+        high = size;
+      }
+    }
+    return low;
+  }
+
+  private static MicroBatchShape scaled(MicroBatchShape shape, long size, long of) {
+    return new MicroBatchShape(
+        Math.toIntExact(Math.ceilDiv(shape.sequences() * size, of)),
+        Math.toIntExact(Math.ceilDiv(shape.tokens() * size, of)),
+        Math.toIntExact(Math.ceilDiv(shape.targets() * size, of)));
+  }
+
+  private static String gigabytes(long bytes) {
+    return String.format(Locale.ROOT, "%.2f GB", bytes / 1e9);
+  }
+}

@@ -1,0 +1,57 @@
+package org.ftcluster.worker.training;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.model.MemoryEstimate;
+import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.junit.jupiter.api.Test;
+
+class MemoryPlanTest {
+  private static final long GB = 1_000_000_000;
+
+  private static MemoryPlan plan(
+      boolean checkpointing, double memory, int largest, int largestRecomputed) {
+    return new MemoryPlan(
+        MicroBatchShape.full(4, 512),
+        new MemoryEstimate(GB, GB, 6 * GB, GB),
+        new MemoryEstimate(GB, GB, 2 * GB, GB),
+        checkpointing,
+        (long) (memory * GB),
+        largest,
+        largestRecomputed);
+  }
+
+  private static String refusal(MemoryPlan plan) {
+    assertFalse(plan.fits());
+    return assertThrows(BadJobException.class, plan::check).getMessage();
+  }
+
+  @Test
+  void whatFitsIsLetThrough() {
+    MemoryPlan kept = plan(false, 9, 4, 16);
+    assertTrue(kept.fits());
+    kept.check();
+    assertEquals(9 * GB, kept.estimate().total());
+    assertEquals(5 * GB, plan(true, 5, 0, 4).estimate().total());
+  }
+
+  @Test
+  void aRefusalSaysWhatWouldFit() {
+    assertEquals(
+        "The job needs 9.00 GB of memory on a worker, and there are 6.00 GB:"
+            + " training.gradient_checkpointing: true would need 5.00 GB.",
+        refusal(plan(false, 6, 2, 5)));
+    assertEquals(
+        "The job needs 9.00 GB of memory on a worker, and there are 4.00 GB:"
+            + " training.micro_batch_size: 2 with training.gradient_checkpointing: true would fit.",
+        refusal(plan(false, 4, 0, 2)));
+    assertEquals(
+        "The job needs 5.00 GB of memory on a worker, and there are 2.50 GB:"
+            + " no micro-batch size would fit; a smaller model would, or a smaller data.max_length.",
+        refusal(plan(true, 2.5, 0, 0)));
+  }
+}
