@@ -122,16 +122,17 @@ class AtenTest {
   @Test
   void aThousandStepsLeaveTheProcessNoLarger() throws IOException {
     try (Workspace workspace = new Workspace(1 << 30)) {
-      for (int i = 0; i < 200; i++) {
-        step(workspace);
+      // The JVM takes memory of its own at times, a leak takes it every time.
+      long least = Long.MAX_VALUE;
+      for (int round = 0; round < 5; round++) {
+        long before = residentKilobytes();
+        for (int i = 0; i < 1000; i++) {
+          step(workspace);
+        }
+        least = Math.min(least, residentKilobytes() - before);
       }
-      long before = residentKilobytes();
-      for (int i = 0; i < 1000; i++) {
-        step(workspace);
-      }
-      long grown = residentKilobytes() - before;
       // A step that leaked its smallest tensor's handle alone would show as tens of megabytes here.
-      assertTrue(grown < 16 << 10, "grew by " + grown + " KiB");
+      assertTrue(least < 16 << 10, "grew by " + least + " KiB");
     }
   }
 
