@@ -1,13 +1,9 @@
 package org.ftcluster.worker.optimizer;
 
-import static java.nio.ByteOrder.nativeOrder;
-
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorSpecies;
 import org.ftcluster.worker.model.ParameterBuffer;
-import org.ftcluster.worker.tensor.Profile;
+import org.ftcluster.worker.tensor.Parallel;
 
 /**
  * AdamW with decoupled weight decay (arXiv:1711.05101), in the arithmetic of PyTorch's {@code
@@ -23,7 +19,12 @@ import org.ftcluster.worker.tensor.Profile;
  * @param weightDecay share of a parameter, times the learning rate, that is taken off each step
  */
 public record AdamW(double beta1, double beta2, double epsilon, double weightDecay) {
-  private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
+  /** Elements handled at once, so that they stay in the first-level cache. */
+  private static final int BLOCK = 2048;
+
+  /** Blocks that are worth a thread. */
+  private static final int GRAIN = 16;
+
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   /**
@@ -38,67 +39,91 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
       long step,
       double learningRate,
       float gradientScale) {
-    long start = Profile.begin();
     for (ParameterBuffer.Slice slice : parameters.slices()) {
-      update(
-          slice.of(parameters.values()),
-          slice.of(parameters.gradients()),
-          slice.of(state.firstMoment()),
-          slice.of(state.secondMoment()),
-          step,
-          learningRate,
-          slice.decays() ? weightDecay : 0,
-          gradientScale);
+      update(slice, parameters, state, step, learningRate, gradientScale);
     }
-    // Parameters and both moments are read and written, gradients read.
-    Profile.ended("AdamW", start, 0, 7.0 * Float.BYTES * parameters.size());
   }
 
   private void update(
-      MemorySegment parameters,
-      MemorySegment gradients,
-      MemorySegment m,
-      MemorySegment v,
+      ParameterBuffer.Slice slice,
+      ParameterBuffer parameters,
+      OptimizerState state,
       long step,
       double learningRate,
-      double weightDecay,
       float gradientScale) {
-    float decay = (float) (1 - learningRate * weightDecay);
+    float decay = slice.decays() ? (float) (1 - learningRate * weightDecay) : 1;
+    float negativeStepSize = (float) -(learningRate / (1 - Math.pow(beta1, (double) step)));
+    float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, (double) step));
+    int blocks = Math.toIntExact(Math.ceilDiv(slice.size(), (long) BLOCK));
+    Parallel.rows(
+        // Parameters and both moments are read and written, gradients read.
+        new Parallel.Cost("AdamW", 0, 7.0 * Float.BYTES * slice.size()),
+        blocks,
+        GRAIN,
+        (from, to) -> {
+          Block block = new Block();
+          for (int i = from; i < to; i++) {
+            long first = slice.offset() + (long) i * BLOCK;
+            int count = (int) Math.min(BLOCK, slice.offset() + slice.size() - first);
+            block.read(parameters, state, first, count);
+            update(block, count, decay, negativeStepSize, rootCorrection, gradientScale);
+            block.write(parameters, state, first, count);
+          }
+        });
+  }
+
+  private void update(
+      Block block,
+      int count,
+      float decay,
+      float negativeStepSize,
+      float rootCorrection,
+      float gradientScale) {
+    float[] p = block.parameters;
+    float[] gradients = block.gradients;
+    float[] m = block.firstMoment;
+    float[] v = block.secondMoment;
     float gain1 = (float) (1 - beta1);
     float keep2 = (float) beta2;
     float gain2 = (float) (1 - beta2);
-    float negativeStepSize = (float) -(learningRate / (1 - Math.pow(beta1, (double) step)));
-    float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, (double) step));
     float eps = (float) epsilon;
-
-    long bytes = parameters.byteSize();
-    long at = 0;
-    for (long end = bytes - SPECIES.vectorByteSize(); at <= end; at += SPECIES.vectorByteSize()) {
-      FloatVector p = load(parameters, at);
-      FloatVector g = load(gradients, at).mul(gradientScale);
-      FloatVector m0 = load(m, at);
-      FloatVector m1 = m0.add(g.sub(m0).mul(gain1));
-      FloatVector v1 = load(v, at).mul(keep2).add(g.mul(gain2).mul(g));
-      FloatVector root = v1.sqrt().div(rootCorrection).add(eps);
-      FloatVector p1 = p.mul(decay).add(m1.mul(negativeStepSize).div(root));
-      m1.intoMemorySegment(m, at, nativeOrder());
-      v1.intoMemorySegment(v, at, nativeOrder());
-      p1.intoMemorySegment(parameters, at, nativeOrder());
-    }
-    for (; at < bytes; at += Float.BYTES) {
-      float p = parameters.get(FLOAT, at);
-      float g = gradients.get(FLOAT, at) * gradientScale;
-      float m0 = m.get(FLOAT, at);
-      float m1 = m0 + (g - m0) * gain1;
-      float v1 = v.get(FLOAT, at) * keep2 + g * gain2 * g;
+    for (int i = 0; i < count; i++) {
+      float g = gradients[i] * gradientScale;
+      float m1 = m[i] + (g - m[i]) * gain1;
+      float v1 = v[i] * keep2 + g * gain2 * g;
       float root = (float) Math.sqrt(v1) / rootCorrection + eps;
-      m.set(FLOAT, at, m1);
-      v.set(FLOAT, at, v1);
-      parameters.set(FLOAT, at, p * decay + m1 * negativeStepSize / root);
+      m[i] = m1;
+      v[i] = v1;
+      p[i] = p[i] * decay + m1 * negativeStepSize / root;
     }
   }
 
-  private static FloatVector load(MemorySegment segment, long at) {
-    return FloatVector.fromMemorySegment(SPECIES, segment, at, nativeOrder());
+  /** A few thousand elements on the heap, where the compiler makes vectors of a plain loop. */
+  private static final class Block {
+    private final float[] parameters = new float[BLOCK];
+    private final float[] gradients = new float[BLOCK];
+    private final float[] firstMoment = new float[BLOCK];
+    private final float[] secondMoment = new float[BLOCK];
+
+    void read(ParameterBuffer buffer, OptimizerState state, long first, int count) {
+      read(buffer.values(), parameters, first, count);
+      read(buffer.gradients(), gradients, first, count);
+      read(state.firstMoment(), firstMoment, first, count);
+      read(state.secondMoment(), secondMoment, first, count);
+    }
+
+    void write(ParameterBuffer buffer, OptimizerState state, long first, int count) {
+      write(parameters, buffer.values(), first, count);
+      write(firstMoment, state.firstMoment(), first, count);
+      write(secondMoment, state.secondMoment(), first, count);
+    }
+
+    private static void read(MemorySegment from, float[] to, long first, int count) {
+      MemorySegment.copy(from, FLOAT, first * Float.BYTES, to, 0, count);
+    }
+
+    private static void write(float[] from, MemorySegment to, long first, int count) {
+      MemorySegment.copy(from, 0, to, FLOAT, first * Float.BYTES, count);
+    }
   }
 }
