@@ -139,6 +139,13 @@ public final class CoordinatorClient implements AutoCloseable {
   private CommandException failure(StatusRuntimeException e) {
     Status status = e.getStatus();
     String said = said(status);
+    // What answers, but not in gRPC, is described in several lines, the first of which says it.
+    if (said.startsWith("HTTP status code")) {
+      return CommandException.unreachable(
+              "what answers at %s is not a coordinator (%s); give the address of `ftcluster coordinator --grpc`"
+                  .formatted(address, said.lines().findFirst().orElseThrow()))
+          .because(e);
+    }
     return switch (status.getCode()) {
       case UNAVAILABLE, DEADLINE_EXCEEDED ->
           CommandException.unreachable(

@@ -10,6 +10,7 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.ParentWatch;
+import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.ftcluster.worker.rank.WorkerSettings;
 import org.ftcluster.worker.spot.SpotNotices;
@@ -77,6 +78,9 @@ public final class WorkerCommand implements Callable<Integer> {
     Console console = common.console();
     parentWatch.start();
     Address known = coordinator.address();
+    if (host != null) {
+      BindAddress.resolve(host, insecure);
+    }
     CoordinatorSearch search = new CoordinatorSearch(known, console);
     // The coordinator's name may be known only once it is there, so our own address comes second.
     search.seedNodes();
