@@ -141,7 +141,12 @@ public record JobSpec(
    *
    * @param data data-parallel ranks, or 0 for {@code auto}: as many as there are workers
    */
-  public record Parallel(int data, int tensor, int pipeline, Sharding sharding) {}
+  public record Parallel(int data, int tensor, int pipeline, Sharding sharding) {
+    /** Ranks that hold one copy of the model between them. */
+    public int replicaRanks() {
+      return tensor * pipeline;
+    }
+  }
 
   /** What data-parallel ranks share out instead of each holding a copy. */
   public enum Sharding {

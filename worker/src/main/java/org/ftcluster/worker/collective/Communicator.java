@@ -1,6 +1,7 @@
 package org.ftcluster.worker.collective;
 
 import java.lang.foreign.MemorySegment;
+import java.util.List;
 
 /**
  * The ranks of one generation, and what they do together. Every rank calls the same operations in
@@ -16,6 +17,16 @@ public interface Communicator extends AutoCloseable {
   int rank();
 
   int size();
+
+  /**
+   * Some of these ranks as a communicator of their own, for operations among them. It ends with
+   * this one, and a rank that is lost ends both, for all: a group has no life of its own, and its
+   * {@link #close} does nothing.
+   *
+   * @param name a short one, the same on all of them, to tell the groups of a rank apart
+   * @param ranks of this communicator, this one among them; their places are the group's ranks
+   */
+  Communicator group(String name, List<Integer> ranks);
 
   /** Leaves the element-wise reduction over all ranks in every rank's {@code buffer}. */
   Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op);

@@ -12,19 +12,21 @@ import org.jspecify.annotations.Nullable;
  * that ranks which don't call the same operation in the same order learn it at once, instead of
  * exchanging nonsense.
  *
+ * @param group whose operation it is, empty where it is all ranks'
  * @param root of a broadcast, else -1
- * @param sequence number of the collective in this generation; 0 for point-to-point
+ * @param sequence number of the collective among its group's; 0 for point-to-point
  * @param bytes of the buffer
  */
 record Header(
     Kind kind,
+    String group,
     @Nullable ElementType type,
     @Nullable ReduceOp op,
     int root,
     long sequence,
     long bytes) {
   /** Room for the longest of them. */
-  static final int BYTES = 112;
+  static final int BYTES = 128;
 
   enum Kind {
     ALL_REDUCE("all-reduce"),
@@ -42,7 +44,7 @@ record Header(
   }
 
   static Header message(long bytes) {
-    return new Header(Kind.MESSAGE, null, null, -1, 0, bytes);
+    return new Header(Kind.MESSAGE, "", null, null, -1, 0, bytes);
   }
 
   ByteBuffer encode() {
@@ -76,6 +78,9 @@ record Header(
     }
     if (op != null) {
       text.append(' ').append(op).append(" of ").append(type);
+    }
+    if (!group.isEmpty()) {
+      text.append(" in group ").append(group);
     }
     if (root >= 0) {
       text.append(" from rank ").append(root);

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
+import java.util.List;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 
@@ -16,13 +17,15 @@ import org.ftcluster.worker.collective.Communicator.ReduceOp;
  * <p>Every element is reduced along one path around the ring and then handed out, so all ranks get
  * the same bits, and the same bits each time that the number of ranks is the same.
  *
- * <p>Runs on the engine's thread.
+ * <p>Runs on the engine's thread. Ranks here are places in the ring: those of a group, where the
+ * ring is a group's.
  */
 final class Ring {
   /** Small enough to stay in the cache between the socket and the reduction. */
   private static final long CHUNK_BYTES = 256 << 10;
 
   private final Engine engine;
+  private final List<Integer> members;
   private final int rank;
   private final int size;
   private final Link next;
@@ -31,12 +34,16 @@ final class Ring {
   /** Where a chunk to be reduced arrives, and a word for barriers. */
   private final MemorySegment chunk = Arena.ofAuto().allocate(CHUNK_BYTES + Long.BYTES, 64);
 
-  Ring(Engine engine, int size) {
+  /**
+   * @param members at least two ranks of the generation, this one among them, in the ring's order
+   */
+  Ring(Engine engine, List<Integer> members) {
     this.engine = engine;
-    this.rank = engine.rank();
-    this.size = size;
-    this.next = engine.link((rank + 1) % size);
-    this.previous = engine.link((rank + size - 1) % size);
+    this.members = members;
+    this.rank = members.indexOf(engine.rank());
+    this.size = members.size();
+    this.next = engine.link(members.get((rank + 1) % size));
+    this.previous = engine.link(members.get((rank + size - 1) % size));
   }
 
   /**
@@ -131,7 +138,7 @@ final class Ring {
       engine.await(sendOn(buffer));
       return;
     }
-    boolean last = next.peer() == root;
+    boolean last = next.peer() == members.get(root);
     Transfer opened = openPrevious(header);
     Transfer sent = last ? opened : openNext(header);
     for (long at = 0; at < buffer.byteSize(); at += CHUNK_BYTES) {

@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.IntStream;
 import org.ftcluster.worker.collective.Header.Kind;
 import org.jspecify.annotations.Nullable;
 
@@ -17,14 +18,24 @@ import org.jspecify.annotations.Nullable;
  * overlap with each other in both directions, so that two ranks may both {@link #send} before they
  * {@link #recv}. A {@link #send} is done when the operating system has taken its bytes.
  *
+ * <p>A group shares the connections and the thread of its generation, and ends with it. What
+ * several groups of a rank do is done in the order of its calls, so ranks call what they have in
+ * common in an order that fits together, and wait for a collective before they call one of another
+ * group.
+ *
  * <p>A generation of one rank needs no sockets.
  *
  * <p>Any thread may call; calls that must be in the same order on all ranks come best from one.
  */
 public final class TcpCommunicator implements Communicator {
+  /** What fits into a {@link Header} beside everything else. */
+  private static final int MAX_GROUP_NAME = 24;
+
+  private final Engine engine;
+  private final String group;
+  private final List<Integer> members;
   private final int rank;
   private final int size;
-  private final Engine engine;
   private final @Nullable Ring ring;
   private final AtomicLong sequence = new AtomicLong();
 
@@ -32,10 +43,35 @@ public final class TcpCommunicator implements Communicator {
    * @param links to every other rank
    */
   TcpCommunicator(int rank, int size, long generation, List<Link> links) throws IOException {
-    this.rank = rank;
-    this.size = size;
-    this.engine = new Engine(rank, generation, links);
-    this.ring = size == 1 ? null : new Ring(engine, size);
+    this(new Engine(rank, generation, links), "", IntStream.range(0, size).boxed().toList());
+  }
+
+  private TcpCommunicator(Engine engine, String group, List<Integer> members) {
+    this.engine = engine;
+    this.group = group;
+    this.members = List.copyOf(members);
+    this.rank = members.indexOf(engine.rank());
+    this.size = members.size();
+    this.ring = size == 1 ? null : new Ring(engine, this.members);
+  }
+
+  @Override
+  public Communicator group(String name, List<Integer> ranks) {
+    if (ranks.stream().distinct().count() != ranks.size()
+        || !members.containsAll(ranks.stream().map(this::member).toList())
+        || !ranks.contains(rank)) {
+      throw new IllegalArgumentException(
+          "rank %d of %d can't have the group %s of %s".formatted(rank, size, name, ranks));
+    }
+    String path = group.isEmpty() ? name : group + "." + name;
+    if (name.isEmpty() || path.length() > MAX_GROUP_NAME) {
+      throw new IllegalArgumentException("a group's name is short, not " + path);
+    }
+    return new TcpCommunicator(engine, path, ranks.stream().map(this::member).toList());
+  }
+
+  private int member(int rank) {
+    return rank >= 0 && rank < size ? members.get(rank) : -1;
   }
 
   /**
@@ -114,7 +150,7 @@ public final class TcpCommunicator implements Communicator {
             engine,
             header,
             operation -> {
-              Link link = engine.link(peer);
+              Link link = engine.link(members.get(peer));
               link.send(Transfer.of(header.encode()));
               link.send(Transfer.of(buffer, operation::succeed));
             }));
@@ -130,9 +166,10 @@ public final class TcpCommunicator implements Communicator {
             engine,
             header,
             operation -> {
-              Link link = engine.link(peer);
+              Link link = engine.link(members.get(peer));
               ByteBuffer received = ByteBuffer.allocate(Header.BYTES);
-              link.receive(Transfer.of(received, () -> header.check(received.flip(), peer)));
+              link.receive(
+                  Transfer.of(received, () -> header.check(received.flip(), members.get(peer))));
               link.receive(Transfer.of(buffer, operation::succeed));
             }));
   }
@@ -144,7 +181,9 @@ public final class TcpCommunicator implements Communicator {
 
   @Override
   public void close() {
-    engine.close();
+    if (group.isEmpty()) {
+      engine.close();
+    }
   }
 
   /** What a collective does where there are other ranks. */
@@ -169,7 +208,7 @@ public final class TcpCommunicator implements Communicator {
 
   private Header collective(
       Kind kind, @Nullable ElementType type, @Nullable ReduceOp op, int root, long bytes) {
-    return new Header(kind, type, op, root, sequence.incrementAndGet(), bytes);
+    return new Header(kind, group, type, op, root, sequence.incrementAndGet(), bytes);
   }
 
   private void check(MemorySegment buffer, int elementBytes) {
