@@ -26,6 +26,7 @@ final class AttentionBlock {
   private final Linear value;
   private final Linear output;
   private final SequenceAttention attention;
+  private final TensorGroup slices;
 
   /** What the backward needs; the norm's output is computed again there. */
   record Saved(
@@ -48,7 +49,8 @@ final class AttentionBlock {
       Linear query,
       Linear key,
       Linear value,
-      Linear output) {
+      Linear output,
+      TensorGroup slices) {
     this.config = config;
     this.rotary = rotary;
     this.norm = norm;
@@ -57,6 +59,7 @@ final class AttentionBlock {
     this.value = value;
     this.output = output;
     this.attention = new SequenceAttention(config);
+    this.slices = slices;
   }
 
   List<Linear> linears() {
@@ -92,6 +95,7 @@ final class AttentionBlock {
     attention.forward(pass, attended, q, k, v, logSumExp);
     try (Scope temporary = pass.workspace().open()) {
       output.forward(pass, y, select(temporary, attended, rows), outputBottleneck);
+      slices.sum(pass.workspace(), y);
       RowOps.add(y, select(temporary, x, rows));
     }
     return new Saved(
@@ -141,6 +145,7 @@ final class AttentionBlock {
       query.inputGradient(pass, dNormed, dq, dqBottleneck, 0);
       key.inputGradient(pass, dNormed, dk, dkBottleneck, 1);
       value.inputGradient(pass, dNormed, dv, dvBottleneck, 1);
+      slices.sum(pass.workspace(), dNormed);
       if (saved.rows() != null) {
         RowOps.scatterAdd(dx, dy, saved.rows());
       }

@@ -1,66 +1,43 @@
 package org.ftcluster.worker.model;
 
-import java.util.ArrayList;
-import java.util.List;
-import org.ftcluster.worker.tensor.DType;
+import java.time.Duration;
+import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
-import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Embedding, decoder layers, head: a frozen model with adapters, or one that is trained as a whole;
- * forward and backward.
- *
- * <p>Each layer keeps what its backward needs in a frame of the workspace, and frames close in the
- * order in which the backward runs. With recomputation a layer keeps its output only, and runs its
- * forward again first.
+ * forward and backward. Or a part of one, which only runs together with the others.
  */
 public final class CausalLanguageModel implements TrainableModel {
-  /** Rows of activations come in multiples of this, see {@link TokenBatch#padded}. */
-  private static final int ROW_MULTIPLE = 64;
-
   private final ModelConfig config;
-  private final DType computeType;
-  private final Parameter embedding;
-  private final List<DecoderLayer> layers;
-  private final LanguageHead head;
-  private final ParameterBuffer parameters;
+  private final LoadedPart part;
   private final TrainedTensors trained;
   private final InitialValues initialValues;
-  private final boolean recompute;
   private final Workspace workspace;
+  private final TensorGroup slices;
   private final AutoCloseable weights;
 
   /**
-   * @param embedding [V, D], of any floating-point type
-   * @param recompute whether layers run their forward again in the backward, instead of keeping
-   *     what it needs
+   * @param config of the whole model
    * @param weights closed with the model
    */
   CausalLanguageModel(
       ModelConfig config,
-      DType computeType,
-      Parameter embedding,
-      List<DecoderLayer> layers,
-      LanguageHead head,
-      ParameterBuffer parameters,
+      LoadedPart part,
       TrainedTensors trained,
       InitialValues initialValues,
-      boolean recompute,
       Workspace workspace,
+      TensorGroup slices,
       AutoCloseable weights) {
     this.config = config;
-    this.computeType = computeType;
-    this.embedding = embedding;
-    this.layers = List.copyOf(layers);
-    this.head = head;
-    this.parameters = parameters;
+    this.part = part;
     this.trained = trained;
     this.initialValues = initialValues;
-    this.recompute = recompute;
     this.workspace = workspace;
+    this.slices = slices;
     this.weights = weights;
   }
 
@@ -68,9 +45,20 @@ public final class CausalLanguageModel implements TrainableModel {
     return config;
   }
 
+  /**
+   * Connects the ranks that hold the slices of this part's layers, for a generation: a slice runs
+   * together with the others.
+   *
+   * @param group one rank a slice, in their order
+   * @param timeout for each of their exchanges
+   */
+  public void connect(Communicator group, Duration timeout) {
+    slices.connect(group, timeout);
+  }
+
   @Override
   public ParameterBuffer parameters() {
-    return parameters;
+    return part.parameters();
   }
 
   @Override
@@ -80,7 +68,7 @@ public final class CausalLanguageModel implements TrainableModel {
 
   @Override
   public void initialize(long seed) {
-    initialValues.write(parameters, seed);
+    initialValues.write(part.parameters(), seed);
     trained.changed();
   }
 
@@ -91,16 +79,7 @@ public final class CausalLanguageModel implements TrainableModel {
 
   /** Bytes that the frozen weights take: of the linear layers as they are held, and the tables. */
   long frozenBytes() {
-    long bytes = head.weight().frozenBytes();
-    if (!config.tiedHead()) {
-      bytes += embedding.frozenBytes();
-    }
-    for (DecoderLayer layer : layers) {
-      for (Linear linear : layer.linears()) {
-        bytes += linear.frozenBytes();
-      }
-    }
-    return bytes;
+    return part.frozenBytes(config.tiedHead());
   }
 
   /** Bytes of the copies of what is trained, in the type that products are computed in. */
@@ -109,54 +88,25 @@ public final class CausalLanguageModel implements TrainableModel {
   }
 
   @Override
-  public double forwardBackward(TokenBatch sequences, double lossScale, long dropoutSeed) {
-    TokenBatch batch = sequences.padded(ROW_MULTIPLE);
-    Pass pass = Pass.of(workspace, batch, true, dropoutSeed);
-    int[] rows = batch.lossRows(ROW_MULTIPLE);
-    if (rows.length == 0) {
-      parameters.gradients().fill((byte) 0);
+  public double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed) {
+    if (batch.targetCount() == 0) {
+      part.parameters().gradients().fill((byte) 0);
       return 0;
     }
-    try (Scope base = workspace.open()) {
-      Tensor dy = base.empty(computeType, rows.length, config.hiddenSize());
-      Tensor dx = base.empty(computeType, pass.tokens(), config.hiddenSize());
-      List<Frame> frames = new ArrayList<>(layers.size());
-      try {
-        Tensor x = embed(base, batch);
-        for (int i = 0; i < layers.size(); i++) {
-          Frame frame = forward(pass, i, x, rows);
-          frames.add(frame);
-          x = frame.output();
-        }
-        startSums();
-        double loss = head.loss(workspace, dy, x, targets(batch, rows), lossScale);
-        dx.clear();
-        for (int i = layers.size() - 1; i >= 0; i--) {
-          Tensor gradient = i == layers.size() - 1 ? dy : dx;
-          backward(pass, i, dx, gradient, frames.get(i), rows);
-          frames.removeLast().scope().close();
-        }
-        if (embedding.isTrained()) {
-          RowOps.scatterAdd(embedding.gradient(), dx, batch.tokens());
-        }
-        return loss;
-      } finally {
-        frames.reversed().forEach(frame -> frame.scope().close());
-      }
+    try (BatchPass pass = BatchPass.training(part, workspace, batch, dropoutSeed)) {
+      pass.forward();
+      return pass.backward(lossScale);
     }
   }
 
   @Override
-  public double lossSum(TokenBatch sequences) {
-    TokenBatch batch = sequences.padded(ROW_MULTIPLE);
-    int[] rows = batch.lossRows(ROW_MULTIPLE);
-    if (rows.length == 0) {
+  public double lossSum(TokenBatch batch) {
+    if (batch.targetCount() == 0) {
       return 0;
     }
-    Pass pass = Pass.of(workspace, batch, false, 0);
-    try (Scope base = workspace.open()) {
-      Tensor x = hidden(pass, base, batch, rows, null);
-      return head.loss(workspace, null, x, targets(batch, rows), 0);
+    try (BatchPass pass = BatchPass.evaluating(part, workspace, batch)) {
+      pass.forward();
+      return pass.loss();
     }
   }
 
@@ -167,26 +117,26 @@ public final class CausalLanguageModel implements TrainableModel {
    * @param observer sees what each layer made, before it is dropped; or null
    */
   float[][] logits(TokenBatch sequences, int[] rows, @Nullable LayerObserver observer) {
-    TokenBatch batch = sequences.padded(ROW_MULTIPLE);
-    Pass pass = Pass.of(workspace, batch, false, 0);
-    try (Scope base = workspace.open()) {
-      Tensor x = hidden(pass, base, batch, rows, observer);
-      return readLogits(base, x);
+    try (BatchPass pass = BatchPass.looking(part, workspace, sequences, rows, observer)) {
+      pass.forward();
+      try (Scope scope = workspace.open()) {
+        return readLogits(scope, pass.output());
+      }
     }
   }
 
   /** Room for sequences of these lengths, and for {@code room} more tokens each. */
   KeyValueCache newCache(int[] lengths, int room) {
-    return new KeyValueCache(config, computeType, lengths, room);
+    return new KeyValueCache(config, part.computeType(), lengths, room);
   }
 
   /** One more token for each of the sequences in {@code cache}: [sequence][V]. */
   float[][] decode(int[] tokens, KeyValueCache cache) {
     try (Scope base = workspace.open()) {
-      Tensor x = base.empty(computeType, tokens.length, config.hiddenSize());
-      RowOps.gather(x, embedding.value(), tokens);
-      for (int i = 0; i < layers.size(); i++) {
-        layers.get(i).decode(workspace, x, cache, i);
+      Tensor x = base.empty(part.computeType(), tokens.length, config.hiddenSize());
+      part.embedding().forward(workspace, x, tokens);
+      for (int i = 0; i < part.layers().size(); i++) {
+        part.layers().get(i).decode(workspace, x, cache, i);
       }
       cache.advance();
       return readLogits(base, x);
@@ -201,8 +151,8 @@ public final class CausalLanguageModel implements TrainableModel {
 
   private float[][] readLogits(Scope scope, Tensor x) {
     int vocabulary = config.vocabularySize();
-    Tensor logits = scope.empty(computeType, x.size(0), vocabulary);
-    head.logits(workspace, logits, x);
+    Tensor logits = scope.empty(part.computeType(), x.size(0), vocabulary);
+    part.head().logits(workspace, logits, x);
     float[][] rows = new float[Math.toIntExact(x.size(0))][];
     for (int i = 0; i < rows.length; i++) {
       rows[i] = logits.slice(0, i, i + 1).toFloats();
@@ -210,92 +160,9 @@ public final class CausalLanguageModel implements TrainableModel {
     return rows;
   }
 
-  /** Gradients that are summed in several places begin at zero; all others are overwritten. */
-  private void startSums() {
-    for (Parameter summed : List.of(embedding, head.weight())) {
-      if (summed.isTrained()) {
-        summed.gradient().clear();
-      }
-    }
-  }
-
-  /** The last layer's output for {@code rows}, nothing else kept. */
-  private Tensor hidden(
-      Pass pass, Scope base, TokenBatch batch, int[] rows, @Nullable LayerObserver observer) {
-    Tensor x = embed(base, batch);
-    Tensor other = base.empty(computeType, x.shape());
-    Tensor last = base.empty(computeType, rows.length, config.hiddenSize());
-    for (int i = 0; i < layers.size(); i++) {
-      boolean isLast = i == layers.size() - 1;
-      Tensor y = isLast ? last : other;
-      try (Scope temporary = workspace.open()) {
-        DecoderLayer.Saved saved =
-            layers.get(i).forward(pass, temporary, y, x, isLast ? rows : null);
-        if (observer != null) {
-          observer.layer(i, saved.attention().k(), saved.attention().v());
-        }
-      }
-      other = x;
-      x = y;
-    }
-    return last;
-  }
-
-  /**
-   * @param saved null where the layer is to be computed again
-   */
-  private record Frame(
-      Scope scope, Tensor input, Tensor output, DecoderLayer.@Nullable Saved saved) {}
-
-  private Frame forward(Pass pass, int layer, Tensor x, int[] rows) {
-    boolean isLast = layer == layers.size() - 1;
-    Scope scope = workspace.open();
-    Tensor y = scope.empty(computeType, isLast ? rows.length : pass.tokens(), config.hiddenSize());
-    if (!recompute) {
-      return new Frame(scope, x, y, run(pass, layer, scope, y, x, rows));
-    }
-    try (Scope temporary = workspace.open()) {
-      run(pass, layer, temporary, y, x, rows);
-    }
-    return new Frame(scope, x, y, null);
-  }
-
-  private void backward(Pass pass, int layer, Tensor dx, Tensor dy, Frame frame, int[] rows) {
-    boolean wantInput = layer > 0 || embedding.isTrained();
-    if (frame.saved() != null) {
-      layers.get(layer).backward(pass, dx, dy, frame.saved(), wantInput);
-      return;
-    }
-    try (Scope temporary = workspace.open()) {
-      DecoderLayer.Saved saved = run(pass, layer, temporary, frame.output(), frame.input(), rows);
-      layers.get(layer).backward(pass, dx, dy, saved, wantInput);
-    }
-  }
-
-  private DecoderLayer.Saved run(
-      Pass pass, int layer, Scope scope, Tensor y, Tensor x, int[] rows) {
-    boolean isLast = layer == layers.size() - 1;
-    return layers.get(layer).forward(pass, scope, y, x, isLast ? rows : null);
-  }
-
-  private Tensor embed(Scope scope, TokenBatch batch) {
-    Tensor x = scope.empty(computeType, batch.tokenCount(), config.hiddenSize());
-    RowOps.gather(x, embedding.value(), batch.tokens());
-    return x;
-  }
-
-  private static int[] targets(TokenBatch batch, int[] rows) {
-    int[] targets = new int[rows.length];
-    for (int i = 0; i < rows.length; i++) {
-      targets[i] = batch.targets()[rows[i]];
-    }
-    return targets;
-  }
-
   @Override
   public void close() {
     workspace.close();
-    parameters.close();
     try {
       weights.close();
     } catch (Exception e) {

@@ -16,6 +16,7 @@ final class FeedForwardBlock {
   private final Linear gate;
   private final Linear up;
   private final Linear down;
+  private final TensorGroup slices;
 
   /** What the backward needs; the activation and the norm's output are computed again there. */
   record Saved(
@@ -26,11 +27,12 @@ final class FeedForwardBlock {
       @Nullable Tensor upBottleneck,
       @Nullable Tensor downBottleneck) {}
 
-  FeedForwardBlock(Norm norm, Linear gate, Linear up, Linear down) {
+  FeedForwardBlock(Norm norm, Linear gate, Linear up, Linear down, TensorGroup slices) {
     this.norm = norm;
     this.gate = gate;
     this.up = up;
     this.down = down;
+    this.slices = slices;
   }
 
   List<Linear> linears() {
@@ -58,6 +60,7 @@ final class FeedForwardBlock {
       Tensor activated = temporary.empty(x.dtype(), g.shape());
       SwiGlu.forward(activated, g, u);
       down.forward(pass, y, activated, downBottleneck);
+      slices.sum(pass.workspace(), y);
       RowOps.add(y, x);
     }
     return new Saved(x, g, u, gateBottleneck, upBottleneck, downBottleneck);
@@ -88,6 +91,7 @@ final class FeedForwardBlock {
       Tensor dNormed = scope.empty(x.dtype(), x.shape());
       gate.inputGradient(pass, dNormed, dGate, gateGradient, 0);
       up.inputGradient(pass, dNormed, dUp, upGradient, 1);
+      slices.sum(pass.workspace(), dNormed);
       norm.backward(dx, dNormed, x);
     }
   }

@@ -4,7 +4,6 @@ import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
-import org.ftcluster.worker.tensor.kernel.CrossEntropy;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,13 +22,17 @@ final class LanguageHead {
 
   private final Norm norm;
   private final Parameter weight;
+  private final TargetLoss targetLoss;
+  private final TensorGroup slices;
 
   /**
-   * @param weight [V, D] in the type that products are computed in
+   * @param weight [V, D] in the type that products are computed in; a slice has rows of it
    */
-  LanguageHead(Norm norm, Parameter weight) {
+  LanguageHead(Norm norm, Parameter weight, TargetLoss targetLoss, TensorGroup slices) {
     this.norm = norm;
     this.weight = weight;
+    this.targetLoss = targetLoss;
+    this.slices = slices;
   }
 
   Parameter weight() {
@@ -57,9 +60,9 @@ final class LanguageHead {
           Tensor rows = normed.slice(0, from, to);
           Aten.mm(logits, rows, matrix.transpose());
           if (dNormed == null) {
-            CrossEntropy.forward(logits, targets, from, losses);
+            targetLoss.forward(logits, targets, from, losses);
           } else {
-            CrossEntropy.forwardBackward(logits, targets, from, losses, lossScale);
+            targetLoss.forwardBackward(logits, targets, from, losses, lossScale);
             Aten.mm(dNormed.slice(0, from, to), logits, matrix);
             if (weight.isTrained()) {
               weight.addToGradient(workspace, logits.transpose(), rows);
@@ -68,6 +71,7 @@ final class LanguageHead {
         }
       }
       if (dx != null && dNormed != null) {
+        slices.sum(workspace, dNormed);
         dx.clear();
         norm.backward(dx, dNormed, x);
       }

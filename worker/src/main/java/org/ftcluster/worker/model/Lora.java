@@ -13,8 +13,11 @@ import org.ftcluster.worker.tensor.kernel.RowOps;
  * @param scaling factor of the low-rank product
  * @param dropout probability that an input is dropped
  * @param index of this adapter among the model's, for its dropout masks
+ * @param inputs columns that this slice has of the layer's input
+ * @param width columns of the whole input
  */
-record Lora(Parameter a, Parameter b, double scaling, double dropout, int index) {
+record Lora(
+    Parameter a, Parameter b, double scaling, double dropout, int index, Span inputs, int width) {
   long rank() {
     return a.value().size(0);
   }
@@ -44,7 +47,7 @@ record Lora(Parameter a, Parameter b, double scaling, double dropout, int index)
     try (Scope temporary = pass.workspace().open()) {
       Tensor full = temporary.empty(dx.dtype(), dx.shape());
       Aten.mm(full, gradient, a.value());
-      RowOps.addDropped(dx, full, dropout, seed(pass));
+      drop(pass, dx, full);
     }
   }
 
@@ -68,8 +71,12 @@ record Lora(Parameter a, Parameter b, double scaling, double dropout, int index)
       return x;
     }
     Tensor kept = scope.zeros(x.dtype(), x.shape());
-    RowOps.addDropped(kept, x, dropout, seed(pass));
+    drop(pass, kept, x);
     return kept;
+  }
+
+  private void drop(Pass pass, Tensor to, Tensor from) {
+    RowOps.addDropped(to, from, dropout, seed(pass), inputs.from(), width);
   }
 
   private long seed(Pass pass) {

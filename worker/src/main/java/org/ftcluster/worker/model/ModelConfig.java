@@ -61,6 +61,27 @@ public record ModelConfig(
     return heads / keyValueHeads;
   }
 
+  /** The same with other heads. */
+  ModelConfig withHeads(int heads, int keyValueHeads) {
+    return new ModelConfig(
+        architecture,
+        hiddenSize,
+        intermediateSize,
+        layers,
+        heads,
+        keyValueHeads,
+        headSize,
+        vocabularySize,
+        normEps,
+        ropeTheta,
+        ropeScaling,
+        slidingWindow,
+        qkvBias,
+        outputBias,
+        mlpBias,
+        tiedHead);
+  }
+
   /** What scores are multiplied with before the softmax. */
   public double attentionScale() {
     return 1 / Math.sqrt(headSize);

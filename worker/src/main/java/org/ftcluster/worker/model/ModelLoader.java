@@ -16,12 +16,28 @@ import org.jspecify.annotations.Nullable;
 public final class ModelLoader {
   private final ModelConfig config;
   private final JobSpec.Model model;
+  private final JobSpec.Adapter adapter;
+  private final ModelPart part;
   private final WeightReader reader;
+  private final TrainedTensors trained;
+  private final TensorGroup slices;
+  private final RotaryTable rotary;
 
-  private ModelLoader(ModelConfig config, JobSpec.Model model, WeightReader reader) {
+  private ModelLoader(
+      ModelConfig config,
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      ModelPart part,
+      WeightReader reader,
+      TrainedTensors trained) {
     this.config = config;
     this.model = model;
+    this.adapter = adapter;
+    this.part = part;
     this.reader = reader;
+    this.trained = trained;
+    this.slices = new TensorGroup(part.slices());
+    this.rotary = new RotaryTable(config);
   }
 
   /**
@@ -35,6 +51,33 @@ public final class ModelLoader {
       JobSpec.Model model, JobSpec.Adapter adapter, boolean recompute, int threads) {
     ModelConfig config = ModelConfigReader.read(model.path());
     return load(config, FolderTensors.open(model.path()), model, adapter, recompute, threads);
+  }
+
+  /**
+   * Loads a part of a model for training.
+   *
+   * @param parameters of the whole model, see {@link #newParameters}; they stay when the part is
+   *     closed
+   * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
+   */
+  public static CausalLanguageModel loadPart(
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      boolean recompute,
+      int threads,
+      ModelPart part,
+      ParameterBuffer parameters) {
+    ModelConfig config = ModelConfigReader.read(model.path());
+    BaseTensors source = FolderTensors.open(model.path());
+    return load(config, source, model, adapter, recompute, threads, part, parameters, () -> {});
+  }
+
+  /** What a job trains, over all parts of its model, zeroed. */
+  public static ParameterBuffer newParameters(JobSpec.Model model, JobSpec.Adapter adapter) {
+    ModelConfig config = ModelConfigReader.read(model.path());
+    try (BaseTensors source = FolderTensors.open(model.path())) {
+      return new ParameterBuffer(slices(config, adapter, source));
+    }
   }
 
   /** As above without an adapter: for evaluation and generation. */
@@ -66,6 +109,43 @@ public final class ModelLoader {
       JobSpec.Adapter adapter,
       boolean recompute,
       int threads) {
+    ParameterBuffer parameters;
+    try {
+      parameters = new ParameterBuffer(slices(config, adapter, source));
+    } catch (RuntimeException | Error e) {
+      source.close();
+      throw e;
+    }
+    ModelPart whole = ModelPart.whole(config);
+    return load(
+        config, source, model, adapter, recompute, threads, whole, parameters, parameters::close);
+  }
+
+  private static List<ParameterBuffer.Slice> slices(
+      ModelConfig config, JobSpec.Adapter adapter, BaseTensors source) {
+    return switch (adapter.type()) {
+      case LORA -> AdapterLayout.slices(config, adapter);
+      case NONE -> BaseLayout.slices(config, isTied(config, source));
+    };
+  }
+
+  private static boolean isTied(ModelConfig config, BaseTensors source) {
+    return config.tiedHead() || !source.contains(BaseLayout.HEAD);
+  }
+
+  /**
+   * @param release what goes with the model besides its weights
+   */
+  private static CausalLanguageModel load(
+      ModelConfig config,
+      BaseTensors source,
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      boolean recompute,
+      int threads,
+      ModelPart part,
+      ParameterBuffer parameters,
+      Runnable release) {
     Aten.initialize();
     Parallel.setThreads(threads);
     DType computeType =
@@ -78,65 +158,82 @@ public final class ModelLoader {
         () -> {
           scope.close();
           source.close();
+          release.run();
         };
     try {
       WeightReader reader = new WeightReader(source, scope, computeType);
-      return new ModelLoader(config, model, reader)
-          .build(scope, computeType, adapter, recompute, weights);
+      TrainedTensors trained = new TrainedTensors(scope, parameters, computeType);
+      boolean tied = isTied(config, source);
+      return new ModelLoader(config, model, adapter, part, reader, trained)
+          .build(parameters, tied, computeType, recompute, weights);
     } catch (RuntimeException | Error e) {
       scope.close();
       source.close();
+      release.run();
       throw e;
     }
   }
 
   private CausalLanguageModel build(
-      Scope scope,
+      ParameterBuffer parameters,
+      boolean tied,
       DType computeType,
-      JobSpec.Adapter adapter,
       boolean recompute,
       AutoCloseable weights) {
-    boolean tied = config.tiedHead() || !reader.has(BaseLayout.HEAD);
-    ParameterBuffer parameters =
-        new ParameterBuffer(
-            switch (adapter.type()) {
-              case LORA -> AdapterLayout.slices(config, adapter);
-              case NONE -> BaseLayout.slices(config, tied);
-            });
     InitialValues initialValues =
         switch (adapter.type()) {
           case LORA -> AdapterInitializer::fill;
           case NONE -> (values, seed) -> readBase(values);
         };
-    TrainedTensors trained = new TrainedTensors(scope, parameters, computeType);
-    Adapters adapters = new Adapters(adapter, trained);
-    RotaryTable rotary = new RotaryTable(config);
-    List<DecoderLayer> layers = new ArrayList<>(config.layers());
-    for (int i = 0; i < config.layers(); i++) {
-      layers.add(layer(BaseLayout.layer(i), rotary, trained, adapters));
+    List<DecoderLayer> layers = new ArrayList<>(part.layers().size());
+    for (int i = part.layers().from(); i < part.layers().to(); i++) {
+      layers.add(layer(BaseLayout.layer(i)));
     }
-    int vocabulary = config.vocabularySize();
-    int hidden = config.hiddenSize();
-    Parameter embedding =
-        trained.getOr(
-            BaseLayout.EMBEDDING, () -> reader.table(BaseLayout.EMBEDDING, vocabulary, hidden));
-    String headName = tied ? BaseLayout.EMBEDDING : BaseLayout.HEAD;
-    LanguageHead head =
-        new LanguageHead(
-            norm(BaseLayout.FINAL_NORM, trained),
-            trained.getOr(headName, () -> reader.matrix(headName, vocabulary, hidden)));
+    LoadedPart loaded =
+        new LoadedPart(
+            part,
+            config.hiddenSize(),
+            computeType,
+            part.isFirst() ? embedding() : null,
+            layers,
+            part.isLast() ? head(tied) : null,
+            parameters,
+            recompute);
     return new CausalLanguageModel(
-        config,
-        computeType,
-        embedding,
-        layers,
-        head,
-        parameters,
-        trained,
-        initialValues,
-        recompute,
-        Workspace.ofMachine(),
-        weights);
+        config, loaded, trained, initialValues, Workspace.ofMachine(), slices, weights);
+  }
+
+  private Embedding embedding() {
+    Piece piece = vocabularyPiece();
+    Parameter own = trained.matrix(BaseLayout.EMBEDDING, piece);
+    Parameter table =
+        own != null
+            ? own
+            : Parameter.frozen(
+                reader.table(
+                    BaseLayout.EMBEDDING, config.vocabularySize(), config.hiddenSize(), piece));
+    return new Embedding(table, piece.rows(), slices);
+  }
+
+  private LanguageHead head(boolean tied) {
+    String name = tied ? BaseLayout.EMBEDDING : BaseLayout.HEAD;
+    Piece piece = vocabularyPiece();
+    Parameter own = trained.matrix(name, piece);
+    Parameter weight =
+        own != null
+            ? own
+            : Parameter.frozen(
+                reader.matrix(name, config.vocabularySize(), config.hiddenSize(), piece));
+    return new LanguageHead(
+        norm(BaseLayout.FINAL_NORM),
+        weight,
+        new TargetLoss(piece.rows(), slices, part.slices() > 1),
+        slices);
+  }
+
+  private Piece vocabularyPiece() {
+    return Piece.whole(config.vocabularySize(), config.hiddenSize())
+        .withRows(part.vocabulary(config));
   }
 
   /** The base model's own weights, from which full fine-tuning begins. */
@@ -150,70 +247,86 @@ public final class ModelLoader {
     }
   }
 
-  private DecoderLayer layer(
-      String prefix, RotaryTable rotary, TrainedTensors trained, Adapters adapters) {
+  private DecoderLayer layer(String prefix) {
     Map<String, Linear> linears = new HashMap<>();
     for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
-      linears.put(module.name(), linear(prefix, module, trained, adapters));
+      linears.put(module.name(), linear(prefix, module));
     }
     AttentionBlock attention =
         new AttentionBlock(
-            config,
+            part.sliced(config),
             rotary,
-            norm(prefix + "input_layernorm.weight", trained),
+            norm(prefix + "input_layernorm.weight"),
             linears.get("q_proj"),
             linears.get("k_proj"),
             linears.get("v_proj"),
-            linears.get("o_proj"));
+            linears.get("o_proj"),
+            slices);
     FeedForwardBlock feedForward =
         new FeedForwardBlock(
-            norm(prefix + "post_attention_layernorm.weight", trained),
+            norm(prefix + "post_attention_layernorm.weight"),
             linears.get("gate_proj"),
             linears.get("up_proj"),
-            linears.get("down_proj"));
+            linears.get("down_proj"),
+            slices);
     return new DecoderLayer(attention, feedForward);
   }
 
-  private Norm norm(String name, TrainedTensors trained) {
-    return new Norm(
-        trained.getOr(name, () -> reader.vector(name, config.hiddenSize())), config.normEps());
+  private Norm norm(String name) {
+    return new Norm(whole(name, config.hiddenSize()), config.normEps());
   }
 
-  private Linear linear(
-      String prefix, AdapterLayout.Module module, TrainedTensors trained, Adapters adapters) {
+  /** A vector that all slices have: one of them is enough to leave its gradient. */
+  private Parameter whole(String name, int size) {
+    Parameter own = trained.vector(name, new Span(0, size));
+    if (own == null) {
+      return Parameter.frozen(reader.vector(name, size));
+    }
+    return part.addsWhatIsWhole() ? own : own.withoutGradient();
+  }
+
+  private Linear linear(String prefix, AdapterLayout.Module module) {
     String name = prefix + module.path();
+    Piece piece = part.piece(config, module);
     Parameter bias =
-        BaseLayout.hasBias(config, module)
-            ? trained.getOr(name + ".bias", () -> reader.vector(name + ".bias", module.outputs()))
-            : null;
-    Parameter weight = trained.get(name + ".weight");
+        BaseLayout.hasBias(config, module) ? bias(name + ".bias", module, piece) : null;
+    Parameter weight = trained.matrix(name + ".weight", piece);
     return weight != null
         ? Linear.trained(weight, bias)
         : Linear.frozen(
             reader.linear(
-                name + ".weight", module.outputs(), module.inputs(), model.quantization()),
+                name + ".weight", module.outputs(), module.inputs(), model.quantization(), piece),
             bias,
-            adapters.of(name));
+            lora(name, module, piece));
   }
 
-  /** Hands out adapters in the order of the layout. */
-  private static final class Adapters {
-    private final JobSpec.Adapter adapter;
-    private final TrainedTensors trained;
-    private int count;
-
-    Adapters(JobSpec.Adapter adapter, TrainedTensors trained) {
-      this.adapter = adapter;
-      this.trained = trained;
+  /** Of the outputs that the slice has; where it has a share in all of them, one slice adds it. */
+  private @Nullable Parameter bias(String name, AdapterLayout.Module module, Piece piece) {
+    if (piece.columns().size() < module.inputs() && !part.addsWhatIsWhole()) {
+      return null;
     }
+    Parameter own = trained.vector(name, piece.rows());
+    return own != null
+        ? own
+        : Parameter.frozen(
+            reader.vector(name, module.outputs()).slice(0, piece.rows().from(), piece.rows().to()));
+  }
 
-    @Nullable Lora of(String linear) {
-      Parameter a = trained.get(AdapterLayout.nameOfA(linear));
-      Parameter b = trained.get(AdapterLayout.nameOfB(linear));
-      if (a == null || b == null) {
-        return null;
-      }
-      return new Lora(a, b, adapter.scaling(), adapter.loraDropout(), count++);
+  private @Nullable Lora lora(String linear, AdapterLayout.Module module, Piece piece) {
+    Span ranks = new Span(0, adapter.r());
+    String nameOfA = AdapterLayout.nameOfA(linear);
+    Parameter a = trained.matrix(nameOfA, new Piece(ranks, piece.columns()));
+    Parameter b = trained.matrix(AdapterLayout.nameOfB(linear), new Piece(piece.rows(), ranks));
+    if (a == null || b == null) {
+      return null;
     }
+    return new Lora(
+        a,
+        b,
+        adapter.scaling(),
+        adapter.loraDropout(),
+        trained.place(nameOfA) / 2, // A and B take turns
+        piece.columns(),
+        module.inputs());
   }
 }

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.model;
 
 import java.lang.foreign.MemorySegment;
+import java.util.function.UnaryOperator;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
@@ -30,14 +31,27 @@ final class Parameter {
   }
 
   /**
+   * A part of one of the buffer's tensors.
+   *
    * @param scope where a copy stays
    * @param type that it is used in
+   * @param part of the tensor
    */
   static Parameter trained(
-      Scope scope, ParameterBuffer parameters, ParameterBuffer.Slice slice, DType type) {
-    Tensor master = view(scope, parameters.values(), slice);
-    Tensor value = type == DType.FLOAT32 ? master : scope.zeros(type, slice.shape());
-    return new Parameter(value, master, view(scope, parameters.gradients(), slice));
+      Scope scope,
+      ParameterBuffer parameters,
+      ParameterBuffer.Slice slice,
+      DType type,
+      UnaryOperator<Tensor> part) {
+    Tensor master = part.apply(view(scope, parameters.values(), slice));
+    Tensor gradient = part.apply(view(scope, parameters.gradients(), slice));
+    Tensor value = type == DType.FLOAT32 ? master : scope.zeros(type, master.shape());
+    return new Parameter(value, master, gradient);
+  }
+
+  /** The same for a rank that leaves the gradient to another. */
+  Parameter withoutGradient() {
+    return new Parameter(value, master, null);
   }
 
   private static Tensor view(Scope scope, MemorySegment buffer, ParameterBuffer.Slice slice) {

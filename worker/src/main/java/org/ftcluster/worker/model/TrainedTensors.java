@@ -1,15 +1,22 @@
 package org.ftcluster.worker.model;
 
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** The trained parameters by name. */
+/** The trained parameters by name, as far as a rank's part of the model has them. */
 final class TrainedTensors {
+  private final Scope scope;
+  private final ParameterBuffer parameters;
+  private final DType computeType;
+  private final Map<String, Integer> places = new HashMap<>();
+
+  /** Those that the part has. */
   private final Map<String, Parameter> byName = new LinkedHashMap<>();
 
   /**
@@ -17,21 +24,38 @@ final class TrainedTensors {
    * @param computeType what products are computed in; vectors are used in float32
    */
   TrainedTensors(Scope scope, ParameterBuffer parameters, DType computeType) {
+    this.scope = scope;
+    this.parameters = parameters;
+    this.computeType = computeType;
     for (ParameterBuffer.Slice slice : parameters.slices()) {
-      DType type = slice.shape().length > 1 ? computeType : DType.FLOAT32;
-      byName.put(slice.name(), Parameter.trained(scope, parameters, slice, type));
+      places.put(slice.name(), places.size());
     }
   }
 
-  /** Null where the job doesn't train it. */
-  @Nullable Parameter get(String name) {
-    return byName.get(name);
+  /** Where it stands among all trained tensors; -1 where the job doesn't train it. */
+  int place(String name) {
+    return places.getOrDefault(name, -1);
   }
 
-  /** The trained parameter of that name, or a frozen one. */
-  Parameter getOr(String name, Supplier<Tensor> frozen) {
-    Parameter trained = byName.get(name);
-    return trained != null ? trained : Parameter.frozen(frozen.get());
+  /** A part of a matrix; null where the job doesn't train it. */
+  @Nullable Parameter matrix(String name, Piece piece) {
+    return get(name, piece::of);
+  }
+
+  /** A part of a vector; null where the job doesn't train it. */
+  @Nullable Parameter vector(String name, Span part) {
+    return get(name, vector -> vector.slice(0, part.from(), part.to()));
+  }
+
+  private @Nullable Parameter get(String name, UnaryOperator<Tensor> part) {
+    int place = place(name);
+    if (place < 0) {
+      return null;
+    }
+    ParameterBuffer.Slice slice = parameters.slices().get(place);
+    DType type = slice.shape().length > 1 ? computeType : DType.FLOAT32;
+    return byName.computeIfAbsent(
+        name, absent -> Parameter.trained(scope, parameters, slice, type, part));
   }
 
   /** Bytes of the copies in the type that products are computed in. */

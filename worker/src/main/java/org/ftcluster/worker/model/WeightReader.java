@@ -28,15 +28,11 @@ final class WeightReader {
     this.computeType = computeType;
   }
 
-  /** Whether there is a tensor of that name. */
-  boolean has(String name) {
-    return source.contains(name);
-  }
-
-  /** A linear layer's weight [outputs, inputs], held as the job says. */
-  Weight linear(String name, long outputs, long inputs, JobSpec.Quantization quantization) {
+  /** A piece of a linear layer's weight [outputs, inputs], held as the job says. */
+  Weight linear(
+      String name, long outputs, long inputs, JobSpec.Quantization quantization, Piece piece) {
     return switch (quantization.type()) {
-      case NONE -> new DenseWeight(matrix(name, outputs, inputs));
+      case NONE -> new DenseWeight(matrix(name, outputs, inputs, piece));
       case NF4 -> {
         try (Scope temporary = Scope.persistent()) {
           Tensor matrix = mapped(name, outputs, inputs);
@@ -44,22 +40,41 @@ final class WeightReader {
               matrix.dtype() == DType.FLOAT16
                   ? converted(temporary, matrix, DType.FLOAT32)
                   : matrix;
-          yield Nf4Weight.quantize(scope, readable, computeType, quantization.doubleQuant());
+          yield quantized(temporary, readable, quantization.doubleQuant(), piece);
         }
       }
       case INT8 -> throw new BadJobException("model.quantization.type int8 is not there yet");
     };
   }
 
-  /** A matrix in the type that products are computed in. */
-  Tensor matrix(String name, long rows, long columns) {
-    Tensor mapped = mapped(name, rows, columns);
-    return mapped.dtype() == computeType ? mapped : converted(scope, mapped, computeType);
+  /** The values that the piece has in the whole, whose scales depend on all of it. */
+  private Weight quantized(Scope temporary, Tensor matrix, boolean doubleQuant, Piece piece) {
+    if (piece.equals(Piece.whole((int) matrix.size(0), (int) matrix.size(1)))) {
+      return Nf4Weight.quantize(scope, matrix, computeType, doubleQuant);
+    }
+    return Nf4Weight.quantize(temporary, matrix, computeType, doubleQuant)
+        .slice(
+            scope,
+            piece.rows().from(),
+            piece.rows().to(),
+            piece.columns().from(),
+            piece.columns().to());
   }
 
-  /** A matrix of which rows are only read: as it is on disk, unless no kernel reads its type. */
-  Tensor table(String name, long rows, long columns) {
-    Tensor mapped = mapped(name, rows, columns);
+  /** A piece of a matrix in the type that products are computed in. */
+  Tensor matrix(String name, long rows, long columns, Piece piece) {
+    Tensor mapped = piece.of(mapped(name, rows, columns));
+    return mapped.dtype() == computeType && mapped.isContiguous()
+        ? mapped
+        : converted(scope, mapped, computeType);
+  }
+
+  /**
+   * A piece of a matrix of which rows are only read: as it is on disk, unless no kernel reads its
+   * type.
+   */
+  Tensor table(String name, long rows, long columns, Piece piece) {
+    Tensor mapped = piece.of(mapped(name, rows, columns));
     return mapped.dtype() == DType.FLOAT16 ? converted(scope, mapped, computeType) : mapped;
   }
 

@@ -22,8 +22,26 @@ public final class Nf4Weight implements Weight {
   private final MemorySegment packed;
   private final Absmax absmax;
 
+  /** Columns of each row that are held only because a block is held whole. */
+  private final long before;
+
+  private final long after;
+
   private Nf4Weight(
       long rows, long columns, DType expandedType, MemorySegment packed, Absmax absmax) {
+    this(rows, columns, expandedType, packed, absmax, 0, 0);
+  }
+
+  private Nf4Weight(
+      long rows,
+      long columns,
+      DType expandedType,
+      MemorySegment packed,
+      Absmax absmax,
+      long before,
+      long after) {
+    this.before = before;
+    this.after = after;
     this.rows = rows;
     this.columns = columns;
     this.expandedType = expandedType;
@@ -72,22 +90,23 @@ public final class Nf4Weight implements Weight {
 
   @Override
   public Tensor expand(Scope scope) {
-    Tensor matrix = scope.empty(expandedType, rows, columns);
-    MemorySegment out = matrix.memory();
-    long elements = rows * columns;
+    Tensor held = scope.empty(expandedType, rows, before + columns + after);
+    MemorySegment out = held.memory();
+    long elements = held.elements();
     int blocks = Math.toIntExact((elements + BLOCK - 1) / BLOCK);
     Parallel.rows(
         new Parallel.Cost("NF4 expansion", 0, elements * 0.5 + out.byteSize()),
         blocks,
         1024,
         (from, to) -> Nf4Codec.expand(packed, absmax, out, expandedType, elements, from, to));
-    return matrix;
+    return held.slice(1, before, before + columns);
   }
 
   /**
    * The part of the matrix in rows [fromRow, toRow) and columns [fromColumn, toColumn), with the
-   * very values it has in the whole: what a tensor-parallel rank holds. Block boundaries must fall
-   * on the part's edges.
+   * very values it has in the whole: what a tensor-parallel rank holds. Where its first or last
+   * columns cut blocks, it holds those whole. Rows must begin with a block: always so where columns
+   * are a multiple of {@value #BLOCK}.
    */
   public Nf4Weight slice(Scope scope, long fromRow, long toRow, long fromColumn, long toColumn) {
     boolean wholeRows = fromColumn == 0 && toColumn == columns;
@@ -98,10 +117,10 @@ public final class Nf4Weight implements Weight {
             && fromColumn >= 0
             && fromColumn < toColumn
             && toColumn <= columns;
-    boolean aligned =
-        wholeRows
-            ? fromRow * columns % BLOCK == 0
-            : columns % BLOCK == 0 && fromColumn % BLOCK == 0 && toColumn % BLOCK == 0;
+    boolean aligned = wholeRows ? fromRow * columns % BLOCK == 0 : columns % BLOCK == 0;
+    if (before + after > 0) {
+      throw new IllegalArgumentException("a slice of a slice whose blocks were cut");
+    }
     if (!inside || !aligned) {
       throw new IllegalArgumentException(
           "rows [%d, %d), columns [%d, %d) of NF4 [%d, %d] don't fall on blocks of %d"
@@ -132,7 +151,9 @@ public final class Nf4Weight implements Weight {
    * Blocks of a column slice come from all over the groups, so it holds their absmax as float32.
    */
   private Nf4Weight columnSlice(
-      Scope scope, long fromRow, long toRow, long fromColumn, long toColumn) {
+      Scope scope, long fromRow, long toRow, long fromWanted, long toWanted) {
+    long fromColumn = fromWanted / BLOCK * BLOCK;
+    long toColumn = Math.ceilDiv(toWanted, (long) BLOCK) * BLOCK;
     long width = toColumn - fromColumn;
     MemorySegment part = scope.empty(DType.UINT8, (toRow - fromRow) * width / 2).memory();
     float[] values = new float[Math.toIntExact((toRow - fromRow) * width / BLOCK)];
@@ -144,7 +165,14 @@ public final class Nf4Weight implements Weight {
         values[count++] = absmax.get((int) block);
       }
     }
-    return new Nf4Weight(toRow - fromRow, width, expandedType, part, new Absmax.Plain(values));
+    return new Nf4Weight(
+        toRow - fromRow,
+        toWanted - fromWanted,
+        expandedType,
+        part,
+        new Absmax.Plain(values),
+        fromWanted - fromColumn,
+        toColumn - toWanted);
   }
 
   /** The packed codes; for tests and for saving. */

@@ -19,7 +19,8 @@ public final class DryRun {
     return ScopedValue.where(ON, true).call(code::get);
   }
 
-  static boolean isOn() {
+  /** Whether the calling thread is in one. */
+  public static boolean isOn() {
     return ON.isBound();
   }
 }

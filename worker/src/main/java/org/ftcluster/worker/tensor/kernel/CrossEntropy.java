@@ -75,7 +75,7 @@ public final class CrossEntropy {
         });
   }
 
-  private static float max(float[] row) {
+  static float max(float[] row) {
     FloatVector best = FloatVector.broadcast(Rows.FLOATS, Float.NEGATIVE_INFINITY);
     int i = 0;
     for (int end = Rows.FLOATS.loopBound(row.length); i < end; i += Rows.FLOATS.length()) {
@@ -89,7 +89,7 @@ public final class CrossEntropy {
   }
 
   /** Replaces each element by {@code exp(element - max)} and returns their sum. */
-  private static float exponentiate(float[] row, float max) {
+  static float exponentiate(float[] row, float max) {
     FloatVector sum = FloatVector.zero(Rows.FLOATS);
     int i = 0;
     for (int end = Rows.FLOATS.loopBound(row.length); i < end; i += Rows.FLOATS.length()) {

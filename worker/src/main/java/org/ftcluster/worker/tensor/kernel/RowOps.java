@@ -99,8 +99,11 @@ public final class RowOps {
    * {@code to += mask from / (1 - p)}, where each element is dropped with probability {@code p}: a
    * function of the seed and the element's place alone (arXiv:1207.0580, with the scaling at
    * training time).
+   *
+   * @param from columns of a matrix that has {@code width} of them, from {@code firstColumn} on
    */
-  public static void addDropped(Tensor to, Tensor from, double p, long seed) {
+  public static void addDropped(
+      Tensor to, Tensor from, double p, long seed, long firstColumn, long width) {
     checkWidths(to, from);
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
@@ -118,7 +121,7 @@ public final class RowOps {
             target.read(n, sum);
             for (int i = 0; i < row.length; i++) {
               long random =
-                  SplitMix64.mix(seed + ((long) n * row.length + i) * 0x9E3779B97F4A7C15L) >>> 32;
+                  SplitMix64.mix(seed + (n * width + firstColumn + i) * 0x9E3779B97F4A7C15L) >>> 32;
               sum[i] += random < threshold ? 0 : row[i] * scale;
             }
             target.write(n, sum);

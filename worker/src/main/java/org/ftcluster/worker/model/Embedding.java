@@ -1,0 +1,69 @@
+package org.ftcluster.worker.model;
+
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.Workspace;
+import org.ftcluster.worker.tensor.kernel.RowOps;
+
+/**
+ * A row for each token. Of a sliced one, each slice writes the rows of its own tokens, and the sum
+ * over slices has them all.
+ *
+ * @param table of {@code tokens}, of any floating-point type
+ */
+record Embedding(Parameter table, Span tokens, TensorGroup slices) {
+  /** Writes {@code x} [T, D]. */
+  void forward(Workspace workspace, Tensor x, int[] batch) {
+    Own own = own(batch);
+    if (own.tokens.length == batch.length) {
+      RowOps.gather(x, table.value(), own.tokens);
+    } else {
+      x.clear();
+      try (Scope temporary = workspace.open()) {
+        Tensor rows = temporary.empty(x.dtype(), own.tokens.length, x.size(1));
+        RowOps.gather(rows, table.value(), own.tokens);
+        RowOps.scatterAdd(x, rows, own.places);
+      }
+    }
+    slices.sum(workspace, x);
+  }
+
+  /** Adds the gradient of {@code dx} [T, D] to the table's. */
+  void backward(Workspace workspace, Tensor dx, int[] batch) {
+    Own own = own(batch);
+    if (own.tokens.length == batch.length) {
+      RowOps.scatterAdd(table.gradient(), dx, own.tokens);
+      return;
+    }
+    try (Scope temporary = workspace.open()) {
+      Tensor rows = temporary.empty(dx.dtype(), own.tokens.length, dx.size(1));
+      RowOps.gather(rows, dx, own.places);
+      RowOps.scatterAdd(table.gradient(), rows, own.tokens);
+    }
+  }
+
+  /**
+   * The tokens that are here.
+   *
+   * @param tokens as rows of the table
+   * @param places in the batch
+   */
+  private record Own(int[] tokens, int[] places) {}
+
+  private Own own(int[] batch) {
+    int count = 0;
+    for (int token : batch) {
+      count += tokens.contains(token) ? 1 : 0;
+    }
+    int[] rows = new int[count];
+    int[] places = new int[count];
+    int next = 0;
+    for (int place = 0; place < batch.length; place++) {
+      if (tokens.contains(batch[place])) {
+        rows[next] = batch[place] - tokens.from();
+        places[next++] = place;
+      }
+    }
+    return new Own(rows, places);
+  }
+}

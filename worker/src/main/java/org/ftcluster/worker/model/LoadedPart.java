@@ -1,0 +1,66 @@
+package org.ftcluster.worker.model;
+
+import java.util.List;
+import org.ftcluster.worker.tensor.DType;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A {@link ModelPart} with its weights.
+ *
+ * @param hiddenSize D
+ * @param firstEmbedding of the first part, else null
+ * @param lastHead of the last part, else null
+ * @param parameters of the whole model
+ * @param recompute whether layers run their forward again in the backward, instead of keeping what
+ *     it needs
+ */
+record LoadedPart(
+    ModelPart place,
+    int hiddenSize,
+    DType computeType,
+    @Nullable Embedding firstEmbedding,
+    List<DecoderLayer> layers,
+    @Nullable LanguageHead lastHead,
+    ParameterBuffer parameters,
+    boolean recompute) {
+  LoadedPart {
+    layers = List.copyOf(layers);
+  }
+
+  Embedding embedding() {
+    if (firstEmbedding == null) {
+      throw new IllegalStateException("the embedding is in the first part of the model");
+    }
+    return firstEmbedding;
+  }
+
+  LanguageHead head() {
+    if (lastHead == null) {
+      throw new IllegalStateException("the head is in the last part of the model");
+    }
+    return lastHead;
+  }
+
+  /** Whether anything before the part's first layer wants its gradient. */
+  boolean wantsInputGradient() {
+    return firstEmbedding == null || firstEmbedding.table().isTrained();
+  }
+
+  /**
+   * Bytes that the frozen weights take: of the linear layers as they are held, and the tables.
+   *
+   * @param tied whether the embedding is the head, too
+   */
+  long frozenBytes(boolean tied) {
+    long bytes = lastHead == null ? 0 : lastHead.weight().frozenBytes();
+    if (firstEmbedding != null && (!tied || lastHead == null)) {
+      bytes += firstEmbedding.table().frozenBytes();
+    }
+    for (DecoderLayer layer : layers) {
+      for (Linear linear : layer.linears()) {
+        bytes += linear.frozenBytes();
+      }
+    }
+    return bytes;
+  }
+}

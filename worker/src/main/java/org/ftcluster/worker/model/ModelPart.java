@@ -1,0 +1,102 @@
+package org.ftcluster.worker.model;
+
+import org.ftcluster.protocol.job.BadJobException;
+
+/**
+ * What one rank holds of a model: neighbouring layers, and of each of them a slice. The first part
+ * has the embedding, too, and the last one the head, both sliced by tokens of the vocabulary.
+ *
+ * <p>A slice has some of the heads and of the feed-forward's columns: of projections into them it
+ * has the outputs that belong there, of those out of them the inputs (arXiv:1909.08053). Where
+ * there are fewer key/value heads than slices, several slices hold the same one.
+ *
+ * @param layers of the model's
+ * @param slice of {@code slices}
+ */
+public record ModelPart(Span layers, boolean isFirst, boolean isLast, int slice, int slices) {
+  /**
+   * A part of a stack of layers.
+   *
+   * @param layers which of them
+   */
+  public static ModelPart of(ModelConfig config, Span layers, int slice, int slices) {
+    return new ModelPart(layers, layers.from() == 0, layers.to() == config.layers(), slice, slices);
+  }
+
+  /** All of it. */
+  public static ModelPart whole(ModelConfig config) {
+    return of(config, new Span(0, config.layers()), 0, 1);
+  }
+
+  boolean isWhole() {
+    return isFirst && isLast && slices == 1;
+  }
+
+  /**
+   * Refuses a number of slices that heads can't be dealt to.
+   *
+   * @throws BadJobException which names the next smaller number that works
+   */
+  public static void checkSlices(ModelConfig config, int slices) {
+    if (!canSlice(config, slices)) {
+      int fewer = slices - 1;
+      while (!canSlice(config, fewer)) {
+        fewer--;
+      }
+      throw new BadJobException(
+          "parallel.tensor is %d, but the model's %d heads and %d key/value heads can't be shared out among as many; %d would work."
+              .formatted(slices, config.heads(), config.keyValueHeads(), fewer));
+    }
+  }
+
+  private static boolean canSlice(ModelConfig config, int slices) {
+    return config.heads() % slices == 0
+        && (config.keyValueHeads() % slices == 0 || slices % config.keyValueHeads() == 0);
+  }
+
+  /** The model's shape as far as a layer of this slice is concerned. */
+  ModelConfig sliced(ModelConfig config) {
+    return config.withHeads(heads(config).size(), keyValueHeads(config).size());
+  }
+
+  /** Tokens whose rows of embedding and head this slice holds. */
+  Span vocabulary(ModelConfig config) {
+    return Span.of(config.vocabularySize(), slice, slices);
+  }
+
+  /** Which elements of a linear layer's weight this slice holds. */
+  Piece piece(ModelConfig config, AdapterLayout.Module module) {
+    Piece whole = Piece.whole(module.outputs(), module.inputs());
+    int head = config.headSize();
+    return switch (module.name()) {
+      case "q_proj" -> whole.withRows(heads(config).times(head));
+      case "k_proj", "v_proj" -> whole.withRows(keyValueHeads(config).times(head));
+      case "o_proj" -> whole.withColumns(heads(config).times(head));
+      case "gate_proj", "up_proj" -> whole.withRows(feedForward(config));
+      case "down_proj" -> whole.withColumns(feedForward(config));
+      default -> throw new IllegalArgumentException("no rule to slice " + module.path());
+    };
+  }
+
+  /**
+   * Whether this slice adds what isn't sliced, and what would otherwise be there once a slice: the
+   * biases of layers whose inputs are sliced.
+   */
+  boolean addsWhatIsWhole() {
+    return slice == 0;
+  }
+
+  private Span heads(ModelConfig config) {
+    return Span.of(config.heads(), slice, slices);
+  }
+
+  private Span keyValueHeads(ModelConfig config) {
+    Span heads = heads(config);
+    int group = config.groupSize();
+    return new Span(heads.from() / group, Math.ceilDiv(heads.to(), group));
+  }
+
+  private Span feedForward(ModelConfig config) {
+    return Span.of(config.intermediateSize(), slice, slices);
+  }
+}
