@@ -33,14 +33,16 @@ final class JobFile {
 
   private static WorkerDemand demand(JobSpec spec) {
     JobSpec.Parallel parallel = spec.parallel();
+    int unit = parallel.replicaRanks();
     if (parallel.data() == 0) {
-      // With more workers than micro-batches some would have nothing to do.
+      // With more replicas than micro-batches some would have nothing to do.
       JobSpec.Training training = spec.training();
-      int useful = Math.ceilDiv(training.globalBatchSize(), training.microBatchSize());
-      int min = spec.elastic().minWorkers();
-      return new WorkerDemand(min, Math.max(min, Math.min(spec.elastic().maxWorkers(), useful)));
+      int useful = Math.ceilDiv(training.globalBatchSize(), training.microBatchSize()) * unit;
+      int min = Math.ceilDiv(spec.elastic().minWorkers(), unit) * unit;
+      int max = Math.min(spec.elastic().maxWorkers(), useful) / unit * unit;
+      return new WorkerDemand(min, Math.max(min, max), unit);
     }
-    int ranks = parallel.data() * parallel.tensor() * parallel.pipeline();
-    return new WorkerDemand(ranks, ranks);
+    int ranks = parallel.data() * unit;
+    return new WorkerDemand(ranks, ranks, unit);
   }
 }

@@ -98,7 +98,7 @@ final class Conductor {
 
   /** There are workers that have loaded the job, and nothing to do. */
   Decision grow(JobRecord record) {
-    return generation != null && workers() < record.demand().max()
+    return generation != null && workers() < record.demand().usable(Integer.MAX_VALUE)
         ? handOver(record.state(), "there are more workers")
         : Decision.NOTHING;
   }

@@ -81,7 +81,7 @@ public record JobRecord(
 
   /** How many workers a generation needs, and takes at most. */
   WorkerDemand demand() {
-    return target == 0 ? jobDemand : new WorkerDemand(jobDemand.min(), target);
+    return target == 0 ? jobDemand : new WorkerDemand(jobDemand.min(), target, jobDemand.unit());
   }
 
   /** Why it can't have so many workers at most; empty where it can. */
@@ -92,6 +92,10 @@ public record JobRecord(
     if (workers < jobDemand.min()) {
       return "Job '%s' needs at least %d workers, and can't be scaled to %d."
           .formatted(job, jobDemand.min(), workers);
+    }
+    if (workers % jobDemand.unit() != 0) {
+      return "Job '%s' has a multiple of %d workers (parallel.tensor x parallel.pipeline), and can't be scaled to %d."
+          .formatted(job, jobDemand.unit(), workers);
     }
     return workers <= jobDemand.max()
         ? ""

@@ -32,7 +32,8 @@ final class JobEventMapping {
                       .setName(submitted.name())
                       .setJobYaml(submitted.yaml())
                       .setMinWorkers(submitted.demand().min())
-                      .setMaxWorkers(submitted.demand().max()))
+                      .setMaxWorkers(submitted.demand().max())
+                      .setReplicaWorkers(submitted.demand().unit()))
               .build();
       case JobEvent.Queued ignored -> record.setQueued(JobQueued.getDefaultInstance()).build();
       case JobEvent.GenerationPlanned planned ->
@@ -88,7 +89,10 @@ final class JobEventMapping {
         yield new JobEvent.Submitted(
             submitted.getName(),
             submitted.getJobYaml(),
-            new WorkerDemand(submitted.getMinWorkers(), submitted.getMaxWorkers()));
+            new WorkerDemand(
+                submitted.getMinWorkers(),
+                submitted.getMaxWorkers(),
+                Math.max(1, submitted.getReplicaWorkers())));
       }
       case QUEUED -> new JobEvent.Queued();
       case GENERATION_PLANNED -> {

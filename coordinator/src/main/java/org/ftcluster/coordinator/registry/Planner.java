@@ -56,7 +56,7 @@ final class Planner {
       idle.sort(
           Comparator.comparing((Candidate candidate) -> !candidate.holds().equals(wish.job()))
               .thenComparing(candidate -> candidate.worker().node()));
-      List<Candidate> chosen = idle.subList(0, Math.min(wish.demand().max(), idle.size()));
+      List<Candidate> chosen = idle.subList(0, wish.demand().usable(idle.size()));
       assigned.put(wish.job(), chosen.stream().map(Candidate::worker).toList());
       chosen.clear();
     }
@@ -77,19 +77,23 @@ final class Planner {
         Comparator.comparing((Candidate candidate) -> candidate.holds().isEmpty())
             .thenComparing(candidate -> candidate.worker().node()));
     for (Staffed job : staffed) {
-      int room = job.demand().max() - job.workers();
-      for (Candidate candidate : List.copyOf(left)) {
-        boolean ready = candidate.holds().equals(job.job());
-        if (room <= 0 || !(ready || candidate.holds().isEmpty())) {
-          continue;
-        }
-        room--;
-        left.remove(candidate);
-        if (ready) {
-          grow.add(job.job());
-        } else {
+      List<Candidate> fitting =
+          left.stream()
+              .filter(idler -> idler.holds().equals(job.job()) || idler.holds().isEmpty())
+              .toList();
+      int more = job.demand().usable(job.workers() + fitting.size()) - job.workers();
+      List<Candidate> joining = fitting.subList(0, Math.max(0, more));
+      left.removeAll(joining);
+      int ready = 0;
+      for (Candidate candidate : joining) {
+        if (candidate.holds().isEmpty()) {
           load.put(candidate.worker(), job.job());
+        } else {
+          ready++;
         }
+      }
+      if (ready > 0 && ready >= job.demand().unit()) {
+        grow.add(job.job());
       }
     }
     return new Growth(grow, load);

@@ -55,6 +55,23 @@ class PlannerTest {
   }
 
   @Test
+  void aModelInPartsGetsWholeCopiesOfItself() {
+    var wish = new WantsWorkers("a", new WorkerDemand(2, 6, 2), true);
+    assertEquals(Map.of("a", List.of("w1", "w2")), assign(List.of(wish), idle("w1", "w2", "w3")));
+    assertEquals(Map.of(), assign(List.of(wish), idle("w1")));
+    var staffed = List.of(new Planner.Staffed("a", 2, wish.demand()));
+    assertEquals(Map.of(), Planner.grow(staffed, idle("w3")).load());
+    assertEquals(
+        Set.of(worker("w3"), worker("w4")),
+        Planner.grow(staffed, idle("w3", "w4", "w5")).load().keySet());
+    List<Candidate> ready = idle("w4");
+    ready.add(new Candidate(worker("w3"), "a"));
+    assertEquals(Set.of(), Planner.grow(staffed, ready).grow());
+    ready.set(0, new Candidate(worker("w4"), "a"));
+    assertEquals(Set.of("a"), Planner.grow(staffed, ready).grow());
+  }
+
+  @Test
   void nobodyWorksTwiceAndEveryJobGetsWhatItAskedFor() {
     Random random = new Random(42);
     for (int round = 0; round < 500; round++) {

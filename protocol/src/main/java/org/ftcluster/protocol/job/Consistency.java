@@ -24,13 +24,7 @@ final class Consistency {
           "is %d, but must not be above elastic.max_workers, which is %d"
               .formatted(elastic.minWorkers(), elastic.maxWorkers()));
     }
-    if (problems.none("parallel.data", "elastic.max_workers")
-        && spec.parallel().data() > elastic.maxWorkers()) {
-      problems.add(
-          "parallel.data",
-          "is %d, but must not be above elastic.max_workers, which is %d"
-              .formatted(spec.parallel().data(), elastic.maxWorkers()));
-    }
+    checkMesh(spec, problems);
     if (spec.adapter().type() == AdapterType.NONE
         && spec.model().quantization().type() != QuantizationType.NONE) {
       problems.add(
@@ -46,5 +40,31 @@ final class Consistency {
       problems.add("checkpoint.path", "is the model's own folder; give another one");
     }
     RemoteCheck.check(spec.checkpoint(), problems);
+  }
+
+  private static void checkMesh(JobSpec spec, Problems problems) {
+    JobSpec.Parallel parallel = spec.parallel();
+    int replicas = Math.max(1, parallel.data());
+    long ranks = (long) replicas * parallel.tensor() * parallel.pipeline();
+    if (!problems.none(
+            "parallel.data", "parallel.tensor", "parallel.pipeline", "elastic.max_workers")
+        || ranks <= spec.elastic().maxWorkers()) {
+      return;
+    }
+    String limit = "elastic.max_workers, which is %d".formatted(spec.elastic().maxWorkers());
+    if (ranks == replicas) {
+      problems.add("parallel.data", "is %d, but must not be above %s".formatted(replicas, limit));
+    } else {
+      problems.add(
+          parallel.tensor() > 1 ? "parallel.tensor" : "parallel.pipeline",
+          "is %d, but data %d x tensor %d x pipeline %d are %d workers, which must not be above %s"
+              .formatted(
+                  parallel.tensor() > 1 ? parallel.tensor() : parallel.pipeline(),
+                  replicas,
+                  parallel.tensor(),
+                  parallel.pipeline(),
+                  ranks,
+                  limit));
+    }
   }
 }

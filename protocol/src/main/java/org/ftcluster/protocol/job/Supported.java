@@ -9,12 +9,6 @@ final class Supported {
 
   static void check(JobSpec spec, Problems problems) {
     JobSpec.Parallel parallel = spec.parallel();
-    if (parallel.tensor() > 1) {
-      problems.add(
-          "parallel.tensor",
-          "is %d, but tensor parallelism is not supported yet; give 1"
-              .formatted(parallel.tensor()));
-    }
     if (parallel.pipeline() > 1) {
       problems.add(
           "parallel.pipeline",

@@ -71,7 +71,8 @@ class JobSpecProblemsTest {
           adapter: {init_from: nowhere}              | adapter.init_from names DIR/nowhere, but there is no such folder.
           adapter: {init_from: base}                 | adapter.init_from names DIR/base, which is not a PEFT adapter: it has no adapter_config.json.
           adapter: {type: none, init_from: adapter}  | adapter.init_from names an adapter, but adapter.type is none; leave one out.
-          parallel: {tensor: 2}                      | parallel.tensor is 2, but tensor parallelism is not supported yet; give 1.
+          parallel: {tensor: 16}                     | parallel.tensor is 16, but data 1 x tensor 16 x pipeline 1 are 16 workers, which must not be above elastic.max_workers, which is 8.
+          parallel: {data: 3, tensor: 3}             | parallel.tensor is 3, but data 3 x tensor 3 x pipeline 1 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {pipeline: 2}                    | parallel.pipeline is 2, but pipeline parallelism is not supported yet; give 1.
           parallel: {sharding: zero2}                | parallel.sharding is zero2, but sharding is not supported yet; give none.
           parallel: {data: all}                      | parallel.data must be auto or a whole number of 1 or more, not all.
@@ -190,7 +191,7 @@ class JobSpecProblemsTest {
                 + " data.train.prompt.",
             "job.yaml:7: training.micro_batch_size must be a whole number of 1 or more,"
                 + " not 0.",
-            "job.yaml:8: parallel.tensor is 4, but tensor parallelism is not supported yet;"
+            "job.yaml:8: parallel.pipeline is 4, but pipeline parallelism is not supported yet;"
                 + " give 1."),
         problems(
                 """
@@ -201,7 +202,7 @@ class JobSpecProblemsTest {
                   train: {path: nothing.jsonl,
                     pormpt: x}
                 training: {global_batch_size: 2, micro_batch_size: 0}
-                parallel: {tensor: 4}
+                parallel: {pipeline: 4}
                 checkpoint: {path: out}
                 """,
                 "resources.threads=many")

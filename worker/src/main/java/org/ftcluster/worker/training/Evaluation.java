@@ -3,10 +3,10 @@ package org.ftcluster.worker.training;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import org.ftcluster.protocol.job.JobSpec;
-import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.GradientSum;
+import org.ftcluster.worker.parallel.MeshRanks;
 
 /** The mean loss over an evaluation set, its batches shared out among ranks. */
 final class Evaluation {
@@ -21,18 +21,21 @@ final class Evaluation {
   static double loss(
       TrainableModel model,
       EvalBatches batches,
-      Communicator ranks,
+      MeshRanks ranks,
       Runnable checkpoint,
       Duration timeout) {
     // A sum without gradients: the losses' exact one is what is needed.
     try (GradientSum sum = GradientSum.of(JobSpec.Reduction.EXACT, 0)) {
       MemorySegment none = MemorySegment.NULL;
       sum.start(batches.size());
-      for (int b = ranks.rank(); b < batches.size(); b += ranks.size()) {
+      for (int b = ranks.place().data(); b < batches.size(); b += ranks.mesh().data()) {
         checkpoint.run();
-        sum.add(none, model.lossSum(batches.batch(b)) / batches.targetTokens());
+        double lossSum = model.lossSum(batches.batch(b));
+        if (ranks.countsLoss()) {
+          sum.add(none, lossSum / batches.targetTokens());
+        }
       }
-      return sum.reduce(ranks, none, timeout);
+      return sum.reduce(ranks.all(), none, timeout);
     }
   }
 }

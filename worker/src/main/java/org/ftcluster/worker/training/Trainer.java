@@ -10,7 +10,6 @@ import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
-import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
@@ -23,6 +22,8 @@ import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
+import org.ftcluster.worker.parallel.Mesh;
+import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.tensor.SplitMix64;
 import org.ftcluster.worker.training.RankTask.RankEvents;
 import org.jspecify.annotations.Nullable;
@@ -36,7 +37,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class Trainer {
   private final Job job;
-  private final Communicator ranks;
+  private final TrainableModel model;
+  private final MeshRanks ranks;
   private final long generation;
   private final RankEvents events;
   private final @Nullable Outputs outputs;
@@ -65,13 +67,12 @@ final class Trainer {
   }
 
   /**
-   * What a job is made of, and what it leaves in memory between generations.
+   * What a job is made of, and what it leaves in memory between generations, besides the model.
    *
    * @param eval {@code null} where the job isn't evaluated
    */
   record Job(
       JobSpec spec,
-      TrainableModel model,
       TrainingState state,
       GradientSum sum,
       GlobalBatches batches,
@@ -82,6 +83,7 @@ final class Trainer {
   /**
    * A trainer for one generation.
    *
+   * @param model whole, or this rank's part of it, connected to the others
    * @param outputs rank 0's; {@code null} on all others
    * @param stopCheck called between micro-batches; throws when the generation was stopped
    * @param wish what is to follow the step at hand, as far as this rank knows
@@ -89,7 +91,8 @@ final class Trainer {
    */
   Trainer(
       Job job,
-      Communicator ranks,
+      TrainableModel model,
+      MeshRanks ranks,
       long generation,
       RankEvents events,
       @Nullable Outputs outputs,
@@ -97,6 +100,7 @@ final class Trainer {
       Supplier<Wish> wish,
       Duration timeout) {
     this.job = job;
+    this.model = model;
     this.ranks = ranks;
     this.generation = generation;
     this.events = events;
@@ -156,15 +160,17 @@ final class Trainer {
   private StepMetrics step(long step) {
     long startNs = System.nanoTime();
     JobSpec.Training training = job.spec().training();
-    ParameterBuffer parameters = job.model().parameters();
+    ParameterBuffer parameters = job.state().parameters();
+    Mesh mesh = ranks.mesh();
     GlobalBatch batch = job.batches().batch(step);
     double lossScale = 1.0 / batch.targetTokens();
-    job.sum().start(batch.microBatches().size());
-    for (MicroBatch micro : batch.microBatchesOf(ranks.rank(), ranks.size())) {
+    // Each rank of a replica adds its share of every gradient.
+    job.sum().start(batch.microBatches().size() * mesh.pipeline() * mesh.tensor());
+    for (MicroBatch micro : batch.microBatchesOf(ranks.place().data(), mesh.data())) {
       stopCheck.run();
       long dropoutSeed = SplitMix64.seed(training.seed(), step, micro.index());
-      double lossSum = job.model().forwardBackward(micro.tokens(), lossScale, dropoutSeed);
-      job.sum().add(parameters.gradients(), lossSum * lossScale);
+      double lossSum = model.forwardBackward(micro.tokens(), lossScale, dropoutSeed);
+      job.sum().add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0);
     }
     raise(wish.get());
     double loss = reduce(step);
@@ -178,7 +184,7 @@ final class Trainer {
         step + 1,
         learningRate,
         GradientClip.scale(norm, training.maxGradNorm()));
-    job.model().parametersChanged();
+    model.parametersChanged();
     double seconds = (System.nanoTime() - startNs) / 1e9;
     StepMetrics metrics =
         new StepMetrics(
@@ -190,7 +196,7 @@ final class Trainer {
             batch.targetTokens(),
             batch.sampleCount(),
             batch.tokens() / seconds,
-            ranks.size(),
+            mesh.size(),
             generation);
     job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
     job.history().add(metrics);
@@ -211,7 +217,7 @@ final class Trainer {
 
   /** Where all ranks leave, their memories do, too. */
   private End handOver() {
-    if (outputs != null && job.sum().raised(Flag.LEAVE) == ranks.size()) {
+    if (outputs != null && job.sum().raised(Flag.LEAVE) == ranks.mesh().size()) {
       outputs.lastCheckpoint(job.state(), events::noted, patience());
     }
     return leaving ? End.LEFT : End.HANDED_OVER;
@@ -219,7 +225,7 @@ final class Trainer {
 
   private double reduce(long step) {
     try {
-      return job.sum().reduce(ranks, job.model().parameters().gradients(), timeout);
+      return job.sum().reduce(ranks.all(), job.state().parameters().gradients(), timeout);
     } catch (NonFiniteGradientException e) {
       throw new BadJobException(
           "Training diverged at step %d: %s; a lower training.learning_rate, a longer warm-up or a lower training.max_grad_norm may help."
@@ -236,7 +242,7 @@ final class Trainer {
     }
     double loss;
     try {
-      loss = Evaluation.loss(job.model(), batches, ranks, stopCheck, timeout);
+      loss = Evaluation.loss(model, batches, ranks, stopCheck, timeout);
     } catch (NonFiniteGradientException e) {
       throw new BadJobException("The evaluation loss %s is not a number.".formatted(when), e);
     }

@@ -23,17 +23,20 @@ import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.GradientSum;
+import org.ftcluster.worker.parallel.Mesh;
+import org.ftcluster.worker.parallel.MeshRanks;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Trains a model on data-parallel ranks that are connected over TCP. */
+/** Trains a model, or its part of one, on ranks that are connected over TCP. */
 final class TrainingTask implements RankTask {
   private static final Logger log = LoggerFactory.getLogger(TrainingTask.class);
   private static final int SAVE_TRIES = 3;
 
   private final String id;
   private final Trainer.Job job;
+  private final JobModel model;
   private final CheckpointStore checkpoints;
   private final CheckpointWriter checkpointWriter;
   private final String host;
@@ -56,10 +59,12 @@ final class TrainingTask implements RankTask {
     private final int rank;
     private final long number;
     private final byte[] secret;
+    private final Mesh mesh;
     private final CollectiveListener listener;
     private @Nullable Communicator ranks;
 
-    Generation(int rank, long number, byte[] secret, CollectiveListener listener) {
+    Generation(int rank, long number, byte[] secret, Mesh mesh, CollectiveListener listener) {
+      this.mesh = mesh;
       this.rank = rank;
       this.number = number;
       this.secret = secret.clone();
@@ -68,7 +73,7 @@ final class TrainingTask implements RankTask {
   }
 
   /**
-   * Takes over a model and data that are loaded.
+   * Takes over a whole model and data that are loaded.
    *
    * @param id of the job; no other ever had it
    * @param model closed with the task
@@ -82,11 +87,27 @@ final class TrainingTask implements RankTask {
       @Nullable EvalBatches eval,
       String host,
       Deadlines deadlines) {
+    this(id, spec, new JobModel.Whole(model), batches, eval, host, deadlines);
+  }
+
+  /**
+   * Takes over data that are loaded.
+   *
+   * @param model as above
+   */
+  TrainingTask(
+      String id,
+      JobSpec spec,
+      JobModel model,
+      GlobalBatches batches,
+      @Nullable EvalBatches eval,
+      String host,
+      Deadlines deadlines) {
     this.id = id;
+    this.model = model;
     this.job =
         new Trainer.Job(
             spec,
-            model,
             new TrainingState(model.parameters()),
             GradientSum.of(spec.training().reduction(), model.parameters().size()),
             batches,
@@ -114,8 +135,13 @@ final class TrainingTask implements RankTask {
     end();
     synchronized (this) {
       checkStopped(generation);
+    }
+    Mesh mesh = Mesh.of(job.spec().parallel(), worldSize);
+    model.take(mesh, mesh.place(rank));
+    synchronized (this) {
+      checkStopped(generation);
       CollectiveListener listener = TcpCommunicator.listen(host);
-      current = new Generation(rank, generation, secret, listener);
+      current = new Generation(rank, generation, secret, mesh, listener);
       return new PeerAddress(host, listener.port());
     }
   }
@@ -183,14 +209,16 @@ final class TrainingTask implements RankTask {
     }
     new StateTransfer(ranks, state, checkpoints.identityHash(), deadlines.progress())
         .from(Math.max(0, stateSource));
-    job.model().parametersChanged();
+    MeshRanks mesh = MeshRanks.of(generation.mesh, ranks);
+    TrainableModel part = model.connected(mesh);
+    part.parametersChanged();
     if (ranks.rank() > 0) {
       events.started(state.completedStep());
-      return trainer(generation, ranks, events, null, stopCheck).run();
+      return trainer(generation, part, mesh, events, null, stopCheck).run();
     }
     try (Outputs outputs = Outputs.open(job, checkpointWriter, fence, checkpoint)) {
       events.started(state.completedStep());
-      return trainer(generation, ranks, events, outputs, stopCheck).run();
+      return trainer(generation, part, mesh, events, outputs, stopCheck).run();
     }
   }
 
@@ -205,12 +233,14 @@ final class TrainingTask implements RankTask {
 
   private Trainer trainer(
       Generation generation,
-      Communicator ranks,
+      TrainableModel part,
+      MeshRanks ranks,
       RankEvents events,
       @Nullable Outputs outputs,
       Runnable stopCheck) {
     return new Trainer(
         job,
+        part,
         ranks,
         generation.number,
         events,
@@ -249,7 +279,7 @@ final class TrainingTask implements RankTask {
     }
     Path initFrom = job.spec().adapter().initFrom();
     if (initFrom == null) {
-      job.model().initialize(job.spec().training().seed());
+      model.initialize(job.spec().training().seed());
     } else {
       PeftAdapter.readInto(initFrom, job.spec().adapter(), state.parameters());
       events.noted("Going on from the adapter %s.".formatted(initFrom));
@@ -341,6 +371,6 @@ final class TrainingTask implements RankTask {
     checkpointWriter.close();
     job.sum().close();
     job.state().close();
-    job.model().close();
+    model.close();
   }
 }

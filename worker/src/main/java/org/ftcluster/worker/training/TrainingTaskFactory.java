@@ -11,7 +11,6 @@ import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.Tokenizer;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
-import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.safetensors.SafetensorsException;
 import org.jspecify.annotations.Nullable;
 
@@ -73,10 +72,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     int threads = spec.resources().threads();
     try {
       Data data = data(spec, threads);
-      MemoryPlan.of(spec, data.train(), data.eval(), MachineMemory.total()).check();
-      TrainableModel model =
-          ModelLoader.load(
-              spec.model(), spec.adapter(), spec.training().gradientCheckpointing(), threads);
+      JobModel model = model(spec, data);
       checkInitialAdapter(spec, model);
       return new TrainingTask(job, spec, model, data.train(), data.eval(), host, deadlines);
     } catch (SafetensorsException e) {
@@ -84,8 +80,22 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     }
   }
 
+  /** Of a model that is cut into parts, none is loaded before its place is known. */
+  private JobModel model(JobSpec spec, Data data) {
+    if (spec.parallel().replicaRanks() > 1) {
+      return new JobModel.InParts(spec, deadlines);
+    }
+    MemoryPlan.of(spec, data.train(), data.eval(), MachineMemory.total()).check();
+    return new JobModel.Whole(
+        ModelLoader.load(
+            spec.model(),
+            spec.adapter(),
+            spec.training().gradientCheckpointing(),
+            spec.resources().threads()));
+  }
+
   /** Whether it fits shows here; its values are read again where there is no checkpoint. */
-  private static void checkInitialAdapter(JobSpec spec, TrainableModel model) {
+  private static void checkInitialAdapter(JobSpec spec, JobModel model) {
     Path initFrom = spec.adapter().initFrom();
     if (initFrom == null) {
       return;

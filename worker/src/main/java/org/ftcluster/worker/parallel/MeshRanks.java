@@ -1,0 +1,30 @@
+package org.ftcluster.worker.parallel;
+
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.parallel.Mesh.Place;
+
+/**
+ * The ranks of a generation in their mesh, as one of them sees them.
+ *
+ * @param all of them
+ * @param slices the ranks that hold the slices of this rank's layers
+ * @param stages the ranks that hold this rank's slice of the replica's layers
+ */
+public record MeshRanks(
+    Mesh mesh, Place place, Communicator all, Communicator slices, Communicator stages) {
+  /** All ranks make their groups at the same time. */
+  public static MeshRanks of(Mesh mesh, Communicator all) {
+    Place place = mesh.place(all.rank());
+    return new MeshRanks(
+        mesh,
+        place,
+        all,
+        all.group("tensor", mesh.tensorGroup(place)),
+        all.group("pipeline", mesh.pipelineGroup(place)));
+  }
+
+  /** Whether what this rank knows of a loss counts: of each replica's ranks one does. */
+  public boolean countsLoss() {
+    return place.tensor() == 0 && place.stage() == mesh.pipeline() - 1;
+  }
+}

@@ -1,0 +1,150 @@
+package org.ftcluster.worker.training;
+
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.model.CausalLanguageModel;
+import org.ftcluster.worker.model.ModelConfig;
+import org.ftcluster.worker.model.ModelConfigReader;
+import org.ftcluster.worker.model.ModelLoader;
+import org.ftcluster.worker.model.ModelPart;
+import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.model.TrainableModel;
+import org.ftcluster.worker.parallel.Mesh;
+import org.ftcluster.worker.parallel.MeshParts;
+import org.ftcluster.worker.parallel.MeshRanks;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a process holds of a job's model: all that is trained, and of the base model the part that
+ * belongs to its place in the mesh. So any process can go on in any place, from its own memory.
+ *
+ * <p>All calls come from one thread, the rank's.
+ */
+interface JobModel extends AutoCloseable {
+  /** What is trained, over all parts of the model. */
+  ParameterBuffer parameters();
+
+  /** Loads the part of that place, unless it is there already. */
+  void take(Mesh mesh, Mesh.Place place);
+
+  /**
+   * The part that was taken, connected to the ranks of a generation.
+   *
+   * @throws IllegalStateException when none was
+   */
+  TrainableModel connected(MeshRanks ranks);
+
+  /** Sets the parameters to what training begins from. */
+  void initialize(long seed);
+
+  @Override
+  void close();
+
+  /** A model that each rank holds as a whole. */
+  record Whole(TrainableModel model) implements JobModel {
+    @Override
+    public ParameterBuffer parameters() {
+      return model.parameters();
+    }
+
+    @Override
+    public void take(Mesh mesh, Mesh.Place place) {
+      if (mesh.data() != mesh.size()) {
+        throw new IllegalArgumentException("a whole model on a part of " + mesh);
+      }
+    }
+
+    @Override
+    public TrainableModel connected(MeshRanks ranks) {
+      return model;
+    }
+
+    @Override
+    public void initialize(long seed) {
+      model.initialize(seed);
+    }
+
+    @Override
+    public void close() {
+      model.close();
+    }
+  }
+
+  /** A model of which each rank holds a part. */
+  final class InParts implements JobModel {
+    private final JobSpec spec;
+    private final ModelConfig config;
+    private final Deadlines deadlines;
+    private final ParameterBuffer parameters;
+    private @Nullable ModelPart part;
+    private @Nullable CausalLanguageModel loaded;
+
+    /**
+     * Loads no weights yet.
+     *
+     * @throws org.ftcluster.protocol.job.BadJobException when the model can't be cut like that
+     */
+    InParts(JobSpec spec, Deadlines deadlines) {
+      this.spec = spec;
+      this.config = ModelConfigReader.read(spec.model().path());
+      this.deadlines = deadlines;
+      MeshParts.check(config, spec.parallel());
+      this.parameters = ModelLoader.newParameters(spec.model(), spec.adapter());
+    }
+
+    @Override
+    public ParameterBuffer parameters() {
+      return parameters;
+    }
+
+    @Override
+    public void take(Mesh mesh, Mesh.Place place) {
+      ModelPart wanted = MeshParts.part(config, mesh, place);
+      if (wanted.equals(part)) {
+        return;
+      }
+      letGo();
+      loaded =
+          ModelLoader.loadPart(
+              spec.model(),
+              spec.adapter(),
+              spec.training().gradientCheckpointing(),
+              spec.resources().threads(),
+              wanted,
+              parameters);
+      part = wanted;
+    }
+
+    @Override
+    public TrainableModel connected(MeshRanks ranks) {
+      CausalLanguageModel model = taken();
+      model.connect(ranks.slices(), deadlines.progress());
+      return model;
+    }
+
+    @Override
+    public void initialize(long seed) {
+      taken().initialize(seed);
+    }
+
+    private CausalLanguageModel taken() {
+      if (loaded == null) {
+        throw new IllegalStateException("no part of the model was taken");
+      }
+      return loaded;
+    }
+
+    private void letGo() {
+      if (loaded != null) {
+        loaded.close();
+      }
+      loaded = null;
+      part = null;
+    }
+
+    @Override
+    public void close() {
+      letGo();
+      parameters.close();
+    }
+  }
+}
