@@ -25,7 +25,13 @@ final class LocalRun {
           "--workers is %d, but a job needs at least 1 worker".formatted(workers));
     }
     int atMost = Math.max(workers, read.apply(List.of()).elastic().maxWorkers());
-    return read.apply(List.of("elastic.max_workers=" + atMost));
+    JobSpec job = read.apply(List.of("elastic.max_workers=" + atMost));
+    int needed = Math.max(1, job.parallel().data()) * job.parallel().replicaRanks();
+    if (workers < needed) {
+      throw CommandException.badRequest(
+          "--workers is %d, but the job's parallel.* needs %d".formatted(workers, needed));
+    }
+    return job;
   }
 
   /** Returns when the job has ended and no process of the cluster is left. */
