@@ -153,7 +153,7 @@ public final class Coordinator {
     ActorRef<Receptionist.Listing> listings =
         context.messageAdapter(
             Receptionist.Listing.class,
-            listing -> new Listed(listing.getServiceInstances(WorkerCommand.KEY)));
+            listing -> new Listed(listing.getAllServiceInstances(WorkerCommand.KEY)));
     context.getSystem().receptionist().tell(Receptionist.subscribe(WorkerCommand.KEY, listings));
   }
 
