@@ -36,6 +36,7 @@ final class Outputs implements AutoCloseable {
   private final GlobalBatches batches;
   private final CheckpointWriter checkpoints;
   private final Fence fence;
+  private final Persistence persistence;
   private final LogFile jobFile;
   private final StepLog metrics;
   private final @Nullable StepLog samples;
@@ -51,6 +52,7 @@ final class Outputs implements AutoCloseable {
       GlobalBatches batches,
       CheckpointWriter checkpoints,
       Fence fence,
+      Persistence persistence,
       LogFile jobFile,
       StepLog metrics,
       @Nullable StepLog samples,
@@ -59,6 +61,7 @@ final class Outputs implements AutoCloseable {
     this.batches = batches;
     this.checkpoints = checkpoints;
     this.fence = fence;
+    this.persistence = persistence;
     this.jobFile = jobFile;
     this.metrics = metrics;
     this.samples = samples;
@@ -71,9 +74,14 @@ final class Outputs implements AutoCloseable {
    *
    * @param fence looked at before every write
    * @param checkpoint the one that the state was read from; {@code null} where it comes from memory
+   * @param persistence for what must be written in the end
    */
   static Outputs open(
-      Trainer.Job job, CheckpointWriter checkpoints, Fence fence, @Nullable Path checkpoint) {
+      Trainer.Job job,
+      CheckpointWriter checkpoints,
+      Fence fence,
+      @Nullable Path checkpoint,
+      Persistence persistence) {
     JobSpec spec = job.spec();
     Progress progress = job.state().progress();
     Path folder = spec.checkpoint().path();
@@ -81,6 +89,24 @@ final class Outputs implements AutoCloseable {
     LogFile jobFile = writeJob(spec, folder.resolve("job.yaml"));
     LogOpener logs = new LogOpener(folder, progress.step(), checkpoint, checkpoints);
     StepLog metrics = logs.open("metrics.jsonl", job.history());
+    try {
+      return open(job, checkpoints, fence, checkpoint, persistence, jobFile, metrics);
+    } catch (RuntimeException e) {
+      metrics.close();
+      throw e;
+    }
+  }
+
+  private static Outputs open(
+      Trainer.Job job,
+      CheckpointWriter checkpoints,
+      Fence fence,
+      @Nullable Path checkpoint,
+      Persistence persistence,
+      LogFile jobFile,
+      StepLog metrics) {
+    JobSpec spec = job.spec();
+    Progress progress = job.state().progress();
     for (StepMetrics line : job.history().between(metrics.lastStep(), progress.step())) {
       metrics.append(line.step(), line);
     }
@@ -91,11 +117,20 @@ final class Outputs implements AutoCloseable {
     // What is missing of this one follows from the data.
     StepLog samples =
         spec.training().logSamples()
-            ? StepLog.open(folder.resolve("samples.jsonl"), progress.step())
+            ? StepLog.open(spec.checkpoint().path().resolve("samples.jsonl"), progress.step())
             : null;
     long savedStep = checkpoint == null ? -1 : progress.step();
     Outputs outputs =
-        new Outputs(spec, job.batches(), checkpoints, fence, jobFile, metrics, samples, savedStep);
+        new Outputs(
+            spec,
+            job.batches(),
+            checkpoints,
+            fence,
+            persistence,
+            jobFile,
+            metrics,
+            samples,
+            savedStep);
     outputs.logSamples(progress.step());
     return outputs;
   }
@@ -167,14 +202,14 @@ final class Outputs implements AutoCloseable {
   /**
    * Sees to it that the state is saved, and the checkpoint before it as well.
    *
-   * @throws org.ftcluster.worker.checkpoint.CheckpointException when it can't be
+   * @throws org.ftcluster.worker.checkpoint.CheckpointException when it can't be, for long
    */
   void lastCheckpoint(TrainingState state, Consumer<String> notes, Patience patience) {
     checkpoints.await(patience);
     if (state.completedStep() == savedStep) {
       return;
     }
-    Path folder = checkpoints.save(state, logs(), patience);
+    Path folder = persistence.write(() -> checkpoints.save(state, logs(), patience));
     savedStep = state.completedStep();
     notes.accept(written(folder));
   }
@@ -225,9 +260,13 @@ final class Outputs implements AutoCloseable {
    * Writes what was trained, and sees to it that all results are where they belong.
    *
    * @return SHA-256 of its weights' file
-   * @throws org.ftcluster.worker.checkpoint.CheckpointException when that fails
+   * @throws org.ftcluster.worker.checkpoint.CheckpointException when that fails for long
    */
   String writeResult(TrainingState state, Consumer<String> notes) {
+    return persistence.write(() -> tryToWriteResult(state, notes));
+  }
+
+  private String tryToWriteResult(TrainingState state, Consumer<String> notes) {
     fence.check();
     String sha256 =
         switch (spec.adapter().type()) {

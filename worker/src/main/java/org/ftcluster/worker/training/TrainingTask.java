@@ -197,12 +197,11 @@ final class TrainingTask implements RankTask {
   private Trainer.End train(
       Generation generation, Communicator ranks, int stateSource, RankEvents events) {
     TrainingState state = job.state();
-    Path checkpoint = null;
     Runnable stopCheck = () -> checkStopped(generation.number);
-    Fence fence = Fence.NONE;
-    if (ranks.rank() == 0) {
-      fence = claim(generation, stateSource);
-    }
+    Persistence begin = new Persistence(deadlines.storageAtBegin(), stopCheck, events::noted);
+    Fence fence =
+        ranks.rank() == 0 ? begin.write(() -> claim(generation, stateSource)) : Fence.NONE;
+    Path checkpoint = null;
     if (stateSource < 0 && ranks.rank() == 0) {
       awaitCheckpoint(stopCheck);
       checkpoint = restore(events);
@@ -216,7 +215,10 @@ final class TrainingTask implements RankTask {
       events.started(state.completedStep());
       return trainer(generation, part, mesh, events, null, stopCheck).run();
     }
-    try (Outputs outputs = Outputs.open(job, checkpointWriter, fence, checkpoint)) {
+    Path read = checkpoint;
+    Persistence end = new Persistence(deadlines.storage(), stopCheck, events::noted);
+    try (Outputs outputs =
+        begin.write(() -> Outputs.open(job, checkpointWriter, fence, read, end))) {
       events.started(state.completedStep());
       return trainer(generation, part, mesh, events, outputs, stopCheck).run();
     }

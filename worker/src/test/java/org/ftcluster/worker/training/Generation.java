@@ -14,7 +14,8 @@ import org.jspecify.annotations.Nullable;
 
 /** What a coordinator does for one generation, and what it hears; ranks are threads. */
 final class Generation {
-  static final Deadlines DEADLINES = new Deadlines(Duration.ofSeconds(30), Duration.ofSeconds(60));
+  static final Deadlines DEADLINES =
+      new Deadlines(Duration.ofSeconds(30), Duration.ofSeconds(60), Duration.ZERO);
   private static final byte[] SECRET = "secret".getBytes(StandardCharsets.UTF_8);
 
   private final long number;
