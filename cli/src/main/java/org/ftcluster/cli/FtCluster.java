@@ -1,5 +1,6 @@
 package org.ftcluster.cli;
 
+import org.ftcluster.cli.chaos.ChaosCommand;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.job.CancelCommand;
 import org.ftcluster.cli.job.DrainCommand;
@@ -46,6 +47,7 @@ import picocli.CommandLine.Spec;
       EvalCommand.class,
       GenerateCommand.class,
       BenchCommand.class,
+      ChaosCommand.class,
     },
     footer = {
       "",

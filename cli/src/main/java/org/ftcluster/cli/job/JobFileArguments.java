@@ -36,4 +36,17 @@ public final class JobFileArguments {
     all.addAll(sets);
     return JobSpecReader.read(file, all);
   }
+
+  /**
+   * The same, with some values replaced whatever the command line says.
+   *
+   * @param defaults {@code KEY.PATH=VALUE} each
+   * @param overrides {@code KEY.PATH=VALUE} each
+   */
+  public JobSpec read(List<String> defaults, List<String> overrides) {
+    List<String> all = new ArrayList<>(defaults);
+    all.addAll(sets);
+    all.addAll(overrides);
+    return JobSpecReader.read(file, all);
+  }
 }

@@ -24,7 +24,7 @@ import org.ftcluster.cli.console.Json;
  * whose other end is here. Its standard error goes to a log file; its standard output is lines of
  * JSON, one of which may tell that it is ready, or why it isn't.
  */
-final class ChildJvm implements AutoCloseable {
+public final class ChildJvm implements AutoCloseable {
   private static final Duration FAREWELL = Duration.ofSeconds(3);
 
   /** Exit codes above it are signals. */
@@ -42,20 +42,37 @@ final class ChildJvm implements AutoCloseable {
    *
    * @param name in messages, and of the log file
    * @param main the main class, found on this JVM's own class path
+   * @param prefix a command that becomes the JVM in the end; often empty
    */
-  record Launch(
+  public record Launch(
       String name,
       String main,
       List<String> flags,
       List<String> arguments,
       Map<String, String> environment,
-      Path logs) {
-    Path log() {
+      Path logs,
+      List<String> prefix) {
+    Launch(
+        String name,
+        String main,
+        List<String> flags,
+        List<String> arguments,
+        Map<String, String> environment,
+        Path logs) {
+      this(name, main, flags, arguments, environment, logs, List.of());
+    }
+
+    /** The same behind a command that becomes the JVM in the end. */
+    public Launch behind(List<String> prefix) {
+      return new Launch(name, main, flags, arguments, environment, logs, prefix);
+    }
+
+    public Path log() {
       return logs.resolve(name + ".log");
     }
 
     private List<String> command() {
-      List<String> command = new ArrayList<>();
+      List<String> command = new ArrayList<>(prefix);
       command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
       command.addAll(flags);
       command.add("-XX:ErrorFile=" + logs.resolve("hs_err_%p.log"));
@@ -71,7 +88,7 @@ final class ChildJvm implements AutoCloseable {
     Thread.ofPlatform().daemon().name(launch.name() + " output").start(this::readOutput);
   }
 
-  static ChildJvm start(Launch launch) {
+  public static ChildJvm start(Launch launch) {
     ProcessBuilder builder = new ProcessBuilder(launch.command());
     builder.environment().putAll(launch.environment());
     builder.redirectError(ProcessBuilder.Redirect.appendTo(launch.log().toFile()));
@@ -84,16 +101,37 @@ final class ChildJvm implements AutoCloseable {
     }
   }
 
-  Launch launch() {
+  public Launch launch() {
     return launch;
   }
 
-  boolean alive() {
+  public long pid() {
+    return process.pid();
+  }
+
+  /** For signals: unlike those of {@link Process} they leave the child's streams open. */
+  public ProcessHandle handle() {
+    return process.toHandle();
+  }
+
+  /** Lets a child go on that waits, in its prefix, for a line of input. */
+  public void release() {
+    try {
+      process.getOutputStream().write('\n');
+      process.getOutputStream().flush();
+    } catch (IOException e) {
+      throw CommandException.failed(
+              "process %s ended before it began: %s".formatted(launch.name(), lastWords()))
+          .because(e);
+    }
+  }
+
+  public boolean alive() {
     return process.isAlive();
   }
 
   /** Completes when the process has ended, by whatever cause. */
-  CompletableFuture<ChildJvm> onExit() {
+  public CompletableFuture<ChildJvm> onExit() {
     return process.onExit().thenApply(ended -> this);
   }
 
@@ -102,7 +140,7 @@ final class ChildJvm implements AutoCloseable {
    *
    * @throws CommandException when the child ended or failed instead, with its own words
    */
-  JsonNode awaitReady(Duration timeout) {
+  public JsonNode awaitReady(Duration timeout) {
     try {
       return ready.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
     } catch (TimeoutException e) {
@@ -122,12 +160,12 @@ final class ChildJvm implements AutoCloseable {
   }
 
   /** Whether it has ended, and as it should. */
-  boolean endedWell() {
+  public boolean endedWell() {
     return !process.isAlive() && process.exitValue() == 0;
   }
 
   /** How the process ended, in words. */
-  String lastWords() {
+  public String lastWords() {
     if (!process.isAlive() && process.exitValue() > BY_SIGNAL) {
       return "it was killed by signal " + (process.exitValue() - BY_SIGNAL);
     }
@@ -200,7 +238,7 @@ final class ChildJvm implements AutoCloseable {
   }
 
   /** Tells the child to end, and doesn't wait. */
-  void dismiss() {
+  public void dismiss() {
     try {
       process.getOutputStream().close();
     } catch (IOException e) {

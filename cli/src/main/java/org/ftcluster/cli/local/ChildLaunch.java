@@ -12,24 +12,27 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.jspecify.annotations.Nullable;
 
 /** How the processes of a local run are started: by the commands that anyone can type. */
-final class ChildLaunch {
+public final class ChildLaunch {
   private static final String ANY_PORT = "127.0.0.1:0";
 
   private ChildLaunch() {}
 
   static Launch coordinator(RunFolder folder) {
+    return coordinator(Address.parse(ANY_PORT), 0, folder);
+  }
+
+  /** A coordinator on ports that are given. */
+  public static Launch coordinator(Address grpc, int clusterPort, RunFolder folder) {
+    List<String> arguments = new ArrayList<>();
+    arguments.addAll(List.of("coordinator", "--grpc", grpc.toString()));
+    arguments.addAll(List.of("--cluster-port", String.valueOf(clusterPort)));
+    arguments.addAll(List.of("--data-dir", folder.coordinatorData().toString()));
+    arguments.addAll(openly(grpc.host()));
     return launch(
         "coordinator",
         JvmFlags.network(),
         List.of("-Xmx256m", "-XX:TieredStopAtLevel=1"),
-        List.of(
-            "coordinator",
-            "--grpc",
-            ANY_PORT,
-            "--cluster-port",
-            "0",
-            "--data-dir",
-            folder.coordinatorData().toString()),
+        arguments,
         Map.of(),
         folder.logs());
   }
@@ -39,13 +42,27 @@ final class ChildLaunch {
    * @param threads libtorch threads
    */
   static Launch worker(int number, Address coordinator, int threads, RunFolder folder) {
+    return worker(number, coordinator.host(), coordinator, threads, folder);
+  }
+
+  /** A worker on an address of its own. */
+  public static Launch worker(
+      int number, String host, Address coordinator, int threads, RunFolder folder) {
+    List<String> arguments = new ArrayList<>();
+    arguments.addAll(List.of("worker", "--coordinator", coordinator.toString(), "--host", host));
+    arguments.addAll(openly(host));
     return launch(
         "worker-" + number,
         JvmFlags.tensor(),
         List.of("-Xmx1g"),
-        List.of("worker", "--coordinator", coordinator.toString()),
+        arguments,
         Map.of("OMP_NUM_THREADS", String.valueOf(threads)),
         folder.logs());
+  }
+
+  /** Other networks than loopback are ours alone, too. */
+  private static List<String> openly(String host) {
+    return host.startsWith("127.") ? List.of() : List.of("--insecure");
   }
 
   /**

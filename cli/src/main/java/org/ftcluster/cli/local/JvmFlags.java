@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Objects;
 
 /** Flags that our JVMs need, as the root pom lists them. */
-final class JvmFlags {
+public final class JvmFlags {
   private JvmFlags() {}
 
   /** For a JVM that touches tensors. */
@@ -17,7 +17,7 @@ final class JvmFlags {
   }
 
   /** For a JVM that doesn't. */
-  static List<String> network() {
+  public static List<String> network() {
     return read("/org/ftcluster/cli/network.flags");
   }
 

@@ -13,7 +13,7 @@ import java.util.stream.Stream;
 import org.ftcluster.cli.console.CommandException;
 
 /** A job's checkpoint folder, while one local cluster has it for itself. */
-final class RunFolder implements AutoCloseable {
+public final class RunFolder implements AutoCloseable {
   private static final String LOCK = ".lock";
   private static final String COORDINATOR = ".coordinator";
   private static final String LOGS = "logs";
@@ -39,7 +39,7 @@ final class RunFolder implements AutoCloseable {
   }
 
   /** Makes the folder where it is missing. The system lets it go when this process ends. */
-  static RunFolder claim(Path folder) {
+  public static RunFolder claim(Path folder) {
     try {
       Files.createDirectories(folder.resolve(LOGS));
       FileChannel channel =
@@ -72,20 +72,20 @@ final class RunFolder implements AutoCloseable {
     }
   }
 
-  Path path() {
+  public Path path() {
     return folder;
   }
 
-  Path logs() {
+  public Path logs() {
     return folder.resolve(LOGS);
   }
 
-  Path coordinatorData() {
+  public Path coordinatorData() {
     return folder.resolve(COORDINATOR);
   }
 
   /** The job as it runs there. */
-  Path jobFile() {
+  public Path jobFile() {
     return folder.resolve("job.yaml");
   }
 
