@@ -139,11 +139,12 @@ public final class BenchCommand implements Callable<Integer> {
     console.text(
         String.format(
             Locale.ROOT,
-            "step %.4f s  %,.0f tokens/s  %,.0f GFLOP/s  peak %.2f GB",
+            "step %.4f s  %,.0f tokens/s  %,.0f GFLOP/s  peak %.2f GB  (%.2f predicted)",
             result.stepSeconds(),
             result.tokensPerSecond(),
             result.gflops(),
-            result.peakRssBytes() / 1e9));
+            result.peakRssBytes() / 1e9,
+            result.predictedBytes() / 1e9));
     if (result.profile() != null) {
       console.text(ProfileTable.text(result.profile(), Ceilings.measure(threads), dtype));
     }

@@ -9,19 +9,22 @@ import java.util.List;
 import java.util.SplittableRandom;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.CausalLanguageModel;
+import org.ftcluster.worker.model.MemoryEstimate;
+import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
+import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.OptimizerState;
 import org.ftcluster.worker.tensor.Profile;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Times whole training steps (forward, backward, clipping, AdamW) of a model of a given shape with
- * random weights, in this process.
+ * Times whole training steps (forward, backward, sum, clipping, AdamW) of a model of a given shape
+ * with random weights, in this process.
  */
 public final class StepBenchmark {
   /**
@@ -48,6 +51,7 @@ public final class StepBenchmark {
    *     token in the forward, two in the backward, two more where weights are trained, and two more
    *     where the forward is computed again; attention is not counted
    * @param peakRssBytes the most memory that the process has held
+   * @param predictedBytes what {@link MemoryEstimate} says of that
    * @param profile where the time went; null where it wasn't asked for
    */
   public record Result(
@@ -55,6 +59,7 @@ public final class StepBenchmark {
       double tokensPerSecond,
       double gflops,
       long peakRssBytes,
+      long predictedBytes,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable StepProfile profile) {}
 
   /**
@@ -82,14 +87,30 @@ public final class StepBenchmark {
             List.of("all-linear"),
             false,
             null);
+    JobSpec.Reduction reduction = reduction(settings.adapter());
+    MemoryEstimate predicted =
+        MemoryEstimate.of(
+            config,
+            model,
+            adapter,
+            reduction,
+            settings.recompute(),
+            MicroBatchShape.full(settings.batch(), settings.sequence()));
     try (CausalLanguageModel loaded =
-        ModelLoader.loadRandom(config, model, adapter, settings.recompute(), settings.threads())) {
-      Times times = time(loaded, batch(settings, config.vocabularySize()), settings);
+            ModelLoader.loadRandom(
+                config, model, adapter, settings.recompute(), settings.threads());
+        GradientSum sum = GradientSum.of(reduction, loaded.parameters().size())) {
+      Times times = time(loaded, sum, batch(settings, config.vocabularySize()), settings);
       double median = times.median();
       double tokens = (double) settings.batch() * settings.sequence();
       double operations = operationsPerWeight(settings) * parameters(config) * tokens;
       return new Result(
-          median, tokens / median, operations / median / 1e9, peakRssBytes(), times.profile());
+          median,
+          tokens / median,
+          operations / median / 1e9,
+          peakRssBytes(),
+          predicted.total(),
+          times.profile());
     }
   }
 
@@ -101,7 +122,8 @@ public final class StepBenchmark {
     }
   }
 
-  private static Times time(CausalLanguageModel model, TokenBatch batch, Settings settings) {
+  private static Times time(
+      CausalLanguageModel model, GradientSum sum, TokenBatch batch, Settings settings) {
     int steps = settings.steps();
     AdamW optimizer = new AdamW(0.9, 0.999, 1e-8, 0);
     var parameters = model.parameters();
@@ -114,7 +136,9 @@ public final class StepBenchmark {
           profile = Profile.start();
         }
         long start = System.nanoTime();
-        model.forwardBackward(batch, 1.0 / batch.targetCount(), step);
+        sum.start(1);
+        double loss = model.forwardBackward(batch, 1.0 / batch.targetCount(), step);
+        sum.add(parameters.gradients(), loss);
         double norm = GradientClip.norm(parameters.gradients());
         optimizer.update(parameters, state, step + 1, 1e-4, GradientClip.scale(norm, 1));
         model.parametersChanged();
@@ -124,6 +148,14 @@ public final class StepBenchmark {
       }
       return new Times(seconds, profile == null ? null : perStep(profile, seconds));
     }
+  }
+
+  /** As jobs have it by default. */
+  private static JobSpec.Reduction reduction(JobSpec.AdapterType adapter) {
+    return switch (adapter) {
+      case LORA -> JobSpec.Reduction.EXACT;
+      case NONE -> JobSpec.Reduction.FAST;
+    };
   }
 
   /** For each token that it meets. */

@@ -76,7 +76,7 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
   }
 
   /** Of a model of that shape, with a folder in bfloat16. */
-  static MemoryEstimate of(
+  public static MemoryEstimate of(
       ModelConfig config,
       JobSpec.Model model,
       JobSpec.Adapter adapter,

@@ -35,12 +35,14 @@ final class WeightReader {
       case NONE -> new DenseWeight(matrix(name, outputs, inputs, piece));
       case NF4 -> {
         try (Scope temporary = Scope.persistent()) {
-          Tensor matrix = mapped(name, outputs, inputs);
+          Tensor matrix = source.get(temporary, name, outputs, inputs);
           Tensor readable =
               matrix.dtype() == DType.FLOAT16
                   ? converted(temporary, matrix, DType.FLOAT32)
                   : matrix;
-          yield quantized(temporary, readable, quantization.doubleQuant(), piece);
+          Weight packed = quantized(temporary, readable, quantization.doubleQuant(), piece);
+          dropPages(matrix);
+          yield packed;
         }
       }
       case INT8 -> throw new BadJobException("model.quantization.type int8 is not there yet");
@@ -92,7 +94,15 @@ final class WeightReader {
   private static Tensor converted(Scope scope, Tensor from, DType type) {
     Tensor to = scope.empty(type, from.shape());
     Aten.copy(to, from);
+    dropPages(from);
     return to;
+  }
+
+  /** What was read for the last time needn't stay in memory. */
+  private static void dropPages(Tensor mapped) {
+    if (mapped.memory().isMapped()) {
+      mapped.memory().unload();
+    }
   }
 
   private Tensor mapped(String name, long... shape) {
