@@ -20,7 +20,10 @@ import org.ftcluster.cli.console.Json;
 
 /** A command in a JVM of its own, started with {@code --json}. */
 final class LiveCommand implements AutoCloseable {
-  private static final Duration PATIENCE = Duration.ofSeconds(90);
+  /** Bounded, and far beyond what a machine needs that has other things to do. */
+  private static final Duration PATIENCE = Duration.ofMinutes(5);
+
+  private static final long LOOK_MS = 200;
 
   private final Process process;
   private final List<JsonNode> seen = new ArrayList<>();
@@ -74,13 +77,15 @@ final class LiveCommand implements AutoCloseable {
   JsonNode await(Predicate<JsonNode> wanted) throws InterruptedException {
     long deadline = System.nanoTime() + PATIENCE.toNanos();
     while (true) {
-      JsonNode line = lines.poll(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
-      if (line == null) {
-        throw new AssertionError("no such line, only " + seen);
-      }
-      seen.add(line);
-      if (wanted.test(line)) {
-        return line;
+      boolean ended = !reader.isAlive();
+      JsonNode line = lines.poll(LOOK_MS, TimeUnit.MILLISECONDS);
+      if (line != null) {
+        seen.add(line);
+        if (wanted.test(line)) {
+          return line;
+        }
+      } else if (ended || System.nanoTime() > deadline) {
+        throw new AssertionError((ended ? "it ended, and " : "") + "no such line, only " + seen);
       }
     }
   }
@@ -100,7 +105,7 @@ final class LiveCommand implements AutoCloseable {
 
   /** All lines, once it has ended. */
   List<JsonNode> lines() throws InterruptedException {
-    reader.join(Duration.ofSeconds(5));
+    reader.join(PATIENCE);
     lines.drainTo(seen);
     return List.copyOf(seen);
   }

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  * started again, a few times; a coordinator isn't, and neither is a worker that leaves in order.
  */
 final class LocalCluster implements AutoCloseable {
-  private static final Duration START = Duration.ofSeconds(60);
+  private static final Duration START = Duration.ofMinutes(2);
   private static final Duration BETWEEN_LOOKS = Duration.ofMillis(100);
   private static final int RESTARTS = 3;
 

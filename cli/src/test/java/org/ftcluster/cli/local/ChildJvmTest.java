@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** How a child process tells that it is ready, or why not, and how it ends. */
 class ChildJvmTest {
-  private static final Duration SOON = Duration.ofSeconds(30);
+  private static final Duration SOON = Duration.ofMinutes(2);
 
   @TempDir private Path logs;
 

@@ -22,7 +22,7 @@ final class FakeNode {
       case "crash" -> throw new IllegalStateException("out of luck");
       case "deaf" -> {
         System.out.println("{\"event\":\"ready\"}");
-        Thread.sleep(Duration.ofMinutes(1));
+        Thread.sleep(Duration.ofMinutes(10));
       }
       default -> throw new IllegalArgumentException(args[0]);
     }
