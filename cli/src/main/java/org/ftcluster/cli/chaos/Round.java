@@ -161,6 +161,7 @@ final class Round {
     Step last = steps.getLast();
     return last.atMs() > injector.lastEndMs()
         && last.workers() == wanted
+        && last.generation() == seen.newestGeneration()
         && fleet.leaving().isEmpty()
         && !fleet.isCoordinatorDown();
   }

@@ -17,7 +17,7 @@ final class Planner {
   /**
    * A worker without a job.
    *
-   * @param holds the job whose state it has in memory, or empty
+   * @param holds the job that it has in memory, ready to go on, or empty
    */
   record Candidate(Worker worker, String holds) {}
 
@@ -40,7 +40,9 @@ final class Planner {
 
   /**
    * Gives idle workers to jobs in the order they wait in. The first that can't have as many as it
-   * needs ends the round: nobody overtakes it, so large jobs don't starve.
+   * needs ends the round: nobody overtakes it, so large jobs don't starve. A job that recovers goes
+   * on with workers that hold it, where they are enough, and doesn't wait for others to load it:
+   * those join later.
    *
    * @return workers by rank, for each job that gets some; those that hold the job's state come
    *     first
@@ -56,11 +58,22 @@ final class Planner {
       idle.sort(
           Comparator.comparing((Candidate candidate) -> !candidate.holds().equals(wish.job()))
               .thenComparing(candidate -> candidate.worker().node()));
-      List<Candidate> chosen = idle.subList(0, wish.demand().usable(idle.size()));
+      List<Candidate> chosen = idle.subList(0, usable(wish, idle));
       assigned.put(wish.job(), chosen.stream().map(Candidate::worker).toList());
       chosen.clear();
     }
     return assigned;
+  }
+
+  /**
+   * How many of them a job takes.
+   *
+   * @param idle those that hold the job come first
+   */
+  private static int usable(WantsWorkers wish, List<Candidate> idle) {
+    long ready = idle.stream().filter(candidate -> candidate.holds().equals(wish.job())).count();
+    boolean enough = wish.recovering() && ready >= wish.demand().min();
+    return wish.demand().usable(enough ? (int) ready : idle.size());
   }
 
   /**

@@ -109,10 +109,14 @@ final class WorkerPool {
               && entry.job.isEmpty()
               && said != null
               && !said.state().equals("DRAINING")) {
-            idle.add(new Planner.Candidate(worker, said.job()));
+            idle.add(new Planner.Candidate(worker, isLoading(said) ? "" : said.job()));
           }
         });
     return idle;
+  }
+
+  private static boolean isLoading(WorkerDescription said) {
+    return said.state().equals("PREPARING") && said.rank() < 0;
   }
 
   /** Those of them that are at rest: neither load a job nor end one. */

@@ -55,6 +55,18 @@ class PlannerTest {
   }
 
   @Test
+  void aJobThatRecoversDoesNotWaitForWorkersThatHaveYetToLoadIt() {
+    List<Candidate> idle = idle("w1", "w2");
+    idle.add(new Candidate(worker("w3"), "a"));
+    assertEquals(
+        Map.of("a", List.of("w3")),
+        assign(List.of(new WantsWorkers("a", new WorkerDemand(1, 3), true)), idle));
+    assertEquals(
+        Map.of("a", List.of("w3", "w1", "w2")),
+        assign(List.of(new WantsWorkers("a", new WorkerDemand(2, 3), true)), idle));
+  }
+
+  @Test
   void aModelInPartsGetsWholeCopiesOfItself() {
     var wish = new WantsWorkers("a", new WorkerDemand(2, 6, 2), true);
     assertEquals(Map.of("a", List.of("w1", "w2")), assign(List.of(wish), idle("w1", "w2", "w3")));
