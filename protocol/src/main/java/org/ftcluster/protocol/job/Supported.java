@@ -9,12 +9,6 @@ final class Supported {
 
   static void check(JobSpec spec, Problems problems) {
     JobSpec.Parallel parallel = spec.parallel();
-    if (parallel.pipeline() > 1) {
-      problems.add(
-          "parallel.pipeline",
-          "is %d, but pipeline parallelism is not supported yet; give 1"
-              .formatted(parallel.pipeline()));
-    }
     if (parallel.sharding() != Sharding.NONE) {
       problems.add(
           "parallel.sharding",

@@ -73,7 +73,7 @@ class JobSpecProblemsTest {
           adapter: {type: none, init_from: adapter}  | adapter.init_from names an adapter, but adapter.type is none; leave one out.
           parallel: {tensor: 16}                     | parallel.tensor is 16, but data 1 x tensor 16 x pipeline 1 are 16 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {data: 3, tensor: 3}             | parallel.tensor is 3, but data 3 x tensor 3 x pipeline 1 are 9 workers, which must not be above elastic.max_workers, which is 8.
-          parallel: {pipeline: 2}                    | parallel.pipeline is 2, but pipeline parallelism is not supported yet; give 1.
+          parallel: {pipeline: 9}                    | parallel.pipeline is 9, but data 1 x tensor 1 x pipeline 9 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {sharding: zero2}                | parallel.sharding is zero2, but sharding is not supported yet; give none.
           parallel: {data: all}                      | parallel.data must be auto or a whole number of 1 or more, not all.
           parallel: {data: 9}                        | parallel.data is 9, but must not be above elastic.max_workers, which is 8.
@@ -191,8 +191,8 @@ class JobSpecProblemsTest {
                 + " data.train.prompt.",
             "job.yaml:7: training.micro_batch_size must be a whole number of 1 or more,"
                 + " not 0.",
-            "job.yaml:8: parallel.pipeline is 4, but pipeline parallelism is not supported yet;"
-                + " give 1."),
+            "job.yaml:8: parallel.sharding is zero3, but sharding is not supported yet;"
+                + " give none."),
         problems(
                 """
                 name: many
@@ -202,7 +202,7 @@ class JobSpecProblemsTest {
                   train: {path: nothing.jsonl,
                     pormpt: x}
                 training: {global_batch_size: 2, micro_batch_size: 0}
-                parallel: {pipeline: 4}
+                parallel: {sharding: zero3}
                 checkpoint: {path: out}
                 """,
                 "resources.threads=many")

@@ -63,7 +63,7 @@ class JobSpecReaderTest {
         gradient_checkpointing: true
         reduction: fast
         log_samples: true
-      parallel: {data: 1, tensor: 2, pipeline: 1, sharding: none}
+      parallel: {data: 1, tensor: 2, pipeline: 2, sharding: none}
       elastic: {min_workers: 2, max_workers: 4}
       resources: {threads: 3}
       checkpoint: {path: ../out, every_steps: 50, keep: 5, overwrite: true, remote: s3://bucket/runs/7, endpoint: "http://10.0.0.1:9000", region: eu-central-1}
@@ -160,7 +160,7 @@ class JobSpecReaderTest {
                 true,
                 Reduction.FAST,
                 true),
-            new Parallel(1, 2, 1, Sharding.NONE),
+            new Parallel(1, 2, 2, Sharding.NONE),
             new Elastic(2, 4),
             new Resources(3),
             new Checkpoint(
@@ -180,7 +180,7 @@ class JobSpecReaderTest {
     String defaults = JobSpecWriter.toYaml(parse(JobFolder.MINIMAL));
     String changed = JobSpecWriter.toYaml(parse(EVERYTHING));
     // An adapter of type none goes with fewer settings than there are.
-    List<String> fixed = List.of("adapter.type", "parallel.pipeline", "parallel.sharding");
+    List<String> fixed = List.of("adapter.type", "parallel.sharding");
     List<String> same =
         JobKeys.leaves().stream()
             .filter(key -> !fixed.contains(key))
@@ -255,14 +255,14 @@ class JobSpecReaderTest {
             "training.seed=8",
             "training.seed=9",
             "adapter.target_modules=[o_proj]",
-            "elastic={max_workers: 3}",
+            "elastic={max_workers: 5}",
             "data.train.prompt=### Question:",
             "data.train.response=\"{answer}\"",
             "data.eval=null");
     assertEquals(5e-5, spec.training().learningRate());
     assertEquals(9, spec.training().seed());
     assertEquals(List.of("o_proj"), spec.adapter().targetModules());
-    assertEquals(new Elastic(1, 3), spec.elastic());
+    assertEquals(new Elastic(1, 5), spec.elastic());
     assertEquals("### Question:", spec.data().train().prompt());
     assertEquals("{answer}", spec.data().train().response());
     assertNull(spec.data().eval());

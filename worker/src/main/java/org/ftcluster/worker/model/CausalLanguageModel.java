@@ -87,6 +87,21 @@ public final class CausalLanguageModel implements TrainableModel {
     return trained.copyBytes();
   }
 
+  /**
+   * A batch that goes through this part of the model, whose other parts are elsewhere.
+   *
+   * @param memory of its own, until the pass is closed
+   * @param batch some of whose tokens carry a loss
+   */
+  public BatchPass beginTraining(Workspace memory, TokenBatch batch, long dropoutSeed) {
+    return BatchPass.training(part, memory, batch, dropoutSeed);
+  }
+
+  /** As {@link #beginTraining}, forward only and without dropout. */
+  public BatchPass beginEvaluating(Workspace memory, TokenBatch batch) {
+    return BatchPass.evaluating(part, memory, batch);
+  }
+
   @Override
   public double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed) {
     if (batch.targetCount() == 0) {

@@ -87,6 +87,12 @@ public record ModelConfig(
     return 1 / Math.sqrt(headSize);
   }
 
+  /** Weights of a layer's matrices. */
+  public long layerWeights() {
+    long attention = 2L * querySize() + 2L * keyValueSize();
+    return hiddenSize * (attention + 3L * intermediateSize);
+  }
+
   /** H C: columns of all query heads. */
   public int querySize() {
     return heads * headSize;

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.parallel;
 
+import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelPart;
@@ -12,14 +13,27 @@ public final class MeshParts {
   /**
    * Refuses what a model can't be cut into.
    *
-   * @throws org.ftcluster.protocol.job.BadJobException which says what it can be cut into
+   * @throws BadJobException which says what it can be cut into
    */
   public static void check(ModelConfig config, JobSpec.Parallel parallel) {
     ModelPart.checkSlices(config, parallel.tensor());
+    if (parallel.pipeline() > config.layers()) {
+      throw new BadJobException(
+          "parallel.pipeline is %d, but the model has %d layers, and each stage needs one; %d would work."
+              .formatted(parallel.pipeline(), config.layers(), config.layers()));
+    }
   }
 
   /** The part that a place holds. */
   public static ModelPart part(ModelConfig config, Mesh mesh, Mesh.Place place) {
-    return ModelPart.of(config, new Span(0, config.layers()), place.tensor(), mesh.tensor());
+    Span layers =
+        LayerDeal.deal(config.layers(), headCost(config), mesh.pipeline()).get(place.stage());
+    return ModelPart.of(config, layers, place.tensor(), mesh.tensor());
+  }
+
+  /** What the head's product costs, in layers: by their weights. */
+  private static double headCost(ModelConfig config) {
+    double head = (double) config.vocabularySize() * config.hiddenSize();
+    return head / config.layerWeights();
   }
 }

@@ -4,9 +4,9 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.data.EvalBatches;
-import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.parallel.MeshRanks;
+import org.ftcluster.worker.parallel.Replica;
 
 /** The mean loss over an evaluation set, its batches shared out among ranks. */
 final class Evaluation {
@@ -19,7 +19,7 @@ final class Evaluation {
    * @return nats a target token, the same bits for any number of ranks
    */
   static double loss(
-      TrainableModel model,
+      Replica replica,
       EvalBatches batches,
       MeshRanks ranks,
       Runnable checkpoint,
@@ -30,7 +30,7 @@ final class Evaluation {
       sum.start(batches.size());
       for (int b = ranks.place().data(); b < batches.size(); b += ranks.mesh().data()) {
         checkpoint.run();
-        double lossSum = model.lossSum(batches.batch(b));
+        double lossSum = replica.lossSum(batches.batch(b));
         if (ranks.countsLoss()) {
           sum.add(none, lossSum / batches.targetTokens());
         }

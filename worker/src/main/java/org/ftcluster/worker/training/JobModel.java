@@ -11,6 +11,8 @@ import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshParts;
 import org.ftcluster.worker.parallel.MeshRanks;
+import org.ftcluster.worker.parallel.PipelineStage;
+import org.ftcluster.worker.parallel.Replica;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,7 +33,7 @@ interface JobModel extends AutoCloseable {
    *
    * @throws IllegalStateException when none was
    */
-  TrainableModel connected(MeshRanks ranks);
+  Replica connected(MeshRanks ranks);
 
   /** Sets the parameters to what training begins from. */
   void initialize(long seed);
@@ -54,8 +56,8 @@ interface JobModel extends AutoCloseable {
     }
 
     @Override
-    public TrainableModel connected(MeshRanks ranks) {
-      return model;
+    public Replica connected(MeshRanks ranks) {
+      return new Replica.OneStage(model);
     }
 
     @Override
@@ -77,6 +79,7 @@ interface JobModel extends AutoCloseable {
     private final ParameterBuffer parameters;
     private @Nullable ModelPart part;
     private @Nullable CausalLanguageModel loaded;
+    private @Nullable PipelineStage stage;
 
     /**
      * Loads no weights yet.
@@ -115,10 +118,23 @@ interface JobModel extends AutoCloseable {
     }
 
     @Override
-    public TrainableModel connected(MeshRanks ranks) {
+    public Replica connected(MeshRanks ranks) {
       CausalLanguageModel model = taken();
       model.connect(ranks.slices(), deadlines.progress());
-      return model;
+      disconnect();
+      if (ranks.mesh().pipeline() == 1) {
+        return new Replica.OneStage(model);
+      }
+      PipelineStage connected = new PipelineStage(model, ranks.stages(), deadlines.progress());
+      stage = connected;
+      return connected;
+    }
+
+    private void disconnect() {
+      if (stage != null) {
+        stage.close();
+        stage = null;
+      }
     }
 
     @Override
@@ -134,6 +150,7 @@ interface JobModel extends AutoCloseable {
     }
 
     private void letGo() {
+      disconnect();
       if (loaded != null) {
         loaded.close();
       }

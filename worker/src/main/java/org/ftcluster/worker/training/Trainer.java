@@ -13,9 +13,7 @@ import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
-import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.ParameterBuffer;
-import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.GradientSum;
@@ -24,6 +22,7 @@ import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
+import org.ftcluster.worker.parallel.Replica;
 import org.ftcluster.worker.tensor.SplitMix64;
 import org.ftcluster.worker.training.RankTask.RankEvents;
 import org.jspecify.annotations.Nullable;
@@ -37,7 +36,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Trainer {
   private final Job job;
-  private final TrainableModel model;
+  private final Replica replica;
   private final MeshRanks ranks;
   private final long generation;
   private final RankEvents events;
@@ -83,7 +82,7 @@ final class Trainer {
   /**
    * A trainer for one generation.
    *
-   * @param model whole, or this rank's part of it, connected to the others
+   * @param replica of the model that this rank has a part in, connected to the others
    * @param outputs rank 0's; {@code null} on all others
    * @param stopCheck called between micro-batches; throws when the generation was stopped
    * @param wish what is to follow the step at hand, as far as this rank knows
@@ -91,7 +90,7 @@ final class Trainer {
    */
   Trainer(
       Job job,
-      TrainableModel model,
+      Replica replica,
       MeshRanks ranks,
       long generation,
       RankEvents events,
@@ -100,7 +99,7 @@ final class Trainer {
       Supplier<Wish> wish,
       Duration timeout) {
     this.job = job;
-    this.model = model;
+    this.replica = replica;
     this.ranks = ranks;
     this.generation = generation;
     this.events = events;
@@ -166,12 +165,12 @@ final class Trainer {
     double lossScale = 1.0 / batch.targetTokens();
     // Each rank of a replica adds its share of every gradient.
     job.sum().start(batch.microBatches().size() * mesh.pipeline() * mesh.tensor());
-    for (MicroBatch micro : batch.microBatchesOf(ranks.place().data(), mesh.data())) {
-      stopCheck.run();
-      long dropoutSeed = SplitMix64.seed(training.seed(), step, micro.index());
-      double lossSum = model.forwardBackward(micro.tokens(), lossScale, dropoutSeed);
-      job.sum().add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0);
-    }
+    replica.train(
+        batch.microBatchesOf(ranks.place().data(), mesh.data()),
+        new Replica.Step(
+            lossScale, micro -> SplitMix64.seed(training.seed(), step, micro.index()), stopCheck),
+        lossSum ->
+            job.sum().add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0));
     raise(wish.get());
     double loss = reduce(step);
     double norm = GradientClip.norm(parameters.gradients());
@@ -184,7 +183,7 @@ final class Trainer {
         step + 1,
         learningRate,
         GradientClip.scale(norm, training.maxGradNorm()));
-    model.parametersChanged();
+    replica.parametersChanged();
     double seconds = (System.nanoTime() - startNs) / 1e9;
     StepMetrics metrics =
         new StepMetrics(
@@ -242,7 +241,7 @@ final class Trainer {
     }
     double loss;
     try {
-      loss = Evaluation.loss(model, batches, ranks, stopCheck, timeout);
+      loss = Evaluation.loss(replica, batches, ranks, stopCheck, timeout);
     } catch (NonFiniteGradientException e) {
       throw new BadJobException("The evaluation loss %s is not a number.".formatted(when), e);
     }

@@ -25,6 +25,7 @@ import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
+import org.ftcluster.worker.parallel.Replica;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -209,18 +210,18 @@ final class TrainingTask implements RankTask {
     new StateTransfer(ranks, state, checkpoints.identityHash(), deadlines.progress())
         .from(Math.max(0, stateSource));
     MeshRanks mesh = MeshRanks.of(generation.mesh, ranks);
-    TrainableModel part = model.connected(mesh);
-    part.parametersChanged();
+    Replica replica = model.connected(mesh);
+    replica.parametersChanged();
     if (ranks.rank() > 0) {
       events.started(state.completedStep());
-      return trainer(generation, part, mesh, events, null, stopCheck).run();
+      return trainer(generation, replica, mesh, events, null, stopCheck).run();
     }
     Path read = checkpoint;
     Persistence end = new Persistence(deadlines.storage(), stopCheck, events::noted);
     try (Outputs outputs =
         begin.write(() -> Outputs.open(job, checkpointWriter, fence, read, end))) {
       events.started(state.completedStep());
-      return trainer(generation, part, mesh, events, outputs, stopCheck).run();
+      return trainer(generation, replica, mesh, events, outputs, stopCheck).run();
     }
   }
 
@@ -235,14 +236,14 @@ final class TrainingTask implements RankTask {
 
   private Trainer trainer(
       Generation generation,
-      TrainableModel part,
+      Replica replica,
       MeshRanks ranks,
       RankEvents events,
       @Nullable Outputs outputs,
       Runnable stopCheck) {
     return new Trainer(
         job,
-        part,
+        replica,
         ranks,
         generation.number,
         events,

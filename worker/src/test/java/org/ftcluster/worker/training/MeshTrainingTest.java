@@ -63,10 +63,21 @@ class MeshTrainingTest {
     "llama, none, 1, 2, 1",
     "llama, none, 1, 4, 1",
     "llama, none, 2, 2, 1",
+    "llama, none, 1, 1, 2",
+    "llama, none, 1, 1, 4",
+    "llama, none, 1, 2, 2",
+    "llama, none, 2, 1, 2",
     "llama, nf4, 1, 2, 1",
+    "llama, nf4, 1, 1, 4",
     "qwen2, none, 1, 2, 1",
     "qwen2, none, 1, 4, 1",
-    "qwen2, nf4, 2, 2, 1"
+    "qwen2, none, 2, 2, 1",
+    "qwen2, none, 1, 1, 2",
+    "qwen2, none, 1, 1, 4",
+    "qwen2, none, 1, 2, 2",
+    "qwen2, none, 2, 1, 2",
+    "qwen2, nf4, 2, 2, 1",
+    "qwen2, nf4, 1, 2, 2"
   })
   void aMeshLearnsWhatOneRankLearns(
       String model, String quantization, int data, int tensor, int pipeline) throws Exception {

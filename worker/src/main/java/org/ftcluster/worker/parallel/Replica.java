@@ -1,0 +1,64 @@
+package org.ftcluster.worker.parallel;
+
+import java.util.List;
+import java.util.function.ToLongFunction;
+import org.ftcluster.worker.data.MicroBatch;
+import org.ftcluster.worker.model.TokenBatch;
+import org.ftcluster.worker.model.TrainableModel;
+
+/**
+ * A copy of the model, as one of the ranks that hold it between them sees it. All of them make the
+ * same calls, each on its own thread.
+ */
+public interface Replica {
+  /** Hears what a micro-batch has left. */
+  interface Listener {
+    /**
+     * This rank's share of the gradient is where the parameters have their gradients, until this
+     * returns.
+     *
+     * @param lossSum over the micro-batch's targets; 0 on ranks that don't know it
+     */
+    void done(double lossSum);
+  }
+
+  /**
+   * What is the same for all micro-batches of a step.
+   *
+   * @param lossScale factor on the losses
+   * @param dropoutSeed decides a micro-batch's dropout
+   * @param stopCheck called between micro-batches; throws to end it
+   */
+  record Step(double lossScale, ToLongFunction<MicroBatch> dropoutSeed, Runnable stopCheck) {}
+
+  /** Takes micro-batches forward and backward. */
+  void train(List<MicroBatch> microBatches, Step step, Listener listener);
+
+  /** The sum of the losses over a batch's targets; 0 on ranks that don't know it. */
+  double lossSum(TokenBatch batch);
+
+  /** To be called after the parameters were written, before the next pass. */
+  void parametersChanged();
+
+  /** A model, or a slice of each of its layers: all that happens to a batch happens here. */
+  record OneStage(TrainableModel model) implements Replica {
+    @Override
+    public void train(List<MicroBatch> microBatches, Step step, Listener listener) {
+      for (MicroBatch micro : microBatches) {
+        step.stopCheck().run();
+        long dropoutSeed = step.dropoutSeed().applyAsLong(micro);
+        listener.done(model.forwardBackward(micro.tokens(), step.lossScale(), dropoutSeed));
+      }
+    }
+
+    @Override
+    public double lossSum(TokenBatch batch) {
+      return model.lossSum(batch);
+    }
+
+    @Override
+    public void parametersChanged() {
+      model.parametersChanged();
+    }
+  }
+}
