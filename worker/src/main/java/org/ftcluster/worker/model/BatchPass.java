@@ -207,6 +207,15 @@ public final class BatchPass implements AutoCloseable {
 
   private Frame frame(int layer, Tensor x) {
     Scope scope = pass.workspace().open();
+    try {
+      return frame(layer, scope, x);
+    } catch (RuntimeException | Error e) {
+      scope.close();
+      throw e;
+    }
+  }
+
+  private Frame frame(int layer, Scope scope, Tensor x) {
     Tensor y = newTensor(scope, rowsOf(layer));
     if (!part.recompute()) {
       return new Frame(scope, x, y, run(layer, scope, y, x));

@@ -102,6 +102,31 @@ public final class CausalLanguageModel implements TrainableModel {
     return BatchPass.evaluating(part, memory, batch);
   }
 
+  /**
+   * Activation memory at its fullest, in bytes, of a part that holds several batches between their
+   * forward and their backward. For dry runs: what a part would get from others is left out.
+   */
+  long activationBytes(TokenBatch trained, TokenBatch evaluated, int inFlight) {
+    long bytes = 0;
+    for (int i = 0; i < inFlight; i++) {
+      try (Workspace memory = Workspace.ofMachine()) {
+        try (BatchPass pass = beginTraining(memory, trained, 0)) {
+          pass.forward();
+          if (i == 0) {
+            pass.backward(1);
+          }
+        }
+        if (i == 0 && evaluated.targetCount() > 0) {
+          try (BatchPass pass = beginEvaluating(memory, evaluated)) {
+            pass.forward();
+          }
+        }
+        bytes += memory.peakBytes();
+      }
+    }
+    return bytes;
+  }
+
   @Override
   public double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed) {
     if (batch.targetCount() == 0) {

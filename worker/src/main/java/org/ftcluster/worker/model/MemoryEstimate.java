@@ -59,6 +59,32 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
   }
 
   /**
+   * Of a part of a model folder's model; its weights are not read.
+   *
+   * @param inFlight micro-batches whose activations the part holds at once
+   * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
+   */
+  public static MemoryEstimate of(
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      JobSpec.Reduction reduction,
+      boolean recompute,
+      MicroBatchShape shape,
+      MicroBatchShape evaluated,
+      ModelPart part,
+      int inFlight) {
+    return DryRun.of(
+        () -> {
+          try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter);
+              CausalLanguageModel hollow =
+                  ModelLoader.loadPart(model, adapter, recompute, 1, part, parameters)) {
+            long activations = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
+            return of(hollow, reduction, activations);
+          }
+        });
+  }
+
+  /**
    * Of a model folder's model; its weights are not read.
    *
    * @param shape of the largest micro-batch that is trained on
@@ -98,14 +124,16 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
           try (CausalLanguageModel hollow = loader.get()) {
             hollow.forwardBackward(shape.batch(), 1, 0);
             hollow.lossSum(evaluated.batch());
-            return new MemoryEstimate(
-                hollow.frozenBytes(),
-                hollow.parameters().size() * (STATE_BYTES + sumBytes(reduction))
-                    + hollow.trainedCopyBytes(),
-                hollow.peakWorkspaceBytes(),
-                PROCESS_BYTES);
+            return of(hollow, reduction, hollow.peakWorkspaceBytes());
           }
         });
+  }
+
+  private static MemoryEstimate of(
+      CausalLanguageModel hollow, JobSpec.Reduction reduction, long activations) {
+    long state = hollow.parameters().size() * (STATE_BYTES + sumBytes(reduction));
+    return new MemoryEstimate(
+        hollow.frozenBytes(), state + hollow.trainedCopyBytes(), activations, PROCESS_BYTES);
   }
 
   private static int sumBytes(JobSpec.Reduction reduction) {

@@ -143,9 +143,13 @@ public final class PipelineStage implements Replica, AutoCloseable {
     stages.recv(target.memory(), stage).await(timeout);
   }
 
-  /** One more than are in flight, since the gradient of one may still be on its way. */
+  /** Micro-batches that a stage has room for. */
+  public static int slots(int stage, int stages) {
+    return Schedule.inFlight(stage, stages, Integer.MAX_VALUE);
+  }
+
   private Slot slot(int microBatch) {
-    int count = stages.size() - stages.rank() + 1;
+    int count = slots(stages.rank(), stages.size());
     while (slots.size() < count) {
       slots.add(new Slot());
     }

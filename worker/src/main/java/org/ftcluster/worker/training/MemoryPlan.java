@@ -1,6 +1,8 @@
 package org.ftcluster.worker.training;
 
+import java.util.Comparator;
 import java.util.Locale;
+import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.data.EvalBatches;
@@ -8,11 +10,17 @@ import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.ftcluster.worker.model.ModelConfig;
+import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.TokenBatch;
+import org.ftcluster.worker.parallel.Mesh;
+import org.ftcluster.worker.parallel.MeshParts;
+import org.ftcluster.worker.parallel.PipelineStage;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a job needs of a worker's memory, and what other settings would need.
+ * What a job needs of the memory of the worker that needs the most, and what other settings would
+ * need.
  *
  * @param largest the largest micro-batch that the data make
  * @param kept where layers keep what their backward needs
@@ -37,6 +45,7 @@ public record MemoryPlan(
 
   static MemoryPlan of(
       JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
+    MeshParts.check(ModelConfigReader.read(spec.model().path()), spec.parallel());
     MicroBatchShape largest = largest(batches);
     MicroBatchShape evaluated = eval == null ? SMALLEST : largest(eval);
     return new MemoryPlan(
@@ -86,8 +95,27 @@ public record MemoryPlan(
 
   private static MemoryEstimate estimate(
       JobSpec spec, boolean recompute, MicroBatchShape trained, MicroBatchShape evaluated) {
-    return MemoryEstimate.of(
-        spec.model(), spec.adapter(), spec.training().reduction(), recompute, trained, evaluated);
+    if (spec.parallel().replicaRanks() == 1) {
+      return MemoryEstimate.of(
+          spec.model(), spec.adapter(), spec.training().reduction(), recompute, trained, evaluated);
+    }
+    // The first slice has as much as any.
+    ModelConfig config = ModelConfigReader.read(spec.model().path());
+    Mesh mesh = Mesh.of(spec.parallel(), spec.parallel().replicaRanks());
+    return IntStream.range(0, mesh.pipeline())
+        .mapToObj(
+            stage ->
+                MemoryEstimate.of(
+                    spec.model(),
+                    spec.adapter(),
+                    spec.training().reduction(),
+                    recompute,
+                    trained,
+                    evaluated,
+                    MeshParts.part(config, mesh, new Mesh.Place(0, stage, 0)),
+                    PipelineStage.slots(stage, mesh.pipeline())))
+        .max(Comparator.comparingLong(MemoryEstimate::total))
+        .orElseThrow();
   }
 
   private static MicroBatchShape largest(GlobalBatches batches) {

@@ -82,10 +82,10 @@ public final class TrainingTaskFactory implements RankTask.Factory {
 
   /** Of a model that is cut into parts, none is loaded before its place is known. */
   private JobModel model(JobSpec spec, Data data) {
+    MemoryPlan.of(spec, data.train(), data.eval(), MachineMemory.total()).check();
     if (spec.parallel().replicaRanks() > 1) {
       return new JobModel.InParts(spec, deadlines);
     }
-    MemoryPlan.of(spec, data.train(), data.eval(), MachineMemory.total()).check();
     return new JobModel.Whole(
         ModelLoader.load(
             spec.model(),

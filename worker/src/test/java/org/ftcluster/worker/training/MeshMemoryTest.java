@@ -1,0 +1,91 @@
+package org.ftcluster.worker.training;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpecReader;
+import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.worker.model.MemoryEstimate;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What a job in parts needs of each worker. */
+class MeshMemoryTest {
+  private static final Path SAMPLE = Path.of("../deploy/samples/decompile");
+
+  @TempDir static Path models;
+  private static Path llama;
+
+  @BeforeAll
+  static void writeModel() throws IOException {
+    llama = TinyModel.llama(models.resolve("llama"));
+  }
+
+  @Test
+  void weightsAreSharedOut() {
+    MemoryEstimate whole = estimate();
+    long table = 4L * 1024 * 64;
+    long layers = whole.weights() - 2 * table;
+
+    assertEquals(whole.weights() / 2.0, estimate("parallel.tensor=2").weights(), 0.03 * layers);
+    // Key/value heads are there twice, and that is all.
+    long keysAndValues = 4L * 4 * 2 * 32 * 64;
+    assertEquals(
+        (whole.weights() + keysAndValues) / 4.0,
+        estimate("parallel.tensor=4").weights(),
+        0.03 * layers);
+    // Three of four layers and the embedding; one layer and the head are less.
+    assertEquals(layers * 0.75 + table, estimate("parallel.pipeline=2").weights(), 1);
+    assertEquals(whole.trained(), estimate("parallel.pipeline=2").trained());
+  }
+
+  @Test
+  void activationsOfAStageAreOfItsLayersForAsManyMicroBatchesAsAreInFlight() {
+    MemoryEstimate whole = estimate();
+    MemoryEstimate sliced = estimate("parallel.tensor=2");
+    assertTrue(sliced.activations() < 0.75 * whole.activations());
+    MemoryEstimate staged = estimate("parallel.pipeline=2");
+    assertTrue(staged.activations() < 2 * whole.activations());
+    assertTrue(staged.activations() > whole.activations());
+  }
+
+  @Test
+  void whatCantBeCutLikeThatIsRefused() {
+    assertRefused(
+        "parallel.tensor=3", "3, but the model's 4 heads and 2 key/value heads", "2 would work");
+    assertRefused(
+        "parallel.pipeline=5",
+        "parallel.pipeline is 5, but the model has 4 layers",
+        "4 would work");
+  }
+
+  private static void assertRefused(String set, String... words) {
+    BadJobException e = assertThrows(BadJobException.class, () -> estimate(set));
+    for (String word : words) {
+      assertTrue(e.getMessage().contains(word), e.getMessage());
+    }
+  }
+
+  private static MemoryEstimate estimate(String... more) {
+    List<String> sets =
+        new ArrayList<>(
+            List.of(
+                "model.path=" + llama,
+                "model.dtype=float32",
+                "model.quantization.type=none",
+                "data.train.path=eval.jsonl",
+                "data.eval.path=eval.jsonl",
+                "training.max_steps=2"));
+    sets.addAll(Arrays.asList(more));
+    String yaml = JobSpecWriter.toYaml(JobSpecReader.read(SAMPLE.resolve("job.yaml"), sets));
+    return new TrainingTaskFactory().plan(yaml, 1L << 40).estimate();
+  }
+}

@@ -1,0 +1,86 @@
+package org.ftcluster.worker.training;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Ranks of a mesh come and go; what is learned is what it would have been. */
+class MeshRecoveryTest {
+  @TempDir static Path models;
+  @TempDir Path out;
+
+  @BeforeAll
+  static void writeModels() throws IOException {
+    MeshJob.writeFiles(models);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"2, 1", "1, 2", "2, 2"})
+  void aSurvivorGoesOnWithNewcomersInAnotherPlace(int tensor, int pipeline) throws Exception {
+    int ranks = tensor * pipeline;
+    String[] mesh = {"parallel.tensor=" + tensor, "parallel.pipeline=" + pipeline};
+    MeshJob.Run undisturbed = new MeshJob(models, out.resolve("undisturbed"), mesh).run(ranks);
+
+    try (MeshJob job = new MeshJob(models, out.resolve("disturbed"), mesh)) {
+      List<RankTask> first = job.newTasks(ranks);
+      new Generation(1, first).stopAfterStep(4).run(-1);
+      // All but the first are gone, and the first one is now the last.
+      List<RankTask> second = job.newTasks(ranks - 1);
+      second.add(first.getFirst());
+      Generation last = new Generation(2, second);
+      MeshJob.Run run = job.completed(last.run(ranks - 1));
+
+      assertEquals(4, last.started.getFirst(), "from memory, not from the checkpoint of step 3");
+      assertEquals(undisturbed.sha256(), run.sha256());
+      assertArrayEquals(undisturbed.losses(), run.losses());
+      assertEquals(undisturbed.evalLossAfter(), run.evalLossAfter());
+    }
+  }
+
+  @Test
+  void copiesComeAndGoWithTheSameBits() throws Exception {
+    String mesh = "parallel.tensor=2";
+    MeshJob.Run undisturbed = new MeshJob(models, out.resolve("undisturbed"), mesh).run(2);
+
+    try (MeshJob job = new MeshJob(models, out.resolve("elastic"), mesh)) {
+      List<RankTask> four = job.newTasks(4);
+      new Generation(1, four).stopAfterStep(3).run(-1);
+      // The second slice of the first copy and the first one of the second are left.
+      List<RankTask> two = List.of(four.get(2), four.get(1));
+      new Generation(2, two).stopAfterStep(6).run(0);
+      List<RankTask> again = job.newTasks(2);
+      again.addAll(0, two);
+      assertEquals(undisturbed.sha256(), job.completed(new Generation(3, again).run(0)).sha256());
+    }
+  }
+
+  @Test
+  void aCheckpointOfOneLayoutIsReadByAnyOther() throws Exception {
+    MeshJob.Run alone = new MeshJob(models, out.resolve("alone")).run(1);
+
+    Path folder = out.resolve("moving");
+    try (MeshJob job = new MeshJob(models, folder, "parallel.pipeline=2")) {
+      new Generation(1, job.newTasks(2)).stopAfterStep(4).run(-1);
+    }
+    try (MeshJob job = new MeshJob(models, folder, "parallel.pipeline=4")) {
+      Generation second = new Generation(2, job.newTasks(4)).stopAfterStep(7);
+      second.run(-1);
+      assertEquals(3, second.started.getFirst());
+    }
+    try (MeshJob job = new MeshJob(models, folder)) {
+      Generation last = new Generation(3, job.newTasks(1));
+      MeshJob.Run run = job.completed(last.run(-1));
+      assertEquals(6, last.started.getFirst());
+      assertEquals(alone.sha256(), run.sha256());
+      assertArrayEquals(alone.losses(), run.losses());
+    }
+  }
+}
