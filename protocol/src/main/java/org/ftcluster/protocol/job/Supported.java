@@ -1,23 +1,42 @@
 package org.ftcluster.protocol.job;
 
+import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
-import org.ftcluster.protocol.job.JobSpec.Sharding;
 
 /** What a job file can say and this version can't do: the only place that knows. */
 final class Supported {
   private Supported() {}
 
   static void check(JobSpec spec, Problems problems) {
-    JobSpec.Parallel parallel = spec.parallel();
-    if (parallel.sharding() != Sharding.NONE) {
-      problems.add(
-          "parallel.sharding",
-          "is %s, but sharding is not supported yet; give none"
-              .formatted(Section.word(parallel.sharding())));
-    }
+    sharding(spec, problems);
     if (spec.model().quantization().type() == QuantizationType.INT8) {
       problems.add(
           "model.quantization.type", "is int8, which is not supported yet; give nf4 or none");
+    }
+  }
+
+  private static void sharding(JobSpec spec, Problems problems) {
+    switch (spec.parallel().sharding()) {
+      case NONE -> {}
+      case ZERO1, ZERO2 ->
+          problems.add(
+              "parallel.sharding",
+              "is %s, which is not supported yet; give none or zero3"
+                  .formatted(Section.word(spec.parallel().sharding())));
+      case ZERO3 -> {
+        if (spec.adapter().type() == AdapterType.NONE) {
+          problems.add(
+              "parallel.sharding",
+              "is zero3, which shares out frozen weights only yet, and adapter.type none leaves none;"
+                  + " give none");
+        }
+        if (spec.parallel().pipeline() > 1) {
+          problems.add(
+              "parallel.sharding",
+              "is zero3, which is not supported yet together with parallel.pipeline %d; give none"
+                  .formatted(spec.parallel().pipeline()));
+        }
+      }
     }
   }
 }

@@ -134,6 +134,7 @@ public final class BatchPass implements AutoCloseable {
     }
     if (purpose == Purpose.TRAINING) {
       for (int i = 0; i < part.layers().size(); i++) {
+        beforeForward(i);
         Frame frame = frame(i, output);
         frames.add(frame);
         output = frame.output();
@@ -193,6 +194,7 @@ public final class BatchPass implements AutoCloseable {
     Tensor other = newTensor(base, pass.tokens());
     Tensor last = newTensor(base, rowsOf(part.layers().size() - 1));
     for (int i = 0; i < part.layers().size(); i++) {
+      beforeForward(i);
       Tensor y = isLastLayer(i) ? last : other;
       try (Scope temporary = pass.workspace().open()) {
         DecoderLayer.Saved saved = run(i, temporary, y, output);
@@ -202,6 +204,12 @@ public final class BatchPass implements AutoCloseable {
       }
       other = output;
       output = y;
+    }
+  }
+
+  private void beforeForward(int layer) {
+    if (part.shards() != null) {
+      part.shards().beforeForward(layer, purpose == Purpose.TRAINING);
     }
   }
 
@@ -227,6 +235,9 @@ public final class BatchPass implements AutoCloseable {
   }
 
   private void backward(int layer, Tensor dx, Tensor dy) {
+    if (part.shards() != null) {
+      part.shards().beforeBackward(layer);
+    }
     Frame frame = frames.get(layer);
     boolean wantInput = layer > 0 || part.wantsInputGradient();
     if (frame.saved() != null) {

@@ -46,14 +46,18 @@ public final class CausalLanguageModel implements TrainableModel {
   }
 
   /**
-   * Connects the ranks that hold the slices of this part's layers, for a generation: a slice runs
-   * together with the others.
+   * Connects the ranks that hold the slices of this part's layers, and those that hold other shares
+   * of them, for a generation: a slice runs together with the others, and so does a share.
    *
    * @param group one rank a slice, in their order
+   * @param copies one rank a share, in their order; not looked at where there are none
    * @param timeout for each of their exchanges
    */
-  public void connect(Communicator group, Duration timeout) {
+  public void connect(Communicator group, Communicator copies, Duration timeout) {
     slices.connect(group, timeout);
+    if (part.shards() != null) {
+      part.shards().connect(copies, timeout);
+    }
   }
 
   @Override
@@ -131,6 +135,7 @@ public final class CausalLanguageModel implements TrainableModel {
   public double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed) {
     if (batch.targetCount() == 0) {
       part.parameters().gradients().fill((byte) 0);
+      accompany(true);
       return 0;
     }
     try (BatchPass pass = BatchPass.training(part, workspace, batch, dropoutSeed)) {
@@ -142,11 +147,19 @@ public final class CausalLanguageModel implements TrainableModel {
   @Override
   public double lossSum(TokenBatch batch) {
     if (batch.targetCount() == 0) {
+      accompany(false);
       return 0;
     }
     try (BatchPass pass = BatchPass.evaluating(part, workspace, batch)) {
       pass.forward();
       return pass.loss();
+    }
+  }
+
+  @Override
+  public void accompany(boolean training) {
+    if (part.shards() != null) {
+      part.shards().accompany(training);
     }
   }
 

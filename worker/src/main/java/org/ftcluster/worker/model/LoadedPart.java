@@ -11,6 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param firstEmbedding of the first part, else null
  * @param lastHead of the last part, else null
  * @param parameters of the whole model
+ * @param shards where copies of the part share its frozen layers out, else null
  * @param recompute whether layers run their forward again in the backward, instead of keeping what
  *     it needs
  */
@@ -22,6 +23,7 @@ record LoadedPart(
     List<DecoderLayer> layers,
     @Nullable LanguageHead lastHead,
     ParameterBuffer parameters,
+    @Nullable LayerShards shards,
     boolean recompute) {
   LoadedPart {
     layers = List.copyOf(layers);
@@ -53,6 +55,9 @@ record LoadedPart(
    */
   long frozenBytes(boolean tied) {
     long bytes = lastHead == null ? 0 : lastHead.weight().frozenBytes();
+    if (shards != null) {
+      bytes += shards.roomBytes();
+    }
     if (firstEmbedding != null && (!tied || lastHead == null)) {
       bytes += firstEmbedding.table().frozenBytes();
     }

@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.quantization.Weight;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Parallel;
@@ -22,6 +23,7 @@ public final class ModelLoader {
   private final TrainedTensors trained;
   private final TensorGroup slices;
   private final RotaryTable rotary;
+  private final @Nullable LayerShards shards;
 
   private ModelLoader(
       ModelConfig config,
@@ -29,7 +31,9 @@ public final class ModelLoader {
       JobSpec.Adapter adapter,
       ModelPart part,
       WeightReader reader,
-      TrainedTensors trained) {
+      TrainedTensors trained,
+      @Nullable LayerShards shards) {
+    this.shards = shards;
     this.config = config;
     this.model = model;
     this.adapter = adapter;
@@ -164,7 +168,9 @@ public final class ModelLoader {
       WeightReader reader = new WeightReader(source, scope, computeType);
       TrainedTensors trained = new TrainedTensors(scope, parameters, computeType);
       boolean tied = isTied(config, source);
-      return new ModelLoader(config, model, adapter, part, reader, trained)
+      LayerShards shards =
+          part.shards() > 1 ? new LayerShards(part.shard(), part.shards(), scope) : null;
+      return new ModelLoader(config, model, adapter, part, reader, trained, shards)
           .build(parameters, tied, computeType, recompute, weights);
     } catch (RuntimeException | Error e) {
       scope.close();
@@ -198,6 +204,7 @@ public final class ModelLoader {
             layers,
             part.isLast() ? head(tied) : null,
             parameters,
+            shards,
             recompute);
     return new CausalLanguageModel(
         config, loaded, trained, initialValues, Workspace.ofMachine(), slices, weights);
@@ -248,6 +255,9 @@ public final class ModelLoader {
   }
 
   private DecoderLayer layer(String prefix) {
+    if (shards != null) {
+      shards.newLayer();
+    }
     Map<String, Linear> linears = new HashMap<>();
     for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
       linears.put(module.name(), linear(prefix, module));
@@ -293,11 +303,19 @@ public final class ModelLoader {
     Parameter weight = trained.matrix(name + ".weight", piece);
     return weight != null
         ? Linear.trained(weight, bias)
-        : Linear.frozen(
-            reader.linear(
-                name + ".weight", module.outputs(), module.inputs(), model.quantization(), piece),
-            bias,
-            lora(name, module, piece));
+        : Linear.frozen(frozen(name + ".weight", module, piece), bias, lora(name, module, piece));
+  }
+
+  private Weight frozen(String name, AdapterLayout.Module module, Piece piece) {
+    if (shards == null) {
+      return reader.linear(name, module.outputs(), module.inputs(), model.quantization(), piece);
+    }
+    try (Scope temporary = Scope.persistent()) {
+      return shards.keep(
+          reader
+              .into(temporary)
+              .linear(name, module.outputs(), module.inputs(), model.quantization(), piece));
+    }
   }
 
   /** Of the outputs that the slice has; where it has a share in all of them, one slice adds it. */

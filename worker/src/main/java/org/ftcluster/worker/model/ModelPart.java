@@ -12,15 +12,24 @@ import org.ftcluster.protocol.job.BadJobException;
  *
  * @param layers of the model's
  * @param slice of {@code slices}
+ * @param shard of {@code shards}: which share of the frozen layers this copy of the part holds,
+ *     where copies share them out
  */
-public record ModelPart(Span layers, boolean isFirst, boolean isLast, int slice, int slices) {
+public record ModelPart(
+    Span layers, boolean isFirst, boolean isLast, int slice, int slices, int shard, int shards) {
   /**
    * A part of a stack of layers.
    *
    * @param layers which of them
    */
   public static ModelPart of(ModelConfig config, Span layers, int slice, int slices) {
-    return new ModelPart(layers, layers.from() == 0, layers.to() == config.layers(), slice, slices);
+    return new ModelPart(
+        layers, layers.from() == 0, layers.to() == config.layers(), slice, slices, 0, 1);
+  }
+
+  /** The same part as one of several copies that share its frozen layers out. */
+  public ModelPart sharded(int shard, int shards) {
+    return new ModelPart(layers, isFirst, isLast, slice, slices, shard, shards);
   }
 
   /** All of it. */

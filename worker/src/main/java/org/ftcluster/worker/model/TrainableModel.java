@@ -35,6 +35,14 @@ public interface TrainableModel extends AutoCloseable {
    */
   double lossSum(TokenBatch batch);
 
+  /**
+   * Takes part in what ranks do for each other while a batch goes through, where this one has none
+   * and others do.
+   *
+   * @param training whether they run it backward, too
+   */
+  default void accompany(boolean training) {}
+
   @Override
   void close();
 }

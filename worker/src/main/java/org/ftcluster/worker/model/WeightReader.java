@@ -28,6 +28,11 @@ final class WeightReader {
     this.computeType = computeType;
   }
 
+  /** The same with another scope where converted tensors stay. */
+  WeightReader into(Scope other) {
+    return new WeightReader(source, other, computeType);
+  }
+
   /** A piece of a linear layer's weight [outputs, inputs], held as the job says. */
   Weight linear(
       String name, long outputs, long inputs, JobSpec.Quantization quantization, Piece piece) {

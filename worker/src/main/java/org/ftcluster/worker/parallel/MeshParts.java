@@ -25,10 +25,15 @@ public final class MeshParts {
   }
 
   /** The part that a place holds. */
-  public static ModelPart part(ModelConfig config, Mesh mesh, Mesh.Place place) {
+  public static ModelPart part(
+      ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec.Sharding sharding) {
     Span layers =
         LayerDeal.deal(config.layers(), headCost(config), mesh.pipeline()).get(place.stage());
-    return ModelPart.of(config, layers, place.tensor(), mesh.tensor());
+    ModelPart part = ModelPart.of(config, layers, place.tensor(), mesh.tensor());
+    return switch (sharding) {
+      case NONE, ZERO1, ZERO2 -> part;
+      case ZERO3 -> part.sharded(place.data(), mesh.data());
+    };
   }
 
   /** What the head's product costs, in layers: by their weights. */

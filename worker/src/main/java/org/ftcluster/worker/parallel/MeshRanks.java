@@ -8,10 +8,16 @@ import org.ftcluster.worker.parallel.Mesh.Place;
  *
  * @param all of them
  * @param slices the ranks that hold the slices of this rank's layers
+ * @param copies the ranks that hold the same of the model
  * @param stages the ranks that hold this rank's slice of the replica's layers
  */
 public record MeshRanks(
-    Mesh mesh, Place place, Communicator all, Communicator slices, Communicator stages) {
+    Mesh mesh,
+    Place place,
+    Communicator all,
+    Communicator slices,
+    Communicator copies,
+    Communicator stages) {
   /** All ranks make their groups at the same time. */
   public static MeshRanks of(Mesh mesh, Communicator all) {
     Place place = mesh.place(all.rank());
@@ -20,6 +26,7 @@ public record MeshRanks(
         place,
         all,
         all.group("tensor", mesh.tensorGroup(place)),
+        all.group("data", mesh.dataGroup(place)),
         all.group("pipeline", mesh.pipelineGroup(place)));
   }
 

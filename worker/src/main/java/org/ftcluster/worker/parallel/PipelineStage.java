@@ -107,6 +107,10 @@ public final class PipelineStage implements Replica, AutoCloseable {
     }
   }
 
+  /** Copies of stages share nothing out. */
+  @Override
+  public void accompany() {}
+
   @Override
   public void parametersChanged() {
     model.parametersChanged();

@@ -25,17 +25,22 @@ public interface Replica {
   /**
    * What is the same for all micro-batches of a step.
    *
+   * @param most micro-batches that any copy of the model has
    * @param lossScale factor on the losses
    * @param dropoutSeed decides a micro-batch's dropout
    * @param stopCheck called between micro-batches; throws to end it
    */
-  record Step(double lossScale, ToLongFunction<MicroBatch> dropoutSeed, Runnable stopCheck) {}
+  record Step(
+      int most, double lossScale, ToLongFunction<MicroBatch> dropoutSeed, Runnable stopCheck) {}
 
   /** Takes micro-batches forward and backward. */
   void train(List<MicroBatch> microBatches, Step step, Listener listener);
 
   /** The sum of the losses over a batch's targets; 0 on ranks that don't know it. */
   double lossSum(TokenBatch batch);
+
+  /** In place of {@link #lossSum}, where others have a batch and this copy has none. */
+  void accompany();
 
   /** To be called after the parameters were written, before the next pass. */
   void parametersChanged();
@@ -49,11 +54,20 @@ public interface Replica {
         long dropoutSeed = step.dropoutSeed().applyAsLong(micro);
         listener.done(model.forwardBackward(micro.tokens(), step.lossScale(), dropoutSeed));
       }
+      for (int i = microBatches.size(); i < step.most(); i++) {
+        step.stopCheck().run();
+        model.accompany(true);
+      }
     }
 
     @Override
     public double lossSum(TokenBatch batch) {
       return model.lossSum(batch);
+    }
+
+    @Override
+    public void accompany() {
+      model.accompany(false);
     }
 
     @Override

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.quantization;
 
+import java.lang.foreign.MemorySegment;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
@@ -29,5 +30,18 @@ public record DenseWeight(Tensor matrix) implements Weight {
   @Override
   public Tensor expand(Scope scope) {
     return matrix;
+  }
+
+  @Override
+  public MemorySegment elements() {
+    if (!matrix.isContiguous()) {
+      throw new IllegalStateException("not contiguous: " + matrix);
+    }
+    return matrix.memory();
+  }
+
+  @Override
+  public Weight movedTo(Storage storage) {
+    return new MovedWeight(rows(), columns(), matrix.dtype(), storage);
   }
 }

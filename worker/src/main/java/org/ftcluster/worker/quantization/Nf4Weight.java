@@ -19,7 +19,7 @@ public final class Nf4Weight implements Weight {
   private final long rows;
   private final long columns;
   private final DType expandedType;
-  private final MemorySegment packed;
+  private final Storage storage;
   private final Absmax absmax;
 
   /** Columns of each row that are held only because a block is held whole. */
@@ -29,14 +29,14 @@ public final class Nf4Weight implements Weight {
 
   private Nf4Weight(
       long rows, long columns, DType expandedType, MemorySegment packed, Absmax absmax) {
-    this(rows, columns, expandedType, packed, absmax, 0, 0);
+    this(rows, columns, expandedType, new Resident(packed), absmax, 0, 0);
   }
 
   private Nf4Weight(
       long rows,
       long columns,
       DType expandedType,
-      MemorySegment packed,
+      Storage storage,
       Absmax absmax,
       long before,
       long after) {
@@ -45,7 +45,7 @@ public final class Nf4Weight implements Weight {
     this.rows = rows;
     this.columns = columns;
     this.expandedType = expandedType;
-    this.packed = packed;
+    this.storage = storage;
     this.absmax = absmax;
   }
 
@@ -85,13 +85,14 @@ public final class Nf4Weight implements Weight {
 
   @Override
   public long bytes() {
-    return packed.byteSize() + absmax.bytes();
+    return storage.held() + absmax.bytes();
   }
 
   @Override
   public Tensor expand(Scope scope) {
     Tensor held = scope.empty(expandedType, rows, before + columns + after);
     MemorySegment out = held.memory();
+    MemorySegment packed = storage.bytes();
     long elements = held.elements();
     int blocks = Math.toIntExact((elements + BLOCK - 1) / BLOCK);
     Parallel.rows(
@@ -135,7 +136,7 @@ public final class Nf4Weight implements Weight {
     long first = fromRow * columns;
     long last = toRow * columns;
     MemorySegment part = scope.empty(DType.UINT8, (last - first + 1) / 2).memory();
-    MemorySegment.copy(packed, first / 2, part, 0, part.byteSize());
+    MemorySegment.copy(storage.bytes(), first / 2, part, 0, part.byteSize());
     int fromBlock = (int) (first / BLOCK);
     int toBlock = (int) ((last + BLOCK - 1) / BLOCK);
     Absmax partAbsmax =
@@ -160,7 +161,7 @@ public final class Nf4Weight implements Weight {
     int count = 0;
     for (long row = fromRow; row < toRow; row++) {
       long first = row * columns + fromColumn;
-      MemorySegment.copy(packed, first / 2, part, (row - fromRow) * width / 2, width / 2);
+      MemorySegment.copy(storage.bytes(), first / 2, part, (row - fromRow) * width / 2, width / 2);
       for (long block = first / BLOCK; block < (first + width) / BLOCK; block++) {
         values[count++] = absmax.get((int) block);
       }
@@ -169,15 +170,33 @@ public final class Nf4Weight implements Weight {
         toRow - fromRow,
         toWanted - fromWanted,
         expandedType,
-        part,
+        new Resident(part),
         new Absmax.Plain(values),
         fromWanted - fromColumn,
         toColumn - toWanted);
   }
 
+  /** Codes that stay where they are. */
+  private record Resident(MemorySegment bytes) implements Storage {
+    @Override
+    public long held() {
+      return bytes.byteSize();
+    }
+  }
+
+  @Override
+  public MemorySegment elements() {
+    return storage.bytes();
+  }
+
+  @Override
+  public Weight movedTo(Storage other) {
+    return new Nf4Weight(rows, columns, expandedType, other, absmax, before, after);
+  }
+
   /** The packed codes; for tests and for saving. */
   byte[] packedCodes() {
-    return packed.toArray(ValueLayout.JAVA_BYTE);
+    return storage.bytes().toArray(ValueLayout.JAVA_BYTE);
   }
 
   Absmax absmax() {

@@ -1,10 +1,11 @@
 package org.ftcluster.worker.quantization;
 
+import java.lang.foreign.MemorySegment;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
 /** A frozen matrix [out, in], however it is held. */
-public sealed interface Weight permits DenseWeight, Nf4Weight {
+public sealed interface Weight permits DenseWeight, MovedWeight, Nf4Weight {
   /** out. */
   long rows();
 
@@ -19,4 +20,18 @@ public sealed interface Weight permits DenseWeight, Nf4Weight {
    * expanded into {@code scope}, to be dropped right after the product.
    */
   Tensor expand(Scope scope);
+
+  /** Where a weight's elements are at the moment. */
+  interface Storage {
+    MemorySegment bytes();
+
+    /** Bytes that it takes all the time. */
+    long held();
+  }
+
+  /** The elements as they are held, without the scales of packed ones. */
+  MemorySegment elements();
+
+  /** The same weight with its elements elsewhere. */
+  Weight movedTo(Storage storage);
 }

@@ -28,8 +28,14 @@ final class Evaluation {
     try (GradientSum sum = GradientSum.of(JobSpec.Reduction.EXACT, 0)) {
       MemorySegment none = MemorySegment.NULL;
       sum.start(batches.size());
-      for (int b = ranks.place().data(); b < batches.size(); b += ranks.mesh().data()) {
+      int copies = ranks.mesh().data();
+      for (int round = 0; round < Math.ceilDiv(batches.size(), copies); round++) {
         checkpoint.run();
+        int b = round * copies + ranks.place().data();
+        if (b >= batches.size()) {
+          replica.accompany();
+          continue;
+        }
         double lossSum = replica.lossSum(batches.batch(b));
         if (ranks.countsLoss()) {
           sum.add(none, lossSum / batches.targetTokens());

@@ -101,7 +101,7 @@ interface JobModel extends AutoCloseable {
 
     @Override
     public void take(Mesh mesh, Mesh.Place place) {
-      ModelPart wanted = MeshParts.part(config, mesh, place);
+      ModelPart wanted = MeshParts.part(config, mesh, place, spec.parallel().sharding());
       if (wanted.equals(part)) {
         return;
       }
@@ -120,7 +120,7 @@ interface JobModel extends AutoCloseable {
     @Override
     public Replica connected(MeshRanks ranks) {
       CausalLanguageModel model = taken();
-      model.connect(ranks.slices(), deadlines.progress());
+      model.connect(ranks.slices(), ranks.copies(), deadlines.progress());
       disconnect();
       if (ranks.mesh().pipeline() == 1) {
         return new Replica.OneStage(model);

@@ -5,6 +5,7 @@ import java.util.Locale;
 import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.MicroBatch;
@@ -95,13 +96,13 @@ public record MemoryPlan(
 
   private static MemoryEstimate estimate(
       JobSpec spec, boolean recompute, MicroBatchShape trained, MicroBatchShape evaluated) {
-    if (spec.parallel().replicaRanks() == 1) {
+    if (spec.parallel().replicaRanks() == 1 && spec.parallel().sharding() != Sharding.ZERO3) {
       return MemoryEstimate.of(
           spec.model(), spec.adapter(), spec.training().reduction(), recompute, trained, evaluated);
     }
     // The first slice has as much as any.
     ModelConfig config = ModelConfigReader.read(spec.model().path());
-    Mesh mesh = Mesh.of(spec.parallel(), spec.parallel().replicaRanks());
+    Mesh mesh = smallestMesh(spec);
     return IntStream.range(0, mesh.pipeline())
         .mapToObj(
             stage ->
@@ -112,10 +113,21 @@ public record MemoryPlan(
                     recompute,
                     trained,
                     evaluated,
-                    MeshParts.part(config, mesh, new Mesh.Place(0, stage, 0)),
+                    MeshParts.part(
+                        config, mesh, new Mesh.Place(0, stage, 0), spec.parallel().sharding()),
                     PipelineStage.slots(stage, mesh.pipeline())))
         .max(Comparator.comparingLong(MemoryEstimate::total))
         .orElseThrow();
+  }
+
+  /** With as few workers as the job begins with. */
+  private static Mesh smallestMesh(JobSpec spec) {
+    JobSpec.Parallel parallel = spec.parallel();
+    int replicas =
+        parallel.data() > 0
+            ? parallel.data()
+            : Math.ceilDiv(spec.elastic().minWorkers(), parallel.replicaRanks());
+    return Mesh.of(parallel, replicas * parallel.replicaRanks());
   }
 
   private static MicroBatchShape largest(GlobalBatches batches) {

@@ -168,7 +168,10 @@ final class Trainer {
     replica.train(
         batch.microBatchesOf(ranks.place().data(), mesh.data()),
         new Replica.Step(
-            lossScale, micro -> SplitMix64.seed(training.seed(), step, micro.index()), stopCheck),
+            Math.ceilDiv(batch.microBatches().size(), mesh.data()),
+            lossScale,
+            micro -> SplitMix64.seed(training.seed(), step, micro.index()),
+            stopCheck),
         lossSum ->
             job.sum().add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0));
     raise(wish.get());

@@ -3,6 +3,7 @@ package org.ftcluster.worker.training;
 import java.nio.file.Path;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.data.Dataset;
@@ -83,7 +84,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
   /** Of a model that is cut into parts, none is loaded before its place is known. */
   private JobModel model(JobSpec spec, Data data) {
     MemoryPlan.of(spec, data.train(), data.eval(), MachineMemory.total()).check();
-    if (spec.parallel().replicaRanks() > 1) {
+    if (spec.parallel().replicaRanks() > 1 || spec.parallel().sharding() == Sharding.ZERO3) {
       return new JobModel.InParts(spec, deadlines);
     }
     return new JobModel.Whole(

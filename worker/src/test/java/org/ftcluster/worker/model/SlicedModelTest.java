@@ -100,7 +100,7 @@ class SlicedModelTest {
               try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter);
                   CausalLanguageModel slice =
                       ModelLoader.loadPart(model, adapter, slices > 2, 1, part, parameters)) {
-                slice.connect(ranks, LIMIT);
+                slice.connect(ranks, ranks, LIMIT);
                 return Outcome.of(slice);
               }
             });

@@ -48,6 +48,20 @@ class MeshMemoryTest {
   }
 
   @Test
+  void frozenLayersAreSharedOutAmongCopies() {
+    long layer = 4L * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 192 * 64);
+    long tables = 2 * 4L * 1024 * 64;
+    MemoryEstimate shared = estimate("parallel.sharding=zero3", "parallel.data=4");
+    assertEquals(tables + 4 * layer / 4 + 2 * layer, shared.weights());
+    assertEquals(estimate().activations(), shared.activations());
+    // Of NF4 a copy keeps its share of the codes, and all scales.
+    String nf4 = "model.quantization.type=nf4";
+    double whole = estimate(nf4).weights() - tables;
+    double share = estimate(nf4, "parallel.sharding=zero3", "parallel.data=4").weights() - tables;
+    assertEquals((0.5 / 4 + 2 * 0.5 / 4 + 0.0166) / 0.5166, share / whole, 0.01);
+  }
+
+  @Test
   void activationsOfAStageAreOfItsLayersForAsManyMicroBatchesAsAreInFlight() {
     MemoryEstimate whole = estimate();
     MemoryEstimate sliced = estimate("parallel.tensor=2");

@@ -27,32 +27,39 @@ class MeshTrainingTest {
 
   @ParameterizedTest
   @CsvSource({
-    "llama, none, 1, 2, 1",
-    "llama, none, 1, 4, 1",
-    "llama, none, 2, 2, 1",
-    "llama, none, 1, 1, 2",
-    "llama, none, 1, 1, 4",
-    "llama, none, 1, 2, 2",
-    "llama, none, 2, 1, 2",
-    "llama, nf4, 1, 2, 1",
-    "llama, nf4, 1, 1, 4",
-    "qwen2, none, 1, 2, 1",
-    "qwen2, none, 1, 4, 1",
-    "qwen2, none, 2, 2, 1",
-    "qwen2, none, 1, 1, 2",
-    "qwen2, none, 1, 1, 4",
-    "qwen2, none, 1, 2, 2",
-    "qwen2, none, 2, 1, 2",
-    "qwen2, nf4, 2, 2, 1",
-    "qwen2, nf4, 1, 2, 2"
+    "llama, none, 1, 2, 1, none",
+    "llama, none, 1, 4, 1, none",
+    "llama, none, 2, 2, 1, none",
+    "llama, none, 1, 1, 2, none",
+    "llama, none, 1, 1, 4, none",
+    "llama, none, 1, 2, 2, none",
+    "llama, none, 2, 1, 2, none",
+    "llama, nf4, 1, 2, 1, none",
+    "llama, nf4, 1, 1, 4, none",
+    "llama, none, 2, 1, 1, zero3",
+    "llama, nf4, 4, 1, 1, zero3",
+    "qwen2, none, 1, 2, 1, none",
+    "qwen2, none, 1, 4, 1, none",
+    "qwen2, none, 2, 2, 1, none",
+    "qwen2, none, 1, 1, 2, none",
+    "qwen2, none, 1, 1, 4, none",
+    "qwen2, none, 1, 2, 2, none",
+    "qwen2, none, 2, 1, 2, none",
+    "qwen2, none, 4, 1, 1, zero3",
+    "qwen2, nf4, 2, 1, 1, zero3",
+    "qwen2, none, 2, 2, 1, zero3",
+    "qwen2, nf4, 2, 2, 1, none",
+    "qwen2, nf4, 1, 2, 2, none"
   })
   void aMeshLearnsWhatOneRankLearns(
-      String model, String quantization, int data, int tensor, int pipeline) throws Exception {
+      String model, String quantization, int data, int tensor, int pipeline, String sharding)
+      throws Exception {
     String[] job = {
       "model.path=" + models.resolve(model),
       "model.quantization.type=" + quantization,
       "parallel.tensor=" + tensor,
-      "parallel.pipeline=" + pipeline
+      "parallel.pipeline=" + pipeline,
+      "parallel.sharding=" + sharding
     };
     MeshJob.Run alone = alone(model, quantization);
     MeshJob.Run mesh = new MeshJob(models, out, job).run(data * tensor * pipeline);
@@ -73,7 +80,8 @@ class MeshTrainingTest {
     double difference = Math.sqrt(squares / size);
     assertTrue(difference <= tolerance, "the adapter differs by " + difference);
     if (tensor == 1) {
-      assertEquals(alone.sha256(), mesh.sha256(), "stages compute what a whole model computes");
+      assertEquals(
+          alone.sha256(), mesh.sha256(), "stages and shares compute what a whole model computes");
     }
   }
 
