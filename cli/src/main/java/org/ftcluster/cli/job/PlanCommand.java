@@ -9,6 +9,7 @@ import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.worker.model.MemoryEstimate;
+import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.training.MachineMemory;
 import org.ftcluster.worker.training.MemoryPlan;
 import org.ftcluster.worker.training.TrainingTaskFactory;
@@ -21,7 +22,8 @@ import picocli.CommandLine.Option;
     name = "plan",
     description = {
       "Says how much memory a job will take on each worker, without running it,",
-      "and the largest micro-batch that fits. Fails where the job doesn't fit."
+      "the largest micro-batch that fits, and what workers will send each other.",
+      "Fails where the job doesn't fit."
     },
     footer = {"", "Example:", "  ftcluster plan job.yaml --memory 16"})
 public final class PlanCommand implements Callable<Integer> {
@@ -46,7 +48,12 @@ public final class PlanCommand implements Callable<Integer> {
       long totalWithCheckpointing,
       int microBatchSizeWithoutCheckpointing,
       int microBatchSizeWithCheckpointing,
-      long memory) {}
+      long memory,
+      int data,
+      int pipeline,
+      int tensor,
+      long bytesSentAStep,
+      double bubble) {}
 
   @Override
   public Integer call() {
@@ -71,9 +78,39 @@ public final class PlanCommand implements Callable<Integer> {
             plan.recomputed().total(),
             plan.largestMicroBatchSize(),
             plan.largestRecomputedMicroBatchSize(),
-            plan.memory()));
+            plan.memory(),
+            plan.costs().mesh().data(),
+            plan.costs().mesh().pipeline(),
+            plan.costs().mesh().tensor(),
+            Math.round(plan.costs().bytes()),
+            plan.costs().bubble()));
     console.text(text(plan));
+    if (plan.costs().mesh().size() > 1) {
+      console.text(text(plan.costs()));
+    }
     return (plan.fits() ? ExitCode.DONE : ExitCode.FAILED).code();
+  }
+
+  private static String text(MeshCosts costs) {
+    return String.format(
+        Locale.ROOT,
+        """
+        %d workers (data %d x pipeline %d x tensor %d) begin; in a step each sends %.1f MB or less, of which
+          gradients        %9.1f MB
+          to other slices  %9.1f MB  of activations and their gradients
+          to other stages  %9.1f MB
+          shared layers    %9.1f MB
+        and waits for other stages %.0f%% of the time.""",
+        costs.mesh().size(),
+        costs.mesh().data(),
+        costs.mesh().pipeline(),
+        costs.mesh().tensor(),
+        costs.bytes() / 1e6,
+        costs.gradientBytes() / 1e6,
+        costs.sliceBytes() / 1e6,
+        costs.stageBytes() / 1e6,
+        costs.shareBytes() / 1e6,
+        costs.bubble() * 100);
   }
 
   private static String text(MemoryPlan plan) {
@@ -81,7 +118,7 @@ public final class PlanCommand implements Callable<Integer> {
     return String.format(
         Locale.ROOT,
         """
-        Each worker needs %.2f GB, of which
+        A worker needs up to %.2f GB, of which
           frozen weights   %7.2f GB
           what is trained  %7.2f GB  values, gradients, optimizer
           activations      %7.2f GB  of micro-batches of up to %,d tokens

@@ -106,6 +106,14 @@ public final class ModelLoader {
     return load(config, new HollowTensors(), model, adapter, recompute, 1);
   }
 
+  /** How many parameters a job trains. */
+  public static long trainedParameters(JobSpec.Model model, JobSpec.Adapter adapter) {
+    ModelConfig config = ModelConfigReader.read(model.path());
+    try (BaseTensors source = FolderTensors.open(model.path())) {
+      return slices(config, adapter, source).stream().mapToLong(ParameterBuffer.Slice::size).sum();
+    }
+  }
+
   private static CausalLanguageModel load(
       ModelConfig config,
       BaseTensors source,

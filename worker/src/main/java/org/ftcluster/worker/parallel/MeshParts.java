@@ -1,5 +1,6 @@
 package org.ftcluster.worker.parallel;
 
+import java.util.List;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.ModelConfig;
@@ -27,8 +28,7 @@ public final class MeshParts {
   /** The part that a place holds. */
   public static ModelPart part(
       ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec.Sharding sharding) {
-    Span layers =
-        LayerDeal.deal(config.layers(), headCost(config), mesh.pipeline()).get(place.stage());
+    Span layers = layers(config, mesh.pipeline()).get(place.stage());
     ModelPart part = ModelPart.of(config, layers, place.tensor(), mesh.tensor());
     return switch (sharding) {
       case NONE, ZERO1, ZERO2 -> part;
@@ -36,8 +36,13 @@ public final class MeshParts {
     };
   }
 
+  /** The layers of each stage. */
+  static List<Span> layers(ModelConfig config, int stages) {
+    return LayerDeal.deal(config.layers(), headCost(config), stages);
+  }
+
   /** What the head's product costs, in layers: by their weights. */
-  private static double headCost(ModelConfig config) {
+  static double headCost(ModelConfig config) {
     double head = (double) config.vocabularySize() * config.hiddenSize();
     return head / config.layerWeights();
   }

@@ -249,6 +249,7 @@ final class RankHost implements AutoCloseable {
       requireNotStopped(order); // before loading for nobody
       // Loading isn't part of a generation: it goes on when that is over, for the next.
       RankTask task = resident.load(order.job(), order.yaml());
+      task.take(order.rank(), order.worldSize());
       begin(order);
       PeerAddress address =
           task.prepare(order.rank(), order.worldSize(), order.generation(), order.secret());

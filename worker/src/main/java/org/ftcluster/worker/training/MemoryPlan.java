@@ -7,14 +7,17 @@ import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.data.EvalBatches;
+import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
+import org.ftcluster.worker.model.ModelLoader;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.parallel.Mesh;
+import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.parallel.MeshParts;
 import org.ftcluster.worker.parallel.PipelineStage;
 import org.jspecify.annotations.Nullable;
@@ -30,6 +33,7 @@ import org.jspecify.annotations.Nullable;
  * @param memory what there is, in bytes
  * @param largestMicroBatchSize that fits where layers keep what they need, 0 where none does
  * @param largestRecomputedMicroBatchSize that fits where they don't
+ * @param costs of the smallest mesh that the job begins with
  */
 public record MemoryPlan(
     MicroBatchShape largest,
@@ -38,7 +42,8 @@ public record MemoryPlan(
     boolean gradientCheckpointing,
     long memory,
     int largestMicroBatchSize,
-    int largestRecomputedMicroBatchSize) {
+    int largestRecomputedMicroBatchSize,
+    MeshCosts costs) {
   /** These say enough of a job with more. */
   private static final long STEPS_LOOKED_AT = 10_000;
 
@@ -56,7 +61,22 @@ public record MemoryPlan(
         spec.training().gradientCheckpointing(),
         memory,
         largestSize(spec, false, largest, memory),
-        largestSize(spec, true, largest, memory));
+        largestSize(spec, true, largest, memory),
+        costs(spec, batches));
+  }
+
+  /** Of the first step. */
+  private static MeshCosts costs(JobSpec spec, GlobalBatches batches) {
+    Mesh mesh = smallestMesh(spec);
+    GlobalBatch first = batches.batch(0);
+    int microBatches = first.microBatches().size();
+    return MeshCosts.of(
+        spec,
+        ModelConfigReader.read(spec.model().path()),
+        mesh,
+        ModelLoader.trainedParameters(spec.model(), spec.adapter()),
+        new MeshCosts.Load(
+            Math.ceilDiv(microBatches, mesh.data()), (double) first.tokens() / microBatches));
   }
 
   /** As the job is. */

@@ -21,7 +21,16 @@ public interface RankTask extends AutoCloseable {
   long steps();
 
   /**
-   * Begins a generation: opens the listener of its collectives, on a port of its own.
+   * Loads what a rank needs for its place among others, where that isn't there already; takes as
+   * long as it takes, and {@link #stop} doesn't end it. The generation before must have ended.
+   *
+   * @throws org.ftcluster.protocol.job.BadJobException when the job itself is wrong
+   */
+  default void take(int rank, int worldSize) {}
+
+  /**
+   * Begins a generation, and {@link #take}s its place: opens the listener of its collectives, on a
+   * port of its own.
    *
    * @param secret what ranks of this generation show each other when they connect
    * @return where the other ranks reach this one

@@ -132,13 +132,20 @@ final class TrainingTask implements RankTask {
   }
 
   @Override
+  public void take(int rank, int worldSize) {
+    end();
+    Mesh mesh = Mesh.of(job.spec().parallel(), worldSize);
+    model.take(mesh, mesh.place(rank));
+  }
+
+  @Override
   public PeerAddress prepare(int rank, int worldSize, long generation, byte[] secret) {
     end();
     synchronized (this) {
       checkStopped(generation);
     }
+    take(rank, worldSize);
     Mesh mesh = Mesh.of(job.spec().parallel(), worldSize);
-    model.take(mesh, mesh.place(rank));
     synchronized (this) {
       checkStopped(generation);
       CollectiveListener listener = TcpCommunicator.listen(host);

@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.ftcluster.worker.parallel.Mesh;
+import org.ftcluster.worker.parallel.MeshCosts;
 import org.junit.jupiter.api.Test;
 
 class MemoryPlanTest {
@@ -22,7 +24,8 @@ class MemoryPlanTest {
         checkpointing,
         (long) (memory * GB),
         largest,
-        largestRecomputed);
+        largestRecomputed,
+        new MeshCosts(new Mesh(1, 1, 1), 0, 0, 0, 0, 0));
   }
 
   private static String refusal(MemoryPlan plan) {

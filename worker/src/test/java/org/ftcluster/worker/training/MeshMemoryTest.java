@@ -13,6 +13,8 @@ import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.worker.model.MemoryEstimate;
+import org.ftcluster.worker.parallel.Mesh;
+import org.ftcluster.worker.parallel.MeshCosts;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -72,6 +74,30 @@ class MeshMemoryTest {
   }
 
   @Test
+  void whatRanksSendEachOtherIsForetold() {
+    long trained = 4 * 16L * (6 * 64 + 192 + 3 * 64 + 2 * 32 + 2 * 192);
+    assertEquals(0, plan().costs().bytes());
+    MeshCosts slices = plan("parallel.tensor=2").costs();
+    assertEquals(new Mesh(1, 1, 2), slices.mesh());
+    assertEquals(8.0 * trained, slices.gradientBytes(), 1);
+    assertEquals(0, slices.stageBytes() + slices.shareBytes() + slices.bubble());
+    MeshCosts stages = plan("parallel.pipeline=2", "parallel.data=2").costs();
+    assertEquals(1.5 * 8 * trained, stages.gradientBytes(), 1);
+    // A sum over two slices sends what a message between stages does; there are 17 of them.
+    MeshCosts alone = plan("parallel.pipeline=2").costs();
+    assertEquals(17 * alone.stageBytes(), slices.sliceBytes(), 1);
+    // Three layers before one and the head: the first stage's 8 turns take 3 each; it waits for its
+    // first backward and for its last one, which the second needs 2 x 2.33 for, 3 of them
+    // meanwhile.
+    double second = 1 + 65536 / 49152.0;
+    double waits = 2 * (2 * second - 3);
+    assertEquals(1 - 8 * (3 + second) / (2 * (8 * 3 + waits)), alone.bubble(), 1e-9);
+    assertEquals(0, alone.sliceBytes());
+    MeshCosts shares = plan("parallel.sharding=zero3", "parallel.data=2").costs();
+    assertEquals(2 * 2 * 0.5 * 4 * 4 * 49152.0, shares.shareBytes(), 1);
+  }
+
+  @Test
   void whatCantBeCutLikeThatIsRefused() {
     assertRefused(
         "parallel.tensor=3", "3, but the model's 4 heads and 2 key/value heads", "2 would work");
@@ -89,6 +115,10 @@ class MeshMemoryTest {
   }
 
   private static MemoryEstimate estimate(String... more) {
+    return plan(more).estimate();
+  }
+
+  private static MemoryPlan plan(String... more) {
     List<String> sets =
         new ArrayList<>(
             List.of(
@@ -100,6 +130,6 @@ class MeshMemoryTest {
                 "training.max_steps=2"));
     sets.addAll(Arrays.asList(more));
     String yaml = JobSpecWriter.toYaml(JobSpecReader.read(SAMPLE.resolve("job.yaml"), sets));
-    return new TrainingTaskFactory().plan(yaml, 1L << 40).estimate();
+    return new TrainingTaskFactory().plan(yaml, 1L << 40);
   }
 }

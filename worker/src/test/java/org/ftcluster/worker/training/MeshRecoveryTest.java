@@ -63,6 +63,21 @@ class MeshRecoveryTest {
   }
 
   @Test
+  void sharesAreDealtAnewWhenCopiesComeAndGo() throws Exception {
+    MeshJob.Run alone = new MeshJob(models, out.resolve("alone")).run(1);
+
+    try (MeshJob job = new MeshJob(models, out.resolve("shared"), "parallel.sharding=zero3")) {
+      List<RankTask> workers = job.newTasks(3);
+      new Generation(1, workers).stopAfterStep(4).run(-1);
+      List<RankTask> left = List.of(workers.get(2), workers.get(0));
+      new Generation(2, left).handOverAfterStep(7).run(0);
+      List<RankTask> more = job.newTasks(2);
+      more.addAll(left);
+      assertEquals(alone.sha256(), job.completed(new Generation(3, more).run(2)).sha256());
+    }
+  }
+
+  @Test
   void aCheckpointOfOneLayoutIsReadByAnyOther() throws Exception {
     MeshJob.Run alone = new MeshJob(models, out.resolve("alone")).run(1);
 

@@ -1,0 +1,114 @@
+package org.ftcluster.worker.parallel;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.model.ModelConfig;
+import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
+
+/**
+ * What a mesh costs besides arithmetic.
+ *
+ * @param gradientBytes that the rank that sends the most sends in a step to sum gradients
+ * @param sliceBytes that it sends to the other slices of its layers
+ * @param stageBytes that it sends to the stages before and behind
+ * @param shareBytes that it sends of frozen layers to other copies
+ * @param bubble share of a step's micro-batches' time in which ranks wait for other stages
+ */
+public record MeshCosts(
+    Mesh mesh,
+    double gradientBytes,
+    double sliceBytes,
+    double stageBytes,
+    double shareBytes,
+    double bubble) {
+  /** Sums over slices are of float32. */
+  private static final int SUM_BYTES = Float.BYTES;
+
+  /**
+   * What goes through a copy of the model in a step.
+   *
+   * @param microBatches of the copy that has the most
+   * @param tokens of one of them
+   */
+  public record Load(int microBatches, double tokens) {}
+
+  /** What a job's settings come to. */
+  public static MeshCosts of(
+      JobSpec spec, ModelConfig config, Mesh mesh, long trainedParameters, Load load) {
+    double activations = load.tokens() * config.hiddenSize();
+    double microBatches = load.microBatches();
+    int layers =
+        MeshParts.layers(config, mesh.pipeline()).stream()
+            .mapToInt(span -> span.size())
+            .max()
+            .orElse(0);
+    // Two in a layer's forward, two in its backward, and the forward's again where it runs again.
+    int sums = layers * (spec.training().gradientCheckpointing() ? 6 : 4) + 1;
+    boolean between = mesh.pipeline() > 1;
+    return new MeshCosts(
+        mesh,
+        allReduced(mesh.size()) * trainedParameters * gradientBytes(spec),
+        allReduced(mesh.tensor()) * microBatches * sums * activations * SUM_BYTES,
+        // A stage in the middle sends both ways.
+        (between ? mesh.pipeline() > 2 ? 2 : 1 : 0)
+            * microBatches
+            * activations
+            * activationBytes(spec),
+        spec.parallel().sharding() == JobSpec.Sharding.ZERO3
+            ? 2
+                * microBatches
+                * gathered(mesh.data())
+                * layers
+                * layerBytes(spec, config)
+                / mesh.tensor()
+            : 0,
+        bubble(config, mesh, load.microBatches()));
+  }
+
+  /** All that a rank sends in a step. */
+  public double bytes() {
+    return gradientBytes + sliceBytes + stageBytes + shareBytes;
+  }
+
+  private static double bubble(ModelConfig config, Mesh mesh, int microBatches) {
+    List<Double> costs = new ArrayList<>();
+    MeshParts.layers(config, mesh.pipeline()).forEach(span -> costs.add((double) span.size()));
+    costs.set(costs.size() - 1, costs.getLast() + MeshParts.headCost(config));
+    // With adapters a backward computes about what the forward does: no gradients of weights.
+    return ScheduleTimes.of(new Costs(costs, costs, 0), microBatches).bubble();
+  }
+
+  /** How often a ring sends a buffer that it reduces. */
+  private static double allReduced(int ranks) {
+    return 2.0 * (ranks - 1) / ranks;
+  }
+
+  /** How much of a buffer that a ring gathers each rank passes on. */
+  private static double gathered(int ranks) {
+    return (ranks - 1.0) / ranks;
+  }
+
+  private static int gradientBytes(JobSpec spec) {
+    return switch (spec.training().reduction()) {
+      case EXACT -> Long.BYTES;
+      case FAST -> Float.BYTES;
+    };
+  }
+
+  private static int activationBytes(JobSpec spec) {
+    return switch (spec.model().dtype()) {
+      case FLOAT32 -> Float.BYTES;
+      case BFLOAT16 -> Short.BYTES;
+    };
+  }
+
+  private static double layerBytes(JobSpec spec, ModelConfig config) {
+    return config.layerWeights()
+        * switch (spec.model().quantization().type()) {
+          case NONE -> (double) activationBytes(spec);
+          case INT8 -> 1.0;
+          case NF4 -> 0.5;
+        };
+  }
+}
