@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -46,16 +47,29 @@ class LocalTrainingTest {
 
   @Test
   void oneWorkerAndTwoMakeTheSameAdapterAndLeaveNoProcess() throws Exception {
-    JsonNode one = train(1);
-    JsonNode two = train(2);
+    JsonNode one = train(1, "out-one");
+    JsonNode two = train(2, "out-two");
+    JsonNode stages = train(2, "out-stages", "--set", "parallel.pipeline=2");
 
-    assertEquals(one.path("adapter_sha256"), two.path("adapter_sha256"));
-    assertEquals(one.path("eval_loss_after").asDouble(), two.path("eval_loss_after").asDouble());
+    for (JsonNode other : List.of(two, stages)) {
+      assertEquals(one.path("adapter_sha256"), other.path("adapter_sha256"));
+      assertEquals(
+          one.path("eval_loss_after").asDouble(), other.path("eval_loss_after").asDouble());
+    }
   }
 
-  private JsonNode train(int workers) throws Exception {
-    String out = "out-" + workers;
-    try (LiveCommand command = start(workers, 3, out)) {
+  @Test
+  void tooFewWorkersForOneCopyOfTheModelAreRefusedAtOnce() throws Exception {
+    try (LiveCommand command = start(3, 3, "out", "--set", "parallel.tensor=4")) {
+      assertEquals(2, command.exitCode());
+      assertTrue(
+          command.lines().getLast().path("error").asText().endsWith("parallel.* needs 4"),
+          command.lines().toString());
+    }
+  }
+
+  private JsonNode train(int workers, String out, String... more) throws Exception {
+    try (LiveCommand command = start(workers, 3, out, more)) {
       assertEquals(0, command.exitCode());
       assertEquals(List.of(), LiveCommand.naming(folder));
       List<JsonNode> lines = command.lines();
@@ -105,21 +119,25 @@ class LocalTrainingTest {
     }
   }
 
-  private LiveCommand start(int workers, int steps, String out) throws IOException {
-    return LiveCommand.start(
-        folder.resolve("launcher.log"),
-        "train",
-        sample.jobFile(),
-        "--workers",
-        String.valueOf(workers),
-        "--set",
-        "training.max_steps=" + steps,
-        "--set",
-        "training.global_batch_size=8",
-        "--set",
-        "training.micro_batch_size=4",
-        "--set",
-        "checkpoint.path=" + out);
+  private LiveCommand start(int workers, int steps, String out, String... more)
+      throws IOException {
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "train",
+                sample.jobFile(),
+                "--workers",
+                String.valueOf(workers),
+                "--set",
+                "training.max_steps=" + steps,
+                "--set",
+                "training.global_batch_size=8",
+                "--set",
+                "training.micro_batch_size=4",
+                "--set",
+                "checkpoint.path=" + out));
+    arguments.addAll(List.of(more));
+    return LiveCommand.start(folder.resolve("launcher.log"), arguments.toArray(String[]::new));
   }
 
   private void assertNoneWithin(Duration time) throws InterruptedException {
