@@ -119,8 +119,7 @@ class LocalTrainingTest {
     }
   }
 
-  private LiveCommand start(int workers, int steps, String out, String... more)
-      throws IOException {
+  private LiveCommand start(int workers, int steps, String out, String... more) throws IOException {
     List<String> arguments =
         new ArrayList<>(
             List.of(
