@@ -23,3 +23,14 @@ CREATE TABLE IF NOT EXISTS PUBLIC."event_tag" (
   CONSTRAINT fk_event_journal
     FOREIGN KEY ("event_id") REFERENCES "event_journal" ("ordering") ON DELETE CASCADE
 );
+
+-- Whose turn it is to act: one row, whose number each coordinator that begins to act raises.
+CREATE TABLE IF NOT EXISTS PUBLIC.coordinator_epoch (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  journal VARCHAR(36) NOT NULL,
+  number BIGINT NOT NULL
+);
+
+INSERT INTO PUBLIC.coordinator_epoch (id, journal, number)
+  SELECT 1, CAST(RANDOM_UUID() AS VARCHAR), 0
+  WHERE NOT EXISTS (SELECT 1 FROM PUBLIC.coordinator_epoch);

@@ -16,6 +16,7 @@ import org.apache.pekko.cluster.typed.SingletonActor;
 import org.ftcluster.coordinator.api.ApiServer;
 import org.ftcluster.coordinator.journal.Journal;
 import org.ftcluster.coordinator.registry.Coordinator;
+import org.ftcluster.coordinator.registry.Term;
 import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.protocol.cluster.ClusterSystem;
 import org.ftcluster.protocol.cluster.NodeSettings;
@@ -44,7 +45,7 @@ public final class CoordinatorNode implements AutoCloseable {
     BindAddress.requireFree(host, settings.grpcPort());
     // Both take a while to load; events are first read when the singleton starts.
     CompletableFuture<Journal> opening =
-        CompletableFuture.supplyAsync(() -> Journal.open(settings.dataDir()));
+        CompletableFuture.supplyAsync(() -> Journal.open(settings.journal()));
     ActorSystem<Void> system = null;
     try {
       system =
@@ -56,10 +57,10 @@ public final class CoordinatorNode implements AutoCloseable {
                   ClusterSystem.COORDINATOR,
                   settings.seedNodes(),
                   settings.insecure()),
-              Journal.config(settings.dataDir()));
+              settings.journal().config());
       Journal journal = opened(opening);
       ApiServer server =
-          ApiServer.start(host, settings.grpcPort(), system, singleton(system, settings));
+          ApiServer.start(host, settings.grpcPort(), system, singleton(system, journal, settings));
       return new CoordinatorNode(journal, system, server);
     } catch (RuntimeException e) {
       if (system != null) {
@@ -105,10 +106,11 @@ public final class CoordinatorNode implements AutoCloseable {
   }
 
   private static ActorRef<Coordinator.Command> singleton(
-      ActorSystem<?> system, CoordinatorSettings settings) {
+      ActorSystem<?> system, Journal journal, CoordinatorSettings settings) {
+    Term term = new JournalTerm(journal, system::terminate);
     return ClusterSingleton.get(system)
         .init(
-            SingletonActor.of(Coordinator.create(settings.patience()), "coordinator")
+            SingletonActor.of(Coordinator.create(settings.patience(), term), "coordinator")
                 .withSettings(
                     ClusterSingletonSettings.create(system).withRole(ClusterSystem.COORDINATOR)));
   }

@@ -1,8 +1,8 @@
 package org.ftcluster.coordinator;
 
-import java.nio.file.Path;
 import java.util.List;
 import org.ftcluster.coordinator.job.Patience;
+import org.ftcluster.coordinator.journal.JournalStore;
 
 /**
  * How a coordinator is started.
@@ -12,7 +12,7 @@ import org.ftcluster.coordinator.job.Patience;
  * @param clusterPort where nodes connect; 0 for any free port
  * @param seedNodes {@code pekko://ftcluster@host:port} of coordinators to join; when empty, this
  *     one begins a cluster
- * @param dataDir where the journal is; created when it isn't there
+ * @param journal where it is
  * @param insecure whether to bind, without encryption, where other machines can connect
  * @param patience how long to wait for workers
  */
@@ -21,7 +21,7 @@ public record CoordinatorSettings(
     int grpcPort,
     int clusterPort,
     List<String> seedNodes,
-    Path dataDir,
+    JournalStore journal,
     boolean insecure,
     Patience patience) {
   public CoordinatorSettings {
@@ -34,8 +34,8 @@ public record CoordinatorSettings(
       int grpcPort,
       int clusterPort,
       List<String> seedNodes,
-      Path dataDir,
+      JournalStore journal,
       boolean insecure) {
-    this(bindHost, grpcPort, clusterPort, seedNodes, dataDir, insecure, Patience.defaults());
+    this(bindHost, grpcPort, clusterPort, seedNodes, journal, insecure, Patience.defaults());
   }
 }

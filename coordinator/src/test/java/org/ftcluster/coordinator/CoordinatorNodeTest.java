@@ -8,6 +8,7 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.ftcluster.coordinator.journal.JournalStore;
 import org.ftcluster.protocol.cluster.NodeStartException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -50,12 +51,12 @@ class CoordinatorNodeTest {
             NodeStartException.class,
             () ->
                 CoordinatorNode.start(
-                    new CoordinatorSettings(host, grpcPort, clusterPort, List.of(), folder, false)))
+                    new CoordinatorSettings(host, grpcPort, clusterPort, List.of(), new JournalStore.H2File(folder), false)))
         .getMessage();
   }
 
   private void startAndStop() {
-    CoordinatorNode.start(new CoordinatorSettings("127.0.0.1", 0, 0, List.of(), dataDir, false))
+    CoordinatorNode.start(new CoordinatorSettings("127.0.0.1", 0, 0, List.of(), new JournalStore.H2File(dataDir), false))
         .close();
   }
 }

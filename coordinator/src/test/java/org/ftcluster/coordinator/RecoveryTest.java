@@ -131,10 +131,25 @@ class RecoveryTest {
       assertEquals("SUCCEEDED", jobs.getFirst().getState());
       assertEquals("/a", cluster.watchToTheEnd(done).getFirst().getResult().getAdapter());
 
-      // The worker kept its count, and went on counting while there was no coordinator.
+      // The worker went on counting while there was no coordinator, and does in the same generation.
       JobUpdate after = cluster.watchUntil(running, JobUpdate::hasStep);
       assertTrue(after.getStep().getStep() > before.getStep().getStep());
-      assertEquals(2, after.getStep().getGeneration());
+      assertEquals(1, after.getStep().getGeneration());
+      assertEquals("RUNNING", after.getJob().getState());
+    }
+  }
+
+  @Test
+  void whatHappenedWhileNoCoordinatorWasThereIsHeardOfAfterwards() throws Exception {
+    try (TestCluster cluster = new TestCluster(dataDir, 2)) {
+      String job = cluster.submit(jobYaml("alone", 50, 2, 2));
+      cluster.watchUntil(job, JobUpdate::hasStep);
+      cluster.stopCoordinator();
+      Thread.sleep(2_000); // it ends meanwhile
+      cluster.startCoordinator();
+      List<JobUpdate> updates = cluster.watchToTheEnd(job);
+      assertEquals("SUCCEEDED", updates.getLast().getJob().getState());
+      assertEquals(1, updates.getLast().getResult().getGenerations());
     }
   }
 

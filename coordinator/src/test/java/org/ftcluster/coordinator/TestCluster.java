@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 import org.ftcluster.coordinator.job.Patience;
+import org.ftcluster.coordinator.journal.JournalStore;
 import org.ftcluster.protocol.api.DrainNodeRequest;
 import org.ftcluster.protocol.api.FtClusterGrpc;
 import org.ftcluster.protocol.api.FtClusterGrpc.FtClusterBlockingStub;
@@ -30,7 +31,8 @@ final class TestCluster implements AutoCloseable {
           Duration.ofSeconds(20),
           Duration.ofSeconds(20),
           Duration.ofSeconds(2),
-          Duration.ofSeconds(1));
+          Duration.ofSeconds(1),
+          Duration.ofSeconds(20));
 
   private final Path dataDir;
   private final List<WorkerNode> workers = new ArrayList<>();
@@ -64,7 +66,7 @@ final class TestCluster implements AutoCloseable {
   void startCoordinator() {
     coordinator =
         CoordinatorNode.start(
-            new CoordinatorSettings("127.0.0.1", 0, 0, List.of(), dataDir, false, PATIENCE));
+            new CoordinatorSettings("127.0.0.1", 0, 0, List.of(), new JournalStore.H2File(dataDir), false, PATIENCE));
     channel =
         ManagedChannelBuilder.forAddress("127.0.0.1", coordinator.grpcPort())
             .usePlaintext()

@@ -34,6 +34,9 @@ import org.ftcluster.protocol.api.WatchJobRequest;
 public final class CoordinatorClient implements AutoCloseable {
   private static final Duration CALL = Duration.ofSeconds(20);
 
+  /** What every coordinator knows by itself. */
+  private static final Duration DESCRIBE = Duration.ofSeconds(5);
+
   /** How long {@link #watch} tries to reach a coordinator again that went away. */
   private static final Duration REJOIN = Duration.ofSeconds(30);
 
@@ -58,7 +61,10 @@ public final class CoordinatorClient implements AutoCloseable {
 
   /** Where a node joins. */
   public ClusterDescription describeCluster() {
-    return call(s -> s.describeCluster(DescribeClusterRequest.getDefaultInstance()));
+    return call(
+        s ->
+            s.withDeadlineAfter(DESCRIBE)
+                .describeCluster(DescribeClusterRequest.getDefaultInstance()));
   }
 
   /**

@@ -11,6 +11,7 @@ import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.coordinator.CoordinatorNode;
 import org.ftcluster.coordinator.CoordinatorSettings;
+import org.ftcluster.coordinator.journal.JournalStore;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -69,7 +70,12 @@ public final class CoordinatorCommand implements Callable<Integer> {
     parentWatch.start();
     CoordinatorSettings settings =
         new CoordinatorSettings(
-            grpc.host(), grpc.port(), clusterPort, List.of(), dataDir.toAbsolutePath(), insecure);
+            grpc.host(),
+            grpc.port(),
+            clusterPort,
+            List.of(),
+            new JournalStore.H2File(dataDir.toAbsolutePath()),
+            insecure);
     try (CoordinatorNode node = CoordinatorNode.start(settings)) {
       Address listening = new Address(grpc.host(), node.grpcPort());
       console.json(ReadyLine.of("coordinator", listening.toString()));

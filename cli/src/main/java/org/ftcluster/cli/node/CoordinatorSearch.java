@@ -5,14 +5,16 @@ import java.net.DatagramSocket;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.List;
+import java.util.Set;
 import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
+import org.ftcluster.worker.rank.WorkerSettings;
 
 /** How a worker finds its cluster, knowing only a coordinator's address. */
-final class CoordinatorSearch {
+final class CoordinatorSearch implements WorkerSettings.SeedNodes {
   private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
 
   private final Address coordinator;
@@ -24,7 +26,8 @@ final class CoordinatorSearch {
   }
 
   /** Waits, as long as it takes, for the coordinator, and asks it where nodes join. */
-  List<String> seedNodes() {
+  @Override
+  public List<String> find() {
     boolean saidSo = false;
     while (true) {
       try (CoordinatorClient client = new CoordinatorClient(coordinator)) {
@@ -39,6 +42,15 @@ final class CoordinatorSearch {
         }
       }
       pause();
+    }
+  }
+
+  @Override
+  public Set<Long> coordinators() {
+    try (CoordinatorClient client = new CoordinatorClient(coordinator)) {
+      return Set.copyOf(client.describeCluster().getCoordinatorsList());
+    } catch (CommandException e) {
+      return Set.of(); // nobody answers
     }
   }
 

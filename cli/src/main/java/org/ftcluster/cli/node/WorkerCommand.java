@@ -83,10 +83,9 @@ public final class WorkerCommand implements Callable<Integer> {
     }
     CoordinatorSearch search = new CoordinatorSearch(known, console);
     // The coordinator's name may be known only once it is there, so our own address comes second.
-    search.seedNodes();
+    search.find();
     String ownHost = host == null ? search.ownHost() : host;
-    WorkerSettings settings =
-        new WorkerSettings(ownHost, clusterPort, search::seedNodes, device, insecure);
+    WorkerSettings settings = new WorkerSettings(ownHost, clusterPort, search, device, insecure);
     try (WorkerNode node = WorkerNode.start(settings, new TrainingTaskFactory())) {
       Runtime.getRuntime()
           .addShutdownHook(

@@ -5,16 +5,19 @@ import io.grpc.StatusRuntimeException;
 import io.grpc.stub.ServerCallStreamObserver;
 import io.grpc.stub.StreamObserver;
 import java.time.Duration;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
+import java.util.stream.StreamSupport;
 import org.apache.pekko.actor.Address;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Props;
 import org.apache.pekko.actor.typed.javadsl.AskPattern;
+import org.apache.pekko.cluster.MemberStatus;
 import org.apache.pekko.cluster.typed.Cluster;
 import org.ftcluster.coordinator.job.JobCommand;
 import org.ftcluster.coordinator.job.JobEvent;
@@ -61,6 +64,7 @@ final class ApiService extends FtClusterGrpc.FtClusterImplBase {
         ClusterDescription.newBuilder()
             .setSystemName(ClusterSystem.NAME)
             .addSeedNodes(ClusterSystem.address(system))
+            .addAllCoordinators(coordinators())
             .build());
     client.onCompleted();
   }
@@ -184,6 +188,17 @@ final class ApiService extends FtClusterGrpc.FtClusterImplBase {
                 Status.UNAVAILABLE
                     .withDescription("The worker '%s' does not answer.".formatted(node))
                     .asRuntimeException());
+  }
+
+  /** Those of this cluster, once this one has joined it. */
+  private List<Long> coordinators() {
+    Cluster cluster = Cluster.get(system);
+    return cluster.selfMember().status() == MemberStatus.up()
+        ? StreamSupport.stream(cluster.state().getMembers().spliterator(), false)
+            .filter(member -> member.hasRole(ClusterSystem.COORDINATOR))
+            .map(member -> member.uniqueAddress().longUid())
+            .toList()
+        : List.of();
   }
 
   private NodeInfo thisNode() {

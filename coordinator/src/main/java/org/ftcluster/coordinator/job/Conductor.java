@@ -2,9 +2,12 @@ package org.ftcluster.coordinator.job;
 
 import java.util.List;
 import java.util.function.Supplier;
+import org.apache.pekko.actor.typed.ActorRef;
 import org.ftcluster.coordinator.job.Decision.Alarm;
 import org.ftcluster.coordinator.job.Decision.Announce;
 import org.ftcluster.coordinator.job.Decision.AskForWorkers;
+import org.ftcluster.coordinator.job.Decision.AskWhoGoesOn;
+import org.ftcluster.coordinator.job.Decision.ConfirmNote;
 import org.ftcluster.coordinator.job.Decision.HandOver;
 import org.ftcluster.coordinator.job.Decision.NoAlarm;
 import org.ftcluster.coordinator.job.Decision.Prepare;
@@ -12,10 +15,13 @@ import org.ftcluster.coordinator.job.Decision.Release;
 import org.ftcluster.coordinator.job.Decision.Reminder;
 import org.ftcluster.coordinator.job.Decision.Start;
 import org.ftcluster.coordinator.job.Decision.Stop;
+import org.ftcluster.coordinator.job.Decision.TakeOver;
 import org.ftcluster.coordinator.job.Decision.TellNote;
 import org.ftcluster.coordinator.job.Decision.TellStep;
+import org.ftcluster.protocol.cluster.ClusterSystem;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.ftcluster.protocol.message.WorkerCommand;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -62,7 +68,8 @@ final class Conductor {
     return switch (record.state()) {
       case SUBMITTED -> Decision.after(new JobEvent.Queued(), new Announce(), new AskForWorkers());
       case QUEUED, RECOVERING -> Decision.to(new Announce(), new AskForWorkers());
-      case STARTING, RUNNING ->
+      case RUNNING -> resume(record);
+      case STARTING ->
           Decision.after(
               new JobEvent.GenerationLost(
                   record.generation(), step(record), "the coordinator started again"),
@@ -70,6 +77,36 @@ final class Conductor {
               new AskForWorkers());
       case PAUSED, SUCCEEDED, FAILED, CANCELLED -> Decision.NOTHING;
     };
+  }
+
+  /** Its ranks need no coordinator while they train, so they may well have gone on. */
+  private Decision resume(JobRecord record) {
+    Generation running = Generation.resumed(record.generation(), record.workers().size());
+    generation = running;
+    return Decision.to(
+        new Announce(), new AskWhoGoesOn(running), new Alarm(running, patience.resume()));
+  }
+
+  /** A worker says that it belongs to the present generation. */
+  Decision takeOver(Worker worker) {
+    return generation != null ? Decision.to(new TakeOver(worker, generation)) : Decision.NOTHING;
+  }
+
+  private Decision resumed(JobRecord record, Generation current, RankReport.Resumed resumed) {
+    ActorRef<WorkerCommand> ref = resumed.worker();
+    Worker worker = new Worker(ClusterSystem.node(ref.path().address()), ref);
+    if (!current.found(resumed.rank(), worker)) {
+      return Decision.NOTHING;
+    }
+    Decision goOn =
+        Decision.to(
+            new NoAlarm(),
+            new Announce(),
+            new TellNote("A coordinator began anew; training went on meanwhile."));
+    return goOn.then(
+        current.isHandingOver()
+            ? Decision.to(new HandOver(current), new Reminder(current))
+            : shrink(record.state(), record.demand().max()));
   }
 
   /** Begins a generation. */
@@ -98,14 +135,15 @@ final class Conductor {
 
   /** There are workers that have loaded the job, and nothing to do. */
   Decision grow(JobRecord record) {
-    return generation != null && workers() < record.demand().usable(Integer.MAX_VALUE)
+    return generation != null
+            && generation.size() < record.demand().usable(Integer.MAX_VALUE)
         ? handOver(record.state(), "there are more workers")
         : Decision.NOTHING;
   }
 
   /** A generation that has more workers than it should hands over. */
   private Decision shrink(JobState state, int most) {
-    return generation != null && workers() > most
+    return generation != null && generation.size() > most
         ? handOver(state, "it is to have %d workers".formatted(most))
         : Decision.NOTHING;
   }
@@ -146,10 +184,13 @@ final class Conductor {
     return recover(
         record,
         generation,
-        generation.isPrepared()
-            ? "the ranks did not connect within %d s".formatted(patience.start().toSeconds())
-            : "%s did not prepare within %d s"
-                .formatted(generation.unprepared(), patience.prepare().toSeconds()));
+        !generation.isComplete()
+            ? "the coordinator began anew, and %s did not come back within %d s"
+                .formatted(generation.missing(), patience.resume().toSeconds())
+            : generation.isPrepared()
+                ? "the ranks did not connect within %d s".formatted(patience.start().toSeconds())
+                : "%s did not prepare within %d s"
+                    .formatted(generation.unprepared(), patience.prepare().toSeconds()));
   }
 
   /** Someone asked for the job's end. */
@@ -181,17 +222,22 @@ final class Conductor {
           record.state() == JobState.RUNNING
               ? Decision.NOTHING
               : started(record, current, Math.max(started.step(), 0));
+      case RankReport.Resumed resumed -> resumed(record, current, resumed);
       case RankReport.StepCompleted completed -> {
         lastStep = completed.metrics();
         setbacks.stepCompleted();
         yield Decision.to(new TellStep(completed.metrics()));
       }
-      case RankReport.Noted noted -> Decision.to(new TellNote(noted.note()));
+      case RankReport.Noted noted ->
+          current
+              .worker(noted.rank())
+              .map(
+                  worker -> Decision.to(new TellNote(noted.note()), new ConfirmNote(worker, noted)))
+              .orElseGet(() -> Decision.to(new TellNote(noted.note())));
       case RankReport.Leaving leaving ->
           handOver(
               record.state(),
-              "the worker %s leaves: %s"
-                  .formatted(current.workers().get(leaving.rank()).node(), leaving.reason()));
+              "%s leaves: %s".formatted(current.nameOf(leaving.rank()), leaving.reason()));
       case RankReport.HandedOver over ->
           record.state() == JobState.RUNNING && current.handedOver(over.rank())
               ? goOn(

@@ -3,6 +3,7 @@ package org.ftcluster.coordinator.job;
 import java.time.Duration;
 import java.util.List;
 import java.util.stream.Stream;
+import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.jspecify.annotations.Nullable;
 
@@ -63,6 +64,15 @@ record Decision(@Nullable JobEvent event, List<Action> actions) {
 
   /** The owner hears that the job has no workers and wants some. */
   record AskForWorkers() implements Action {}
+
+  /** The owner hears that a generation goes on, and whose workers are to be found. */
+  record AskWhoGoesOn(Generation generation) implements Action {}
+
+  /** A worker may be of a generation that goes on: it is to report here. */
+  record TakeOver(Worker worker, Generation generation) implements Action {}
+
+  /** A rank needn't keep a note any more. */
+  record ConfirmNote(Worker worker, RankReport.Noted note) implements Action {}
 
   /** Watchers hear of a step. */
   record TellStep(StepMetrics metrics) implements Action {}

@@ -5,6 +5,7 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -13,27 +14,59 @@ import org.ftcluster.protocol.message.RankReport.Prepared;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.jspecify.annotations.Nullable;
 
-/** The workers of one generation, by rank, and how far each of them is. */
+/**
+ * The workers of one generation, by rank, and how far each of them is. One that an earlier
+ * coordinator began is known by its size, until its workers have come back.
+ */
 final class Generation {
   private final long number;
-  private final List<Worker> workers;
+  private final List<@Nullable Worker> workers;
   private final List<@Nullable Prepared> prepared;
+  private final boolean resumed;
   private final Set<Integer> handedOver = new HashSet<>();
   private @Nullable String handOverReason;
 
   Generation(long number, List<Worker> workers) {
+    this(number, new ArrayList<>(workers), false);
+  }
+
+  private Generation(long number, List<@Nullable Worker> workers, boolean resumed) {
     this.number = number;
-    this.workers = List.copyOf(workers);
+    this.workers = workers;
     this.prepared = new ArrayList<>(Collections.nCopies(workers.size(), null));
+    this.resumed = resumed;
+  }
+
+  /** One that trains already, with workers that are yet to be found. */
+  static Generation resumed(long number, int size) {
+    return new Generation(number, new ArrayList<>(Collections.nCopies(size, null)), true);
   }
 
   long number() {
     return number;
   }
 
-  /** By rank. */
+  int size() {
+    return workers.size();
+  }
+
+  /** By rank; without those that haven't come back. */
   List<Worker> workers() {
-    return workers;
+    return workers.stream().filter(Objects::nonNull).map(Objects::requireNonNull).toList();
+  }
+
+  Optional<Worker> worker(int rank) {
+    return Optional.ofNullable(workers.get(rank));
+  }
+
+  /** Takes note that a rank has come back; true when it was the last one missing. */
+  boolean found(int rank, Worker worker) {
+    boolean isNew = workers.set(rank, worker) == null;
+    return isNew && isComplete();
+  }
+
+  boolean isComplete() {
+    return workers.stream().allMatch(Objects::nonNull);
   }
 
   boolean has(Worker worker) {
@@ -47,7 +80,7 @@ final class Generation {
   }
 
   boolean isPrepared() {
-    return prepared.stream().allMatch(Objects::nonNull);
+    return resumed || prepared.stream().allMatch(Objects::nonNull);
   }
 
   /** False when it is to be handed over already: only the first reason counts. */
@@ -57,6 +90,10 @@ final class Generation {
     }
     handOverReason = reason;
     return true;
+  }
+
+  boolean isHandingOver() {
+    return handOverReason != null;
   }
 
   /** Why it is to end after a step. */
@@ -96,13 +133,23 @@ final class Generation {
 
   /** Says which worker a rank is. */
   String nameOf(int rank) {
-    return "rank %d on %s".formatted(rank, workers.get(rank).node());
+    Worker worker = workers.get(rank);
+    return worker == null ? "rank " + rank : "rank %d on %s".formatted(rank, worker.node());
+  }
+
+  /** Names the ranks that haven't come back. */
+  String missing() {
+    return named(workers);
   }
 
   /** Names the ranks that aren't prepared. */
   String unprepared() {
-    return IntStream.range(0, workers.size())
-        .filter(rank -> prepared.get(rank) == null)
+    return named(prepared);
+  }
+
+  private String named(List<?> found) {
+    return IntStream.range(0, size())
+        .filter(rank -> found.get(rank) == null)
         .mapToObj(this::nameOf)
         .collect(Collectors.joining(", "));
   }

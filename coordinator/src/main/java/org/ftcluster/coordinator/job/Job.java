@@ -8,6 +8,7 @@ import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.ActorContext;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
 import org.apache.pekko.actor.typed.javadsl.TimerScheduler;
+import org.apache.pekko.persistence.typed.EventAdapter;
 import org.apache.pekko.persistence.typed.PersistenceId;
 import org.apache.pekko.persistence.typed.RecoveryCompleted;
 import org.apache.pekko.persistence.typed.javadsl.CommandHandler;
@@ -16,14 +17,15 @@ import org.apache.pekko.persistence.typed.javadsl.EffectBuilder;
 import org.apache.pekko.persistence.typed.javadsl.EventHandler;
 import org.apache.pekko.persistence.typed.javadsl.EventSourcedBehavior;
 import org.apache.pekko.persistence.typed.javadsl.SignalHandler;
+import org.ftcluster.protocol.message.Epoch;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One job, from its submission to its end. What {@link JobState} says about its life is durable;
- * what the ranks of the present generation have said is kept in memory, and a new coordinator
- * begins with a new generation.
+ * what the ranks of the present generation have said is kept in memory. A new coordinator asks the
+ * ranks that train to report to it, and begins another generation only where one is missing.
  *
  * <p>It stops when an event can't be made durable; whoever starts it again finds it where its last
  * event left it.
@@ -34,6 +36,7 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
   private static final Duration REMIND = Duration.ofSeconds(2);
 
   private final String job;
+  private final Epoch epoch;
   private final ActorContext<JobCommand> context;
   private final TimerScheduler<JobCommand> timers;
   private final Audience audience;
@@ -42,24 +45,33 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
 
   /** The behaviour of the job with this id, new or known to the journal. */
   public static Behavior<JobCommand> create(
-      String job, ActorRef<JobSignal> owner, Patience patience) {
+      String job, Epoch epoch, ActorRef<JobSignal> owner, Patience patience) {
     return Behaviors.setup(
-        context -> Behaviors.withTimers(timers -> new Job(job, owner, patience, context, timers)));
+        context ->
+            Behaviors.withTimers(timers -> new Job(job, epoch, owner, patience, context, timers)));
   }
 
   private Job(
       String job,
+      Epoch epoch,
       ActorRef<JobSignal> owner,
       Patience patience,
       ActorContext<JobCommand> context,
       TimerScheduler<JobCommand> timers) {
     super(PersistenceId.of("job", job));
     this.job = job;
+    this.epoch = epoch;
     this.context = context;
     this.timers = timers;
     this.audience = new Audience(owner);
-    this.ranks = new Ranks(job, context.messageAdapter(RankReport.class, JobCommand.Reported::new));
+    this.ranks =
+        new Ranks(job, epoch, context.messageAdapter(RankReport.class, JobCommand.Reported::new));
     this.conductor = new Conductor(patience);
+  }
+
+  @Override
+  public EventAdapter<JobEvent, ?> eventAdapter() {
+    return new EpochStamp<>(epoch);
   }
 
   @Override
@@ -121,6 +133,7 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
       case JobCommand.Scale scale -> scale(record, scale);
       case JobCommand.Assign assign -> carryOut(conductor.assign(record, assign.workers()));
       case JobCommand.Load load -> carryOut(Decision.to(new Decision.Load(load.worker())));
+      case JobCommand.TakeOver found -> carryOut(conductor.takeOver(found.worker()));
       case JobCommand.Grow ignored -> carryOut(conductor.grow(record));
       case JobCommand.GiveUp giveUp -> carryOut(conductor.giveUp(record, giveUp.reason()));
       case JobCommand.LoseWorker lost ->
@@ -180,6 +193,10 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
           audience.signal(
               new JobSignal.WantsWorkers(
                   job, record.demand(), record.state() == JobState.RECOVERING));
+      case Decision.AskWhoGoesOn lost ->
+          audience.signal(new JobSignal.LooksForWorkers(job, lost.generation().number()));
+      case Decision.TakeOver found -> ranks.takeOver(found.worker(), found.generation());
+      case Decision.ConfirmNote heard -> ranks.confirm(heard.worker(), heard.note());
       case Decision.TellStep step -> audience.stepped(status(record), step.metrics());
       case Decision.TellNote note -> audience.noted(status(record), note.note());
     }

@@ -38,6 +38,9 @@ public sealed interface JobCommand {
   /** There are workers that have loaded the job and have nothing to do. */
   record Grow() implements JobCommand {}
 
+  /** Here is a worker that says it belongs to the job's generation. */
+  record TakeOver(Worker worker) implements JobCommand {}
+
   /** No worker came in time. */
   record GiveUp(String reason) implements JobCommand {}
 

@@ -14,4 +14,10 @@ public sealed interface JobSignal {
    * @param recovering it has state in the memory of workers that are left
    */
   record WantsWorkers(String job, WorkerDemand demand, boolean recovering) implements JobSignal {}
+
+  /**
+   * Its workers went on while no coordinator was there: they are to be found, and are its own. Ends
+   * with the next other signal.
+   */
+  record LooksForWorkers(String job, long generation) implements JobSignal {}
 }

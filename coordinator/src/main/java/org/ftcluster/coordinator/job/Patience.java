@@ -9,14 +9,17 @@ import java.time.Duration;
  * @param start for all prepared ranks to be connected and to hold the same state
  * @param workers for enough workers to join, while no other job holds any
  * @param answer for a worker to say that it is there
+ * @param resume for the workers of a job that an earlier coordinator left running to come back
  */
-public record Patience(Duration prepare, Duration start, Duration workers, Duration answer) {
+public record Patience(
+    Duration prepare, Duration start, Duration workers, Duration answer, Duration resume) {
   /** For real clusters, where loading a large model takes a while. */
   public static Patience defaults() {
     return new Patience(
         Duration.ofMinutes(10),
         Duration.ofMinutes(2),
         Duration.ofMinutes(5),
-        Duration.ofSeconds(1));
+        Duration.ofSeconds(1),
+        Duration.ofSeconds(30));
   }
 }

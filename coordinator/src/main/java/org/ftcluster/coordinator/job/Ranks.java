@@ -1,7 +1,9 @@
 package org.ftcluster.coordinator.job;
 
 import java.security.SecureRandom;
+import java.util.List;
 import org.apache.pekko.actor.typed.ActorRef;
+import org.ftcluster.protocol.message.Epoch;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.WorkerCommand;
 
@@ -11,13 +13,15 @@ final class Ranks {
   private static final int SECRET_BYTES = 32;
 
   private final String job;
+  private final Epoch epoch;
   private final ActorRef<RankReport> reports;
 
   /**
    * @param reports where ranks report to
    */
-  Ranks(String job, ActorRef<RankReport> reports) {
+  Ranks(String job, Epoch epoch, ActorRef<RankReport> reports) {
     this.job = job;
+    this.epoch = epoch;
     this.reports = reports;
   }
 
@@ -25,10 +29,10 @@ final class Ranks {
   void prepare(Generation generation, String yaml) {
     byte[] secret = new byte[SECRET_BYTES];
     RANDOM.nextBytes(secret);
-    int worldSize = generation.workers().size();
+    List<Worker> workers = generation.workers();
+    int worldSize = workers.size();
     for (int rank = 0; rank < worldSize; rank++) {
-      generation
-          .workers()
+      workers
           .get(rank)
           .ref()
           .tell(
@@ -48,6 +52,14 @@ final class Ranks {
   /** To be asked again, until all have answered. */
   void handOver(Generation generation) {
     tellAll(generation, new WorkerCommand.HandOver(job, generation.number()));
+  }
+
+  void takeOver(Worker worker, Generation generation) {
+    worker.ref().tell(new WorkerCommand.ReportTo(epoch, job, generation.number(), reports));
+  }
+
+  void confirm(Worker worker, RankReport.Noted note) {
+    worker.ref().tell(new WorkerCommand.NoteHeard(job, note.generation(), note.note()));
   }
 
   void load(Worker worker, String yaml) {

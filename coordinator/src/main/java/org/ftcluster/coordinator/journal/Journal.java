@@ -1,72 +1,113 @@
 package org.ftcluster.coordinator.journal;
 
-import com.typesafe.config.Config;
-import com.typesafe.config.ConfigFactory;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.InputStreamReader;
-import java.io.Reader;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.sql.Connection;
-import java.sql.DriverManager;
+import java.sql.PreparedStatement;
+import java.sql.ResultSet;
 import java.sql.SQLException;
-import java.util.Map;
+import java.sql.Statement;
 import org.ftcluster.protocol.cluster.NodeStartException;
-import org.h2.api.ErrorCode;
-import org.h2.tools.RunScript;
+import org.ftcluster.protocol.message.Epoch;
 
 /**
- * The H2 file that holds a coordinator's events, open for as long as this is. Only one coordinator
- * at a time can have a folder's journal open.
+ * A coordinator's journal, open for as long as this is, and whose turn it is to write it. Events
+ * themselves are written by Pekko Persistence. Any thread may call; calls wait for the database.
  */
 public final class Journal implements AutoCloseable {
-  private static final String SCHEMA = "/journal-h2.sql";
+  private static final int VALID_SECONDS = 2;
 
-  private final Connection connection;
+  private final JournalStore store;
+  private Connection connection;
 
-  private Journal(Connection connection) {
+  private Journal(JournalStore store, Connection connection) {
+    this.store = store;
     this.connection = connection;
   }
 
-  /** Tells Pekko Persistence where the journal of {@code folder} is. */
-  public static Config config(Path folder) {
-    return ConfigFactory.parseMap(Map.of("jdbc-journal.slick.db.url", url(folder)))
-        .withFallback(ConfigFactory.parseResources("coordinator.conf"));
+  /**
+   * Opens a journal, and creates what isn't there yet.
+   *
+   * @throws NodeStartException when it can't be opened
+   */
+  public static Journal open(JournalStore store) {
+    try {
+      Connection connection = store.connect();
+      try (Statement statement = connection.createStatement()) {
+        statement.execute(schema(store.schema()));
+        return new Journal(store, connection);
+      } catch (SQLException e) {
+        connection.close();
+        throw e;
+      }
+    } catch (SQLException e) {
+      throw store.problem(e);
+    }
   }
 
   /**
-   * Opens the journal in {@code folder}, and creates what isn't there yet.
+   * Takes the next epoch, durably: from now on whoever acted before is refused.
    *
-   * @throws NodeStartException when the folder can't be written, or another coordinator has it open
+   * @throws IllegalStateException when the database doesn't answer
    */
-  public static Journal open(Path folder) {
+  public synchronized Epoch begin() {
     try {
-      Files.createDirectories(folder);
-      Journal journal = new Journal(DriverManager.getConnection(url(folder)));
-      try (Reader schema = schema()) {
-        RunScript.execute(journal.connection, schema);
-        return journal;
-      } catch (IOException | SQLException e) {
-        journal.close();
-        throw e;
+      Connection open = connection();
+      while (true) {
+        Epoch last = newest(open);
+        Epoch next = new Epoch(last.journal(), last.number() + 1);
+        try (PreparedStatement update =
+            open.prepareStatement(
+                "UPDATE coordinator_epoch SET number = ? WHERE id = 1 AND number = ?")) {
+          update.setLong(1, next.number());
+          update.setLong(2, last.number());
+          if (update.executeUpdate() == 1) {
+            return next;
+          }
+        }
       }
-    } catch (IOException e) {
-      throw new NodeStartException(
-          "The data folder %s can't be created: %s.".formatted(folder, e.getMessage()), e);
     } catch (SQLException e) {
-      throw new NodeStartException(
-          e.getErrorCode() == ErrorCode.DATABASE_ALREADY_OPEN_1
-              ? "Another coordinator uses the data folder %s; give each its own.".formatted(folder)
-              : "The journal in %s can't be opened: %s.".formatted(folder, e.getMessage()),
-          e);
+      throw new IllegalStateException("no epoch can be begun: " + e.getMessage(), e);
     }
+  }
+
+  /**
+   * Whether nobody has begun an epoch since.
+   *
+   * @throws IllegalStateException when the database doesn't answer
+   */
+  public synchronized boolean isNewest(Epoch epoch) {
+    try {
+      return newest(connection()).equals(epoch);
+    } catch (SQLException e) {
+      throw new IllegalStateException("the epoch can't be read: " + e.getMessage(), e);
+    }
+  }
+
+  private static Epoch newest(Connection connection) throws SQLException {
+    try (Statement query = connection.createStatement();
+        ResultSet row =
+            query.executeQuery("SELECT journal, number FROM coordinator_epoch WHERE id = 1")) {
+      if (!row.next()) {
+        throw new SQLException("the table coordinator_epoch is empty");
+      }
+      return new Epoch(row.getString(1), row.getLong(2));
+    }
+  }
+
+  private Connection connection() throws SQLException {
+    if (!connection.isValid(VALID_SECONDS)) {
+      connection.close();
+      connection = store.connect();
+    }
+    return connection;
   }
 
   /** To be called when the actor system has ended. */
   @Override
-  public void close() {
+  public synchronized void close() {
     try {
       connection.close();
     } catch (SQLException e) {
@@ -74,18 +115,14 @@ public final class Journal implements AutoCloseable {
     }
   }
 
-  private static String url(Path folder) {
-    Path file = folder.toAbsolutePath().resolve("journal");
-    // WRITE_DELAY=0: a commit is in the file when it returns, and survives the process.
-    return "jdbc:h2:file:%s;WRITE_DELAY=0;DB_CLOSE_ON_EXIT=FALSE"
-        .formatted(file.toString().replace(";", "\\;"));
-  }
-
-  private static Reader schema() {
-    InputStream in = Journal.class.getResourceAsStream(SCHEMA);
-    if (in == null) {
-      throw new IllegalStateException(SCHEMA + " is not on the class path");
+  private static String schema(String resource) {
+    try (InputStream in = Journal.class.getResourceAsStream(resource)) {
+      if (in == null) {
+        throw new IllegalStateException(resource + " is not on the class path");
+      }
+      return new String(in.readAllBytes(), StandardCharsets.UTF_8);
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
     }
-    return new InputStreamReader(in, StandardCharsets.UTF_8);
   }
 }

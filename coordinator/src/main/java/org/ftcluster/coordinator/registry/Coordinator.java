@@ -24,6 +24,7 @@ import org.ftcluster.coordinator.job.JobStatus;
 import org.ftcluster.coordinator.job.Patience;
 import org.ftcluster.coordinator.job.Worker;
 import org.ftcluster.protocol.cluster.ClusterSystem;
+import org.ftcluster.protocol.message.Epoch;
 import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerDescription;
 
@@ -108,6 +109,9 @@ public final class Coordinator {
 
   private record Tick() implements Command {}
 
+  /** Whether this is still the coordinator that acts. */
+  private record Checked(boolean relieved) implements Command {}
+
   private final ActorContext<Command> context;
   private final StashBuffer<Command> early;
   private final Patience patience;
@@ -120,11 +124,15 @@ public final class Coordinator {
   /** Jobs that the journal holds and that haven't said where they are. */
   private final Set<String> unread = new HashSet<>();
 
+  private final Term term;
+  private final Epoch epoch;
+  private boolean checking;
+
   private ActorRef<JobIndex.Number> index;
   private boolean indexRead;
 
   /** The singleton's behaviour. */
-  public static Behavior<Command> create(Patience patience) {
+  public static Behavior<Command> create(Patience patience, Term term) {
     return Behaviors.supervise(
             Behaviors.withStash(
                 MAX_EARLY_REQUESTS,
@@ -133,18 +141,20 @@ public final class Coordinator {
                         context ->
                             Behaviors.withTimers(
                                 timers -> {
+                                  Coordinator coordinator =
+                                      new Coordinator(context, early, patience, term);
                                   timers.startTimerWithFixedDelay(new Tick(), TICK);
                                   timers.startSingleTimer(new ReadBackOverdue(), READ_BACK);
-                                  Coordinator coordinator =
-                                      new Coordinator(context, early, patience);
                                   return Behaviors.receiveMessage(coordinator::onCommand);
                                 }))))
         .onFailure(SupervisorStrategy.restartWithBackoff(RESTART, READ_BACK, 0.2));
   }
 
   private Coordinator(
-      ActorContext<Command> context, StashBuffer<Command> early, Patience patience) {
+      ActorContext<Command> context, StashBuffer<Command> early, Patience patience, Term term) {
     this.context = context;
+    this.term = term;
+    this.epoch = term.begin();
     this.early = early;
     this.patience = patience;
     this.signals = context.messageAdapter(JobSignal.class, Signalled::new);
@@ -196,9 +206,29 @@ public final class Coordinator {
       case Listed listed -> onWorkers(listed.workers());
       case Described described -> onAnswer(described);
       case Told told -> told.replyTo().tell(told.answer());
-      case Tick ignored -> staffing.tick(Duration.ofNanos(System.nanoTime()));
+      case Tick ignored -> {
+        staffing.tick(Duration.ofNanos(System.nanoTime()));
+        checkTerm();
+      }
+      case Checked checked -> {
+        checking = false;
+        if (checked.relieved()) {
+          context.getLog().warn("another coordinator has begun to act; this one ends");
+          term.relieved();
+          return Behaviors.stopped();
+        }
+      }
     }
     return Behaviors.same();
+  }
+
+  /** The database may take its time, which nobody waits for. */
+  private void checkTerm() {
+    if (!checking) {
+      checking = true;
+      context.pipeToSelf(
+          term.isRelieved(epoch), (relieved, failure) -> new Checked(relieved != null && relieved));
+    }
   }
 
   private boolean isReadingBack() {
@@ -221,6 +251,7 @@ public final class Coordinator {
     ActorRef<JobIndex.Number> started =
         context.spawnAnonymous(
             JobIndex.create(
+                epoch,
                 context.messageAdapter(JobIndex.Known.class, known -> new Known(known.jobs()))));
     context.watchWith(started, new IndexStopped());
     return started;
@@ -242,7 +273,7 @@ public final class Coordinator {
   }
 
   private ActorRef<JobCommand> startJob(String job) {
-    ActorRef<JobCommand> actor = context.spawnAnonymous(Job.create(job, signals, patience));
+    ActorRef<JobCommand> actor = context.spawnAnonymous(Job.create(job, epoch, signals, patience));
     context.watchWith(actor, new JobStopped(job));
     numbers.putIfAbsent(job, numbers.size());
     jobs.put(job, actor);
@@ -273,6 +304,7 @@ public final class Coordinator {
         }
       }
       case JobSignal.WantsWorkers wish -> staffing.wants(wish);
+      case JobSignal.LooksForWorkers search -> staffing.looksFor(search.job(), search.generation());
     }
   }
 
@@ -299,7 +331,7 @@ public final class Coordinator {
         WorkerDescription.class,
         worker.get().ref(),
         patience.answer(),
-        WorkerCommand.Describe::new,
+        (ActorRef<WorkerDescription> replyTo) -> new WorkerCommand.Describe(epoch, replyTo),
         (description, failure) ->
             new Told(request.replyTo(), new Draining(true, Optional.ofNullable(description))));
   }
@@ -321,7 +353,7 @@ public final class Coordinator {
           WorkerDescription.class,
           worker.ref(),
           patience.answer(),
-          WorkerCommand.Describe::new,
+          (ActorRef<WorkerDescription> replyTo) -> new WorkerCommand.Describe(epoch, replyTo),
           (description, failure) -> new Described(worker, Optional.ofNullable(description)));
     }
 
@@ -338,6 +370,11 @@ public final class Coordinator {
     @Override
     public void load(String job, Worker worker) {
       jobs.get(job).tell(new JobCommand.Load(worker));
+    }
+
+    @Override
+    public void takeOver(String job, Worker worker) {
+      jobs.get(job).tell(new JobCommand.TakeOver(worker));
     }
 
     @Override

@@ -6,12 +6,15 @@ import java.util.List;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.persistence.typed.EventAdapter;
 import org.apache.pekko.persistence.typed.PersistenceId;
 import org.apache.pekko.persistence.typed.RecoveryCompleted;
 import org.apache.pekko.persistence.typed.javadsl.CommandHandler;
 import org.apache.pekko.persistence.typed.javadsl.EventHandler;
 import org.apache.pekko.persistence.typed.javadsl.EventSourcedBehavior;
 import org.apache.pekko.persistence.typed.javadsl.SignalHandler;
+import org.ftcluster.coordinator.job.EpochStamp;
+import org.ftcluster.protocol.message.Epoch;
 
 /**
  * The ids of all jobs that were ever submitted, in that order. No coordinator ever gives the same
@@ -32,15 +35,22 @@ final class JobIndex extends EventSourcedBehavior<JobIndex.Number, JobNumbered, 
   /** All ids there are. */
   record Known(List<String> jobs) {}
 
+  private final Epoch epoch;
   private final ActorRef<Known> owner;
 
-  private JobIndex(ActorRef<Known> owner) {
+  private JobIndex(Epoch epoch, ActorRef<Known> owner) {
     super(PersistenceId.of("coordinator", "jobs"));
+    this.epoch = epoch;
     this.owner = owner;
   }
 
-  static Behavior<Number> create(ActorRef<Known> owner) {
-    return Behaviors.setup(context -> new JobIndex(owner));
+  static Behavior<Number> create(Epoch epoch, ActorRef<Known> owner) {
+    return Behaviors.setup(context -> new JobIndex(epoch, owner));
+  }
+
+  @Override
+  public EventAdapter<JobNumbered, ?> eventAdapter() {
+    return new EpochStamp<>(epoch);
   }
 
   @Override

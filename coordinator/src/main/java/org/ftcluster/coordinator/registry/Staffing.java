@@ -34,6 +34,9 @@ final class Staffing {
     /** The worker is to get ready for a job that others work on. */
     void load(String job, Worker worker);
 
+    /** The worker belongs to the generation that the job looks for. */
+    void takeOver(String job, Worker worker);
+
     /** There are more workers that are ready for the job. */
     void grow(String job);
 
@@ -46,6 +49,9 @@ final class Staffing {
   private final WorkerPool pool = new WorkerPool();
   private final ToIntFunction<String> number;
   private final Map<String, WorkerDemand> demands = new HashMap<>();
+
+  /** Generations that jobs look for. */
+  private final Map<String, Long> searches = new HashMap<>();
 
   /** When each worker was told to load a job. */
   private final Map<Worker, Duration> loads = new HashMap<>();
@@ -71,8 +77,19 @@ final class Staffing {
 
   /** A job without workers waits for some. */
   void wants(WantsWorkers wish) {
+    searches.remove(wish.job());
     pool.release(wish.job());
     queue.add(wish);
+    ask();
+  }
+
+  /**
+   * The workers of a job have gone on while no coordinator was there, in this generation. Those
+   * that say so are its own from then on.
+   */
+  void looksFor(String job, long generation) {
+    pool.release(job);
+    searches.put(job, generation);
     ask();
   }
 
@@ -84,6 +101,7 @@ final class Staffing {
   /** A job neither has workers nor waits for any. */
   void dismiss(String job) {
     queue.remove(job);
+    searches.remove(job);
     pool.release(job);
     demands.remove(job);
   }
@@ -98,7 +116,10 @@ final class Staffing {
 
   void answered(Worker worker, Optional<WorkerDescription> description) {
     description.ifPresentOrElse(
-        found -> pool.answered(worker, found),
+        found -> {
+          pool.answered(worker, found);
+          takeOver(worker, found);
+        },
         () -> pool.silent(worker).ifPresent(loss -> orders.lose(loss.job(), worker)));
     if (pool.isAsking()) {
       return;
@@ -107,6 +128,17 @@ final class Staffing {
       ask();
     } else if (open) {
       assign();
+    }
+  }
+
+  /** As often as it answers, until the job is known to have it: what is told may be lost. */
+  private void takeOver(Worker worker, WorkerDescription found) {
+    Long generation = searches.get(found.job());
+    if (generation != null
+        && generation == found.generation()
+        && pool.isFree(worker, found.job())) {
+      pool.assign(found.job(), List.of(worker));
+      orders.takeOver(found.job(), worker);
     }
   }
 

@@ -140,6 +140,12 @@ final class WorkerPool {
     return entries.keySet().stream().filter(worker -> worker.node().equals(node)).findFirst();
   }
 
+  /** Whether a worker works for nobody but maybe {@code job}. */
+  boolean isFree(Worker worker, String job) {
+    Entry entry = entries.get(worker);
+    return entry != null && (entry.job.isEmpty() || entry.job.equals(job));
+  }
+
   void assign(String job, List<Worker> workers) {
     workers.forEach(worker -> entry(worker).job = job);
   }

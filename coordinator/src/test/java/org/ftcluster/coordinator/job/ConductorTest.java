@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import org.apache.pekko.actor.testkit.typed.javadsl.TestInbox;
+import org.apache.pekko.actor.typed.ActorRef;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.Cause;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
@@ -24,6 +25,8 @@ import org.junit.jupiter.api.Test;
 class ConductorTest {
   private static final int LIVES = 2_000;
   private static final int FAULTS = 60;
+  private static final ActorRef<WorkerCommand> WORKER =
+      TestInbox.<WorkerCommand>create().getRef();
 
   @Test
   void noOrderOfEventsLetsTwoGenerationsTrain() {
@@ -56,7 +59,7 @@ class ConductorTest {
   /** A job's life; decisions are carried out on what a journal and workers would know. */
   private static final class Life {
     final Random random;
-    final Conductor conductor = new Conductor(Patience.defaults());
+    Conductor conductor = new Conductor(Patience.defaults());
     JobRecord record =
         JobRecord.submitted("job-1", new JobEvent.Submitted("n", "y", new WorkerDemand(1, 3)));
 
@@ -74,7 +77,7 @@ class ConductorTest {
     }
 
     void anything() {
-      switch (random.nextInt(12)) {
+      switch (random.nextInt(14)) {
         case 0 -> assign();
         case 1 -> say(prepared(anyRank()));
         case 2 -> allPrepared();
@@ -86,6 +89,8 @@ class ConductorTest {
         case 8 -> carryOut(conductor.grow(record));
         case 9 -> scale(1 + random.nextInt(3));
         case 10 -> carryOut(conductor.overdue(record, number()));
+        case 11 -> startAgain();
+        case 12 -> say(resumed(anyRank()));
         default -> {
           if (!late.isEmpty()) {
             say(late.get(random.nextInt(late.size())));
@@ -94,12 +99,30 @@ class ConductorTest {
       }
     }
 
+    /** Another coordinator knows what is durable. */
+    private void startAgain() {
+      conductor = new Conductor(Patience.defaults());
+      present = null;
+      if (record.state() != JobState.RUNNING) {
+        training = null; // a generation that isn't known to train ends when the next prepares
+      }
+      carryOut(conductor.takeUp(record));
+    }
+
+    private RankReport resumed(int rank) {
+      return new RankReport.Resumed("job-1", number(), rank, WORKER);
+    }
+
     /** All that is asked for happens, and nothing else. */
     void calm() {
       for (int i = 0; i < 100 && !record.state().isTerminal(); i++) {
         if (present == null) {
           assertTrue(asked, "it waits for workers and has asked for some");
           assign();
+        } else if (!present.isComplete()) {
+          for (int rank = 0; rank < present.size(); rank++) {
+            say(resumed(rank));
+          }
         } else if (!present.isPrepared()) {
           allPrepared();
         } else if (record.state() != JobState.RUNNING) {
@@ -128,7 +151,7 @@ class ConductorTest {
     }
 
     private void allPrepared() {
-      for (int rank = 0; present != null && rank < present.workers().size(); rank++) {
+      for (int rank = 0; present != null && rank < present.size(); rank++) {
         say(prepared(rank));
       }
     }
@@ -148,11 +171,13 @@ class ConductorTest {
             asked = false;
           }
           case JobEvent.GenerationHandedOver ignored -> training = null;
+          case JobEvent.GenerationLost ignored -> training = null;
           default -> {}
         }
       }
       for (Decision.Action action : decision.actions()) {
         switch (action) {
+          case Decision.AskWhoGoesOn lost -> present = lost.generation();
           case Decision.Prepare prepare -> present = prepare.generation();
           case Decision.Start start -> {
             assertTrue(start.generation().isPrepared());
@@ -180,7 +205,7 @@ class ConductorTest {
     }
 
     private int anyRank() {
-      return present == null ? 0 : random.nextInt(present.workers().size());
+      return present == null ? 0 : random.nextInt(present.size());
     }
 
     private RankReport prepared(int rank) {

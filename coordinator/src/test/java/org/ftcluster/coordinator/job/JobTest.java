@@ -17,6 +17,7 @@ import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.persistence.testkit.PersistenceTestKitPlugin;
 import org.apache.pekko.persistence.testkit.javadsl.PersistenceTestKit;
 import org.ftcluster.coordinator.job.JobSignal.WantsWorkers;
+import org.ftcluster.protocol.message.Epoch;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.Cause;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
@@ -25,6 +26,7 @@ import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
 import org.ftcluster.protocol.message.WorkerCommand.ReleaseJob;
+import org.ftcluster.protocol.message.WorkerCommand.ReportTo;
 import org.ftcluster.protocol.message.WorkerCommand.StartRank;
 import org.ftcluster.protocol.message.WorkerCommand.StopRank;
 import org.junit.jupiter.api.AfterAll;
@@ -43,8 +45,10 @@ class JobTest {
           Duration.ofMillis(400),
           Duration.ofMillis(400),
           Duration.ofSeconds(5),
-          Duration.ofSeconds(1));
+          Duration.ofSeconds(1),
+          Duration.ofMillis(400));
   private static final TrainingResult RESULT = new TrainingResult(10, 2, 1, "/a", "ab", 1, 1, 1);
+  private static final Epoch EPOCH = new Epoch("journal", 7);
   private static int jobs;
 
   private final String id = "job-" + ++jobs;
@@ -64,7 +68,7 @@ class JobTest {
 
   @BeforeEach
   void submit() {
-    job = KIT.spawn(Job.create(id, owner.ref(), PATIENCE));
+    job = KIT.spawn(Job.create(id, EPOCH, owner.ref(), PATIENCE));
     owner.expectMessage(new JobSignal.Unknown(id));
     TestProbe<JobStatus> submitted = KIT.createTestProbe();
     job.tell(
@@ -314,13 +318,65 @@ class JobTest {
   }
 
   @Test
-  void aJobThatIsStartedAgainBeginsANewGeneration() {
+  void aJobThatIsStartedAgainTakesItsRunningRanksOver() {
     run();
-    KIT.stop(job);
-    job = KIT.spawn(Job.create(id, owner.ref(), PATIENCE));
-    assertEquals("the coordinator started again", expectReason());
+    startAgain();
+    ReportTo toFirst = takeOver(a, first);
+    assertEquals(new ReportTo(EPOCH, id, 1, toFirst.reports()), toFirst);
+    toFirst.reports().tell(new RankReport.Resumed(id, 1, 0, first.ref()));
+    toFirst.reports().tell(new RankReport.StepCompleted(id, 1, 0, metrics(5)));
+    takeOver(b, second).reports().tell(new RankReport.Resumed(id, 1, 1, second.ref()));
+    JobSignal whole =
+        expectSignal(
+            told -> told instanceof JobSignal.Changed changed && changed.status().workers() == 2);
+    JobStatus status = ((JobSignal.Changed) whole).status();
+    assertEquals(JobState.RUNNING, status.state());
+    assertEquals(1, status.generation());
+    assertEquals(5, status.step());
+    toFirst.reports().tell(new RankReport.Completed(id, 1, 0, RESULT));
+    expectState(JobState.SUCCEEDED);
+    second.expectMessage(new ReleaseJob(id));
+  }
+
+  @Test
+  void aJobThatEndedMeanwhileIsKnownFromItsFirstRank() {
+    run();
+    startAgain();
+    ActorRef<RankReport> ranks = takeOver(a, first).reports();
+    ranks.tell(new RankReport.Resumed(id, 1, 0, first.ref()));
+    ranks.tell(new RankReport.Completed(id, 1, 0, RESULT));
+    expectState(JobState.SUCCEEDED);
+  }
+
+  @Test
+  void aRankThatDoesNotComeBackIsNamedAndTheOthersGoOn() {
+    run();
+    startAgain();
+    takeOver(a, first).reports().tell(new RankReport.Resumed(id, 1, 0, first.ref()));
+    String reason = expectReason();
+    assertTrue(reason.contains("rank 1 did not come back within"), reason);
+    first.expectMessageClass(StopRank.class);
+    expectWish();
     job.tell(new JobCommand.Assign(List.of(a)));
     assertEquals(2, first.expectMessageClass(PrepareRank.class).generation());
+  }
+
+  @Test
+  void notesAreKeptByRanksUntilTheyAreHeard() {
+    run();
+    reports.tell(new RankReport.Noted(id, 1, 0, "a checkpoint"));
+    first.expectMessage(new WorkerCommand.NoteHeard(id, 1, "a checkpoint"));
+  }
+
+  private void startAgain() {
+    KIT.stop(job);
+    job = KIT.spawn(Job.create(id, EPOCH, owner.ref(), PATIENCE));
+    expectSignal(told -> told.equals(new JobSignal.LooksForWorkers(id, 1)));
+  }
+
+  private ReportTo takeOver(Worker worker, TestProbe<WorkerCommand> probe) {
+    job.tell(new JobCommand.TakeOver(worker));
+    return probe.expectMessageClass(ReportTo.class);
   }
 
   /** Brings the job to RUNNING on both workers. */

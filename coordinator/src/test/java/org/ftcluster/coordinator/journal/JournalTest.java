@@ -1,5 +1,6 @@
 package org.ftcluster.coordinator.journal;
 
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -9,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import org.ftcluster.protocol.cluster.NodeStartException;
+import org.ftcluster.protocol.message.Epoch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -18,20 +20,20 @@ class JournalTest {
   @Test
   void aJournalIsCreatedAndOpenedAgain() {
     Path data = folder.resolve("new").resolve("data");
-    Journal.open(data).close();
+    Journal.open(new JournalStore.H2File(data)).close();
     assertTrue(Files.exists(data.resolve("journal.mv.db")));
-    Journal.open(data).close();
+    Journal.open(new JournalStore.H2File(data)).close();
   }
 
   @Test
   void aJournalThatAnotherProcessHasOpenIsNamed() throws IOException {
-    Journal.open(folder).close();
+    Journal.open(new JournalStore.H2File(folder)).close();
     // H2 locks the file as another process would.
     try (FileChannel file =
         FileChannel.open(
             folder.resolve("journal.mv.db"), StandardOpenOption.READ, StandardOpenOption.WRITE)) {
       file.lock();
-      NodeStartException e = assertThrows(NodeStartException.class, () -> Journal.open(folder));
+      NodeStartException e = assertThrows(NodeStartException.class, () -> Journal.open(new JournalStore.H2File(folder)));
       assertTrue(e.getMessage().startsWith("Another coordinator uses the data folder " + folder));
     }
   }
@@ -40,7 +42,25 @@ class JournalTest {
   void aFolderThatCannotBeCreatedIsNamed() throws IOException {
     Path file = Files.createFile(folder.resolve("file"));
     NodeStartException e =
-        assertThrows(NodeStartException.class, () -> Journal.open(file.resolve("data")));
+        assertThrows(NodeStartException.class, () -> Journal.open(new JournalStore.H2File(file.resolve("data"))));
     assertTrue(e.getMessage().contains(file.toString()), e.getMessage());
+  }
+
+  @Test
+  void whoeverBeginsLastActsAndTheOthersAreRelieved() {
+    Epoch second;
+    try (Journal journal = Journal.open(new JournalStore.H2File(folder))) {
+      Epoch first = journal.begin();
+      assertTrue(journal.isNewest(first));
+      second = journal.begin();
+      assertFalse(journal.isNewest(first));
+      assertTrue(first.isBefore(second));
+    }
+    try (Journal journal = Journal.open(new JournalStore.H2File(folder))) {
+      assertTrue(second.isBefore(journal.begin()));
+    }
+    try (Journal other = Journal.open(new JournalStore.H2File(folder.resolve("other")))) {
+      assertFalse(other.begin().isBefore(second), "of another journal");
+    }
   }
 }

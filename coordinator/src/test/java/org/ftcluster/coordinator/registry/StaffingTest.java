@@ -175,6 +175,18 @@ class StaffingTest implements Staffing.Orders {
   }
 
   @Test
+  void workersOfAGenerationThatGoesOnAreTakenOverAndGivenToNobodyElse() {
+    staffing.looksFor("1", 4);
+    staffing.wants(wish("2", 1, 2));
+    staffing.present(List.of(a, b));
+    orders.clear();
+    staffing.open();
+    answer(a, "TRAINING", "1", 4);
+    answer(b, "IDLE", "1", 3);
+    expect("1 takes over a", "2 gets [b]");
+  }
+
+  @Test
   void aDismissedJobNeitherHasWorkersNorWaits() {
     staffing.open();
     staffing.present(List.of(a));
@@ -210,6 +222,11 @@ class StaffingTest implements Staffing.Orders {
   }
 
   @Override
+  public void takeOver(String job, Worker worker) {
+    orders.add("%s takes over %s".formatted(job, worker.node()));
+  }
+
+  @Override
   public void grow(String job) {
     orders.add(job + " grows");
   }
@@ -229,9 +246,14 @@ class StaffingTest implements Staffing.Orders {
   }
 
   private void answer(Worker worker, String state, String job) {
+    answer(worker, state, job, 0);
+  }
+
+  private void answer(Worker worker, String state, String job, long generation) {
     staffing.answered(
         worker,
-        Optional.of(new WorkerDescription(worker.node(), "h", 1, "cpu", state, job, -1, 0)));
+        Optional.of(
+            new WorkerDescription(worker.node(), "h", 1, "cpu", state, job, -1, generation)));
   }
 
   private static WantsWorkers wish(String job, int min, int max) {

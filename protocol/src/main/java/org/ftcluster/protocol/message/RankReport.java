@@ -1,6 +1,11 @@
 package org.ftcluster.protocol.message;
 
-/** What a rank tells its job. A report of another generation than the job's is dropped. */
+import org.apache.pekko.actor.typed.ActorRef;
+
+/**
+ * What a rank tells its job. A report of another generation than the job's is dropped. Reports may
+ * come twice: they are kept for a coordinator that takes over.
+ */
 public sealed interface RankReport {
   String job();
 
@@ -27,6 +32,10 @@ public sealed interface RankReport {
 
   /** All ranks are connected and hold the same state; training goes on after {@code step}. */
   record Started(String job, long generation, int rank, long step) implements RankReport {}
+
+  /** Answers {@link WorkerCommand.ReportTo}; what was said before follows. */
+  record Resumed(String job, long generation, int rank, ActorRef<WorkerCommand> worker)
+      implements RankReport {}
 
   /** Sent by rank 0 after each optimizer step, once its line is in {@code metrics.jsonl}. */
   record StepCompleted(String job, long generation, int rank, StepMetrics metrics)

@@ -17,8 +17,8 @@ public sealed interface WorkerCommand {
   /** Under which workers are found through cluster membership. */
   ServiceKey<WorkerCommand> KEY = ServiceKey.create(WorkerCommand.class, "worker");
 
-  /** Asks what this worker is and does. */
-  record Describe(ActorRef<WorkerDescription> replyTo) implements WorkerCommand {}
+  /** Asks what this worker is and does. Nobody answers an epoch that is over. */
+  record Describe(Epoch epoch, ActorRef<WorkerDescription> replyTo) implements WorkerCommand {}
 
   /**
    * Load the job's model and data, open the listener of the collectives, answer {@link
@@ -46,6 +46,16 @@ public sealed interface WorkerCommand {
    */
   record StartRank(String job, long generation, List<PeerAddress> peers, int stateSource)
       implements WorkerCommand {}
+
+  /**
+   * Another coordinator takes a generation over that goes on meanwhile: it is told {@link
+   * RankReport.Resumed}, all that nobody may have heard yet, and whatever follows.
+   */
+  record ReportTo(Epoch epoch, String job, long generation, ActorRef<RankReport> reports)
+      implements WorkerCommand {}
+
+  /** A {@link RankReport.Noted} was heard: it needn't be said again. */
+  record NoteHeard(String job, long generation, String note) implements WorkerCommand {}
 
   /**
    * Load the job's model and data while others train, so that they needn't wait for it; {@link

@@ -5,6 +5,7 @@ import com.esotericsoftware.kryo.serializers.RecordSerializer;
 import java.util.List;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorRefResolver;
+import org.ftcluster.protocol.message.Epoch;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerDescription;
@@ -37,6 +38,9 @@ final class MessageTypes {
     record(kryo, WorkerCommand.LoadJob.class, 38);
     record(kryo, WorkerCommand.HandOver.class, 39);
     record(kryo, WorkerCommand.Drain.class, 40);
+    record(kryo, WorkerCommand.ReportTo.class, 41);
+    record(kryo, WorkerCommand.NoteHeard.class, 42);
+    record(kryo, Epoch.class, 43);
 
     record(kryo, RankReport.Prepared.class, 48);
     record(kryo, RankReport.Started.class, 49);
@@ -49,6 +53,7 @@ final class MessageTypes {
     kryo.register(RankReport.Cause.class, 56);
     record(kryo, RankReport.HandedOver.class, 57);
     record(kryo, RankReport.Leaving.class, 58);
+    record(kryo, RankReport.Resumed.class, 59);
 
     record(kryo, WorkerDescription.class, 64);
     return kryo;

@@ -24,6 +24,7 @@ import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorRefResolver;
 import org.apache.pekko.serialization.Serialization;
 import org.apache.pekko.serialization.SerializationExtension;
+import org.ftcluster.protocol.message.Epoch;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.Cause;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
@@ -196,7 +197,11 @@ class KryoSerializerTest {
   private List<Object> messages() {
     TestProbe<WorkerDescription> descriptions = kit.createTestProbe();
     return List.of(
-        new WorkerCommand.Describe(descriptions.ref()),
+        new WorkerCommand.Describe(new Epoch("j", 3), descriptions.ref()),
+        new WorkerCommand.ReportTo(
+            new Epoch("j", 4), "job-1", 7, kit.<RankReport>createTestProbe().ref()),
+        new WorkerCommand.NoteHeard("job-1", 7, "évaluation"),
+        new RankReport.Resumed("job-1", 7, 2, kit.<WorkerCommand>createTestProbe().ref()),
         new WorkerCommand.StartRank(
             "job-1", 7, List.of(new PeerAddress("10.0.0.1", 1), new PeerAddress("::1", 2)), -1),
         new WorkerCommand.StartRank("job-1", 8, List.of(), 0),

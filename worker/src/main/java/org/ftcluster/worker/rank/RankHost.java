@@ -6,7 +6,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
+import org.apache.pekko.actor.typed.ActorRef;
 import org.ftcluster.protocol.message.RankReport;
+import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerCommand.LoadJob;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
@@ -111,6 +113,22 @@ final class RankHost implements AutoCloseable {
     if (order == null && resident.job().isEmpty() && loading.isEmpty() && leaving == null) {
       loading = command.job();
       thread.execute(() -> load(command.job(), command.jobYaml()));
+    }
+  }
+
+  /** Tells another coordinator of a generation that it takes over. */
+  synchronized void reportTo(
+      String job, long generation, Consumer<RankReport> coordinator, ActorRef<WorkerCommand> self) {
+    RankOrder current = order;
+    if (current != null && current.is(job, generation)) {
+      current.reportTo(coordinator, self);
+    }
+  }
+
+  synchronized void noteHeard(String job, long generation, String note) {
+    RankOrder current = order;
+    if (current != null && current.is(job, generation)) {
+      current.noteHeard(note);
     }
   }
 

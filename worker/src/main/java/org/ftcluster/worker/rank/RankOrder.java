@@ -1,9 +1,11 @@
 package org.ftcluster.worker.rank;
 
 import java.util.function.Consumer;
+import org.apache.pekko.actor.typed.ActorRef;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
 import org.ftcluster.worker.training.RankTask;
@@ -15,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class RankOrder implements RankTask.RankEvents {
   private final PrepareRank command;
-  private final Consumer<RankReport> reports;
+  private final Outbox outbox;
   private volatile RankHost.Phase phase = RankHost.Phase.PREPARING;
   private volatile @Nullable String stopReason;
   private long stoppedAtNanos;
@@ -23,7 +25,7 @@ final class RankOrder implements RankTask.RankEvents {
 
   RankOrder(PrepareRank command, Consumer<RankReport> reports) {
     this.command = command;
-    this.reports = reports;
+    this.outbox = new Outbox(reports);
   }
 
   String job() {
@@ -92,8 +94,17 @@ final class RankOrder implements RankTask.RankEvents {
   }
 
   void prepared(PeerAddress address, long completedStep, long steps) {
-    reports.accept(
+    outbox.send(
         new RankReport.Prepared(job(), generation(), rank(), address, completedStep, steps));
+  }
+
+  /** Another coordinator listens from now on; it is told what it may have missed. */
+  void reportTo(Consumer<RankReport> coordinator, ActorRef<WorkerCommand> self) {
+    outbox.redirect(coordinator, new RankReport.Resumed(job(), generation(), rank(), self));
+  }
+
+  void noteHeard(String note) {
+    outbox.heard(note);
   }
 
   /** Says once more that it has handed over, if it has. */
@@ -107,34 +118,34 @@ final class RankOrder implements RankTask.RankEvents {
   @Override
   public void handedOver(long step) {
     handedOverStep = step;
-    reports.accept(new RankReport.HandedOver(job(), generation(), rank(), step));
+    outbox.send(new RankReport.HandedOver(job(), generation(), rank(), step));
   }
 
   void leaving(String reason) {
-    reports.accept(new RankReport.Leaving(job(), generation(), rank(), reason));
+    outbox.send(new RankReport.Leaving(job(), generation(), rank(), reason));
   }
 
   void failed(RankReport.Cause cause, String message) {
-    reports.accept(new RankReport.Failed(job(), generation(), rank(), cause, message));
+    outbox.send(new RankReport.Failed(job(), generation(), rank(), cause, message));
   }
 
   @Override
   public void started(long step) {
-    reports.accept(new RankReport.Started(job(), generation(), rank(), step));
+    outbox.send(new RankReport.Started(job(), generation(), rank(), step));
   }
 
   @Override
   public void stepCompleted(StepMetrics metrics) {
-    reports.accept(new RankReport.StepCompleted(job(), generation(), rank(), metrics));
+    outbox.send(new RankReport.StepCompleted(job(), generation(), rank(), metrics));
   }
 
   @Override
   public void noted(String note) {
-    reports.accept(new RankReport.Noted(job(), generation(), rank(), note));
+    outbox.send(new RankReport.Noted(job(), generation(), rank(), note));
   }
 
   @Override
   public void completed(TrainingResult result) {
-    reports.accept(new RankReport.Completed(job(), generation(), rank(), result));
+    outbox.send(new RankReport.Completed(job(), generation(), rank(), result));
   }
 }

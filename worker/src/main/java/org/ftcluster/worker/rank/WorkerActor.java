@@ -12,18 +12,34 @@ final class WorkerActor {
   private WorkerActor() {}
 
   /**
+   * @param allegiance whom this process obeys
    * @param leave begins to leave, for a reason; returns at once
    * @param describe makes the answer to {@link WorkerCommand.Describe}
    */
   static Behavior<WorkerCommand> create(
       RankHost rank,
+      Allegiance allegiance,
       Consumer<String> leave,
       Function<RankHost.Snapshot, WorkerDescription> describe) {
-    return Behaviors.receiveMessage(
-        command -> {
+    return Behaviors.receive(
+        (context, command) -> {
           switch (command) {
-            case WorkerCommand.Describe question ->
+            case WorkerCommand.Describe question -> {
+              if (allegiance.obeys(question.epoch())) {
                 question.replyTo().tell(describe.apply(rank.snapshot()));
+              }
+            }
+            case WorkerCommand.ReportTo to -> {
+              if (allegiance.obeys(to.epoch())) {
+                rank.reportTo(
+                    to.job(),
+                    to.generation(),
+                    report -> to.reports().tell(report),
+                    context.getSelf());
+              }
+            }
+            case WorkerCommand.NoteHeard heard ->
+                rank.noteHeard(heard.job(), heard.generation(), heard.note());
             case WorkerCommand.PrepareRank prepare ->
                 rank.prepare(prepare, report -> prepare.reports().tell(report));
             case WorkerCommand.StartRank start -> rank.start(start);

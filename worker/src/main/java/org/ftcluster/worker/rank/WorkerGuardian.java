@@ -33,13 +33,15 @@ final class WorkerGuardian {
 
   private WorkerGuardian() {}
 
-  static Behavior<Command> create(RankHost rank, Consumer<String> leave, String device) {
+  static Behavior<Command> create(
+      RankHost rank, Allegiance allegiance, Consumer<String> leave, String device) {
     return Behaviors.setup(
         context -> {
           ActorSystem<Void> system = context.getSystem();
           ActorRef<WorkerCommand> worker =
               context.spawn(
-                  WorkerActor.create(rank, leave, state -> description(system, device, state)),
+                  WorkerActor.create(
+                      rank, allegiance, leave, state -> description(system, device, state)),
                   "worker");
           context.watchWith(worker, new WorkerStopped());
           system.receptionist().tell(Receptionist.register(WorkerCommand.KEY, worker));

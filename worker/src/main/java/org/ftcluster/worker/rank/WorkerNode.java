@@ -44,8 +44,15 @@ public final class WorkerNode implements AutoCloseable {
 
   private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
 
+  /** How often this worker looks for coordinators other than its own. */
+  private static final Duration LOOK = Duration.ofSeconds(2);
+
+  /** Looks in which a node should have joined. */
+  private static final int LOOKS_TO_JOIN = 8;
+
   private final WorkerSettings settings;
   private final RankHost rank;
+  private final Allegiance allegiance = new Allegiance();
 
   /** Completed with why the worker ended by itself, if it did. */
   private final CompletableFuture<Optional<String>> ended = new CompletableFuture<>();
@@ -167,7 +174,7 @@ public final class WorkerNode implements AutoCloseable {
     try {
       ActorSystem<WorkerGuardian.Command> current = first;
       while (current != null) {
-        current.getWhenTerminated().toCompletableFuture().get();
+        awaitEnd(current);
         if (isClosed()) {
           break;
         }
@@ -184,6 +191,27 @@ public final class WorkerNode implements AutoCloseable {
       ended.complete(Optional.empty());
     } catch (InterruptedException | ExecutionException | RuntimeException e) {
       ended.completeExceptionally(e);
+    }
+  }
+
+  /**
+   * Returns when the node has ended. Ends it when the coordinator that answers now is none of its
+   * cluster: long before the cluster notices that its own has gone.
+   */
+  private void awaitEnd(ActorSystem<WorkerGuardian.Command> node)
+      throws InterruptedException, ExecutionException {
+    int elsewhere = 0;
+    while (true) {
+      try {
+        node.getWhenTerminated().toCompletableFuture().get(LOOK.toMillis(), TimeUnit.MILLISECONDS);
+        return;
+      } catch (TimeoutException e) {
+        Membership membership = Membership.of(node, settings.seedNodes().coordinators());
+        elsewhere = membership == Membership.SHARED ? 0 : elsewhere + 1;
+        if (membership == Membership.OTHERS || elsewhere > LOOKS_TO_JOIN) {
+          node.terminate();
+        }
+      }
     }
   }
 
@@ -217,7 +245,8 @@ public final class WorkerNode implements AutoCloseable {
       }
       node =
           ClusterSystem.start(
-              WorkerGuardian.create(rank, reason -> leave(reason, AS_ASKED), settings.device()),
+              WorkerGuardian.create(
+                  rank, allegiance, reason -> leave(reason, AS_ASKED), settings.device()),
               next,
               SIGNALS_ARE_OURS);
       return node;

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.rank;
 
 import java.util.List;
+import java.util.Set;
 
 /**
  * How a worker is started.
@@ -29,5 +30,13 @@ public record WorkerSettings(
      * when none can be found now: then it is asked again.
      */
     List<String> find();
+
+    /**
+     * Tells the coordinators that answer now from earlier ones at the same addresses; empty where
+     * that isn't known. Returns soon.
+     */
+    default Set<Long> coordinators() {
+      return Set.of();
+    }
   }
 }

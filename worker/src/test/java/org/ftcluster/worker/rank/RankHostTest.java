@@ -27,6 +27,7 @@ import org.ftcluster.protocol.message.RankReport.Leaving;
 import org.ftcluster.protocol.message.RankReport.Prepared;
 import org.ftcluster.protocol.message.RankReport.Started;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerCommand.LoadJob;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
@@ -172,6 +173,26 @@ class RankHostTest {
     host.handOver("b", 1);
     prepare("a", 2);
     assertEquals(2, assertInstanceOf(Prepared.class, next()).generation());
+  }
+
+  @Test
+  void anotherCoordinatorHearsWhatTheOneBeforeMayHaveMissed() throws Exception {
+    prepare("a", 1);
+    next();
+    start("a", 1);
+    next();
+    BlockingQueue<RankReport> heard = new LinkedBlockingQueue<>();
+    ActorRef<WorkerCommand> self = kit.<WorkerCommand>createTestProbe().ref();
+    host.reportTo("a", 2, heard::add, self);
+    host.reportTo("b", 1, heard::add, self);
+    assertTrue(heard.isEmpty());
+    host.reportTo("a", 1, heard::add, self);
+    assertEquals(new RankReport.Resumed("a", 1, 0, self), heard.take());
+    assertInstanceOf(Prepared.class, heard.take());
+    assertInstanceOf(Started.class, heard.take());
+    created.getFirst().finish();
+    assertInstanceOf(Completed.class, heard.poll(10, TimeUnit.SECONDS));
+    assertTrue(reports.isEmpty(), "the one before hears no more");
   }
 
   @Test
