@@ -28,9 +28,19 @@ CREATE TABLE IF NOT EXISTS PUBLIC."event_tag" (
 CREATE TABLE IF NOT EXISTS PUBLIC.coordinator_epoch (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   journal VARCHAR(36) NOT NULL,
-  number BIGINT NOT NULL
+  number BIGINT NOT NULL,
+  coordinator VARCHAR NOT NULL
 );
 
-INSERT INTO PUBLIC.coordinator_epoch (id, journal, number)
-  SELECT 1, CAST(RANDOM_UUID() AS VARCHAR), 0
+INSERT INTO PUBLIC.coordinator_epoch (id, journal, number, coordinator)
+  SELECT 1, CAST(RANDOM_UUID() AS VARCHAR), 0, ''
   WHERE NOT EXISTS (SELECT 1 FROM PUBLIC.coordinator_epoch);
+
+-- The coordinator of this file, and when it was last heard of.
+CREATE TABLE IF NOT EXISTS PUBLIC.coordinator (
+  id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  grpc VARCHAR NOT NULL,
+  node VARCHAR NOT NULL,
+  pid BIGINT NOT NULL,
+  seen TIMESTAMP WITH TIME ZONE NOT NULL
+);

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** A coordinator's process is killed, and started again. */
 class CoordinatorLossTest {
-  private static final int STEPS = 200;
+  private static final int STEPS = 80;
 
   @TempDir private Path folder;
 
@@ -62,7 +62,8 @@ class CoordinatorLossTest {
       assertEquals(3, submitted.exitCode(), submitted.err());
       cluster.startCoordinator(address, data);
 
-      JsonNode heard = watch.await(line -> LiveCluster.isStep(line) && line.path("step").asLong() > before);
+      JsonNode heard =
+          watch.await(line -> LiveCluster.isStep(line) && line.path("step").asLong() > before);
       assertEquals(1, heard.path("generation").asLong(), "the same generation goes on");
       JsonNode result = watch.await(LiveCluster::isResult);
       assertEquals("SUCCEEDED", result.path("state").asText());

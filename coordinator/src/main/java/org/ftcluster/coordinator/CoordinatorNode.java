@@ -2,11 +2,15 @@ package org.ftcluster.coordinator;
 
 import java.net.InetAddress;
 import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
+import org.apache.pekko.actor.CoordinatedShutdown;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
@@ -14,12 +18,16 @@ import org.apache.pekko.cluster.typed.ClusterSingleton;
 import org.apache.pekko.cluster.typed.ClusterSingletonSettings;
 import org.apache.pekko.cluster.typed.SingletonActor;
 import org.ftcluster.coordinator.api.ApiServer;
+import org.ftcluster.coordinator.api.ApiService;
+import org.ftcluster.coordinator.api.Forwarding;
 import org.ftcluster.coordinator.journal.Journal;
+import org.ftcluster.coordinator.journal.Roster;
 import org.ftcluster.coordinator.registry.Coordinator;
 import org.ftcluster.coordinator.registry.Term;
 import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.protocol.cluster.ClusterSystem;
 import org.ftcluster.protocol.cluster.NodeSettings;
+import org.jspecify.annotations.Nullable;
 
 /** A running coordinator: a node of the cluster, its journal, and the gRPC server for clients. */
 public final class CoordinatorNode implements AutoCloseable {
@@ -27,16 +35,22 @@ public final class CoordinatorNode implements AutoCloseable {
 
   private final Journal journal;
   private final ActorSystem<Void> system;
+  private final JournalTerm term;
+  private final Peers peers;
   private final ApiServer server;
 
-  private CoordinatorNode(Journal journal, ActorSystem<Void> system, ApiServer server) {
+  private CoordinatorNode(
+      Journal journal, ActorSystem<Void> system, JournalTerm term, Peers peers, ApiServer server) {
     this.journal = journal;
     this.system = system;
+    this.term = term;
+    this.peers = peers;
     this.server = server;
   }
 
   /**
-   * Returns once clients and nodes can connect.
+   * Returns once clients and nodes can connect. Where other coordinators share the journal, this
+   * one joins them, and one of them acts; the others hand clients' calls on to it.
    *
    * @throws org.ftcluster.protocol.cluster.NodeStartException when it can't be started like that
    */
@@ -47,28 +61,46 @@ public final class CoordinatorNode implements AutoCloseable {
     CompletableFuture<Journal> opening =
         CompletableFuture.supplyAsync(() -> Journal.open(settings.journal()));
     ActorSystem<Void> system = null;
+    ApiServer server = null;
     try {
       system =
-          ClusterSystem.start(
+          ClusterSystem.listen(
               Behaviors.empty(),
               new NodeSettings(
                   settings.bindHost(),
                   settings.clusterPort(),
                   ClusterSystem.COORDINATOR,
-                  settings.seedNodes(),
+                  List.of(),
                   settings.insecure()),
               settings.journal().config());
       Journal journal = opened(opening);
-      ApiServer server =
-          ApiServer.start(host, settings.grpcPort(), system, singleton(system, journal, settings));
-      return new CoordinatorNode(journal, system, server);
+      JournalTerm term = new JournalTerm(journal, system::terminate);
+      AtomicReference<@Nullable Peers> joined = new AtomicReference<>();
+      server =
+          ApiServer.start(
+              host,
+              settings.grpcPort(),
+              new ApiService(system, singleton(system, term, settings), () -> others(joined.get())),
+              new Forwarding(term::isActing, journal::acting));
+      String address = BindAddress.reachable(host) + ":" + server.port();
+      term.at(address);
+      Peers peers = Peers.join(journal.roster(), system, address);
+      joined.set(peers);
+      return new CoordinatorNode(journal, system, term, peers, server);
     } catch (RuntimeException e) {
+      if (server != null) {
+        server.close();
+      }
       if (system != null) {
         terminate(system);
       }
       opening.thenAccept(Journal::close);
       throw e;
     }
+  }
+
+  private static List<Roster.Entry> others(@Nullable Peers peers) {
+    return peers == null ? List.of() : peers.others();
   }
 
   private static Journal opened(CompletableFuture<Journal> opening) {
@@ -89,30 +121,44 @@ public final class CoordinatorNode implements AutoCloseable {
     return ClusterSystem.address(system);
   }
 
-  /** Returns when this node has ended: closed, or put out of the cluster. */
-  public void awaitTermination() throws InterruptedException {
+  /**
+   * Returns when this node has ended: closed, or put out of the cluster.
+   *
+   * @return why it was, if it was: the process should end, and may be started again
+   */
+  public Optional<String> awaitTermination() throws InterruptedException {
     try {
       system.getWhenTerminated().toCompletableFuture().get();
     } catch (ExecutionException e) {
       throw new IllegalStateException("the coordinator's actor system failed", e.getCause());
     }
+    if (term.wasRelieved()) {
+      return Optional.of("Another coordinator has begun to act; this one has ended.");
+    }
+    return CoordinatedShutdown.get(system).getShutdownReason().orElse(null)
+            instanceof CoordinatedShutdown.ClusterDowningReason$
+        ? Optional.of("The other coordinators went on without this one, which has ended.")
+        : Optional.empty();
   }
 
   @Override
   public void close() {
     server.close();
+    peers.close();
     terminate(system);
     journal.close();
   }
 
   private static ActorRef<Coordinator.Command> singleton(
-      ActorSystem<?> system, Journal journal, CoordinatorSettings settings) {
-    Term term = new JournalTerm(journal, system::terminate);
+      ActorSystem<?> system, Term term, CoordinatorSettings settings) {
     return ClusterSingleton.get(system)
         .init(
             SingletonActor.of(Coordinator.create(settings.patience(), term), "coordinator")
                 .withSettings(
-                    ClusterSingletonSettings.create(system).withRole(ClusterSystem.COORDINATOR)));
+                    ClusterSingletonSettings.create(system)
+                        .withRole(ClusterSystem.COORDINATOR)
+                        // Nobody need be waited for: the epoch keeps an earlier one from acting.
+                        .withRemovalMargin(Duration.ofMillis(100))));
   }
 
   private static void terminate(ActorSystem<?> system) {

@@ -1,6 +1,5 @@
 package org.ftcluster.coordinator;
 
-import java.util.List;
 import org.ftcluster.coordinator.job.Patience;
 import org.ftcluster.coordinator.journal.JournalStore;
 
@@ -10,8 +9,6 @@ import org.ftcluster.coordinator.journal.JournalStore;
  * @param bindHost a host name or address of this machine, for gRPC and for the cluster
  * @param grpcPort where clients connect; 0 for any free port
  * @param clusterPort where nodes connect; 0 for any free port
- * @param seedNodes {@code pekko://ftcluster@host:port} of coordinators to join; when empty, this
- *     one begins a cluster
  * @param journal where it is
  * @param insecure whether to bind, without encryption, where other machines can connect
  * @param patience how long to wait for workers
@@ -20,22 +17,12 @@ public record CoordinatorSettings(
     String bindHost,
     int grpcPort,
     int clusterPort,
-    List<String> seedNodes,
     JournalStore journal,
     boolean insecure,
     Patience patience) {
-  public CoordinatorSettings {
-    seedNodes = List.copyOf(seedNodes);
-  }
-
   /** With {@link Patience#defaults}. */
   public CoordinatorSettings(
-      String bindHost,
-      int grpcPort,
-      int clusterPort,
-      List<String> seedNodes,
-      JournalStore journal,
-      boolean insecure) {
-    this(bindHost, grpcPort, clusterPort, seedNodes, journal, insecure, Patience.defaults());
+      String bindHost, int grpcPort, int clusterPort, JournalStore journal, boolean insecure) {
+    this(bindHost, grpcPort, clusterPort, journal, insecure, Patience.defaults());
   }
 }

@@ -6,15 +6,42 @@ import org.ftcluster.coordinator.journal.Journal;
 import org.ftcluster.coordinator.registry.Term;
 import org.ftcluster.protocol.message.Epoch;
 
-/**
- * A term that the journal keeps.
- *
- * @param end ends this node; returns at once
- */
-record JournalTerm(Journal journal, Runnable end) implements Term {
+/** A term that the journal keeps. */
+final class JournalTerm implements Term {
+  private final Journal journal;
+  private final Runnable end;
+  private volatile String address = "";
+  private volatile boolean acting;
+  private volatile boolean relieved;
+
+  /**
+   * @param end ends this node; returns at once
+   */
+  JournalTerm(Journal journal, Runnable end) {
+    this.journal = journal;
+    this.end = end;
+  }
+
+  /** Where this coordinator is reached with gRPC; to be known before it begins to act. */
+  void at(String address) {
+    this.address = address;
+  }
+
+  /** Whether the coordinator in this process has begun to act. */
+  boolean isActing() {
+    return acting;
+  }
+
+  /** Whether another one has begun since. */
+  boolean wasRelieved() {
+    return relieved;
+  }
+
   @Override
   public Epoch begin() {
-    return journal.begin();
+    Epoch epoch = journal.begin(address);
+    acting = true;
+    return epoch;
   }
 
   @Override
@@ -25,6 +52,8 @@ record JournalTerm(Journal journal, Runnable end) implements Term {
 
   @Override
   public void relieved() {
+    acting = false;
+    relieved = true;
     end.run();
   }
 }

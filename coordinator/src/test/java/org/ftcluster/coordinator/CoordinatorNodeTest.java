@@ -7,7 +7,6 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import org.ftcluster.coordinator.journal.JournalStore;
 import org.ftcluster.protocol.cluster.NodeStartException;
 import org.junit.jupiter.api.Test;
@@ -51,12 +50,14 @@ class CoordinatorNodeTest {
             NodeStartException.class,
             () ->
                 CoordinatorNode.start(
-                    new CoordinatorSettings(host, grpcPort, clusterPort, List.of(), new JournalStore.H2File(folder), false)))
+                    new CoordinatorSettings(
+                        host, grpcPort, clusterPort, new JournalStore.H2File(folder), false)))
         .getMessage();
   }
 
   private void startAndStop() {
-    CoordinatorNode.start(new CoordinatorSettings("127.0.0.1", 0, 0, List.of(), new JournalStore.H2File(dataDir), false))
+    CoordinatorNode.start(
+            new CoordinatorSettings("127.0.0.1", 0, 0, new JournalStore.H2File(dataDir), false))
         .close();
   }
 }

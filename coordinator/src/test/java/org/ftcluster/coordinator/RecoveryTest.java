@@ -131,7 +131,8 @@ class RecoveryTest {
       assertEquals("SUCCEEDED", jobs.getFirst().getState());
       assertEquals("/a", cluster.watchToTheEnd(done).getFirst().getResult().getAdapter());
 
-      // The worker went on counting while there was no coordinator, and does in the same generation.
+      // The worker went on counting while there was no coordinator, and does in the same
+      // generation.
       JobUpdate after = cluster.watchUntil(running, JobUpdate::hasStep);
       assertTrue(after.getStep().getStep() > before.getStep().getStep());
       assertEquals(1, after.getStep().getGeneration());

@@ -36,7 +36,7 @@ final class TestCluster implements AutoCloseable {
 
   private final Path dataDir;
   private final List<WorkerNode> workers = new ArrayList<>();
-  private CoordinatorNode coordinator;
+  private volatile CoordinatorNode coordinator;
   private ManagedChannel channel;
 
   TestCluster(Path dataDir, int workers) {
@@ -66,7 +66,8 @@ final class TestCluster implements AutoCloseable {
   void startCoordinator() {
     coordinator =
         CoordinatorNode.start(
-            new CoordinatorSettings("127.0.0.1", 0, 0, List.of(), new JournalStore.H2File(dataDir), false, PATIENCE));
+            new CoordinatorSettings(
+                "127.0.0.1", 0, 0, new JournalStore.H2File(dataDir), false, PATIENCE));
     channel =
         ManagedChannelBuilder.forAddress("127.0.0.1", coordinator.grpcPort())
             .usePlaintext()
@@ -75,18 +76,27 @@ final class TestCluster implements AutoCloseable {
 
   void stopCoordinator() {
     channel.shutdownNow();
-    coordinator.close();
+    CoordinatorNode stopping = coordinator;
+    coordinator = null;
+    stopping.close();
   }
 
   /** A worker that finds the coordinator wherever that is now. */
   WorkerNode addWorker() {
     WorkerNode worker =
         WorkerNode.start(
-            new WorkerSettings(
-                "127.0.0.1", 0, () -> List.of(coordinator.clusterAddress()), "cpu", false),
+            new WorkerSettings("127.0.0.1", 0, this::seedNodes, "cpu", false),
             CountingTask::create);
     workers.add(worker);
     return worker;
+  }
+
+  private List<String> seedNodes() {
+    CoordinatorNode there = coordinator;
+    if (there == null) {
+      throw new IllegalStateException("there is no coordinator");
+    }
+    return List.of(there.clusterAddress());
   }
 
   void removeWorker(WorkerNode worker) {

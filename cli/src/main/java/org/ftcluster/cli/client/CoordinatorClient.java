@@ -1,9 +1,10 @@
 package org.ftcluster.cli.client;
 
 import io.grpc.ManagedChannel;
-import io.grpc.ManagedChannelBuilder;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
@@ -32,6 +33,9 @@ import org.ftcluster.protocol.api.WatchJobRequest;
  * {@link CommandException} that says whether the cluster can't be reached or the request is wrong.
  */
 public final class CoordinatorClient implements AutoCloseable {
+  /** A machine that is gone doesn't even refuse: the next address is tried then. */
+  private static final int CONNECT_MS = 3_000;
+
   private static final Duration CALL = Duration.ofSeconds(20);
 
   /** What every coordinator knows by itself. */
@@ -45,15 +49,21 @@ public final class CoordinatorClient implements AutoCloseable {
 
   private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
 
-  private final Address address;
+  private final Addresses address;
   private final ManagedChannel channel;
   private final FtClusterBlockingStub stub;
 
   public CoordinatorClient(Address address) {
-    this.address = address;
+    this(new Addresses(List.of(address)));
+  }
+
+  /** A client of whichever of them is there. */
+  public CoordinatorClient(Addresses addresses) {
+    this.address = addresses;
     channel =
-        ManagedChannelBuilder.forAddress(address.host(), address.port())
+        NettyChannelBuilder.forTarget(AddressResolver.target(addresses))
             .usePlaintext()
+            .withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_MS)
             .keepAliveTime(KEEP_ALIVE.toSeconds(), TimeUnit.SECONDS)
             .build();
     stub = FtClusterGrpc.newBlockingStub(channel);

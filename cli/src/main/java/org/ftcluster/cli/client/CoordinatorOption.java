@@ -9,13 +9,16 @@ public final class CoordinatorOption {
 
   @Option(
       names = "--coordinator",
-      paramLabel = "HOST:PORT",
-      converter = Address.Converter.class,
+      paramLabel = "HOST:PORT[,...]",
+      converter = Addresses.Converter.class,
       defaultValue = "${env:FTCLUSTER_COORDINATOR:-" + DEFAULT + "}",
-      description = "The coordinator, else FTCLUSTER_COORDINATOR, else " + DEFAULT + ".")
-  private Address address = Address.parse(DEFAULT);
+      description =
+          "The coordinator, or several of one cluster, else FTCLUSTER_COORDINATOR, else "
+              + DEFAULT
+              + ".")
+  private Addresses address = Addresses.parse(DEFAULT);
 
-  public Address address() {
+  public Addresses address() {
     return address;
   }
 

@@ -1,17 +1,17 @@
 package org.ftcluster.cli.node;
 
 import java.nio.file.Path;
-import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.client.CoordinatorOption;
+import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.coordinator.CoordinatorNode;
 import org.ftcluster.coordinator.CoordinatorSettings;
-import org.ftcluster.coordinator.journal.JournalStore;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -19,8 +19,17 @@ import picocli.CommandLine.Option;
 /** {@code ftcluster coordinator}. */
 @Command(
     name = "coordinator",
-    description = "Runs a coordinator: takes jobs, finds workers, and brings jobs to their end.",
-    footer = {"", "Example:", "  ftcluster coordinator --grpc 10.0.0.1:7600 --insecure"})
+    description = {
+      "Runs a coordinator: takes jobs, finds workers, and brings jobs to their end.",
+      "Several with the same --database are one cluster: one of them acts, and when its process or",
+      "machine is gone, another does."
+    },
+    footer = {
+      "",
+      "Example:",
+      "  ftcluster coordinator --grpc 10.0.0.1:7600 --insecure",
+      "  ftcluster coordinator --grpc 10.0.0.1:7600 --insecure --database jdbc:postgresql://db/ftcluster"
+    })
 public final class CoordinatorCommand implements Callable<Integer> {
   private static final String CLUSTER_PORT = "7601";
   private static final String DATA = "ftcluster-data";
@@ -54,8 +63,12 @@ public final class CoordinatorCommand implements Callable<Integer> {
       paramLabel = "FOLDER",
       defaultValue = DATA,
       description =
-          "Where jobs are kept, so that they outlive a restart (default: ./" + DATA + ").")
+          "Where jobs are kept, so that they outlive a restart (default: ./"
+              + DATA
+              + "). Not used with --database.")
   private Path dataDir = Path.of(DATA);
+
+  @Mixin private DatabaseOptions database = new DatabaseOptions();
 
   @Option(
       names = "--insecure",
@@ -73,14 +86,16 @@ public final class CoordinatorCommand implements Callable<Integer> {
             grpc.host(),
             grpc.port(),
             clusterPort,
-            List.of(),
-            new JournalStore.H2File(dataDir.toAbsolutePath()),
+            database.journalOr(dataDir.toAbsolutePath()),
             insecure);
     try (CoordinatorNode node = CoordinatorNode.start(settings)) {
       Address listening = new Address(grpc.host(), node.grpcPort());
       console.json(ReadyLine.of("coordinator", listening.toString()));
       console.talk("The coordinator is ready at %s.".formatted(listening));
-      node.awaitTermination();
+      Optional<String> ended = node.awaitTermination();
+      if (ended.isPresent()) {
+        throw CommandException.failed(ended.get());
+      }
     }
     return ExitCode.DONE.code();
   }

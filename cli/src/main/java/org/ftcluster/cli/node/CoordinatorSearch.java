@@ -6,7 +6,7 @@ import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.List;
 import java.util.Set;
-import org.ftcluster.cli.client.Address;
+import org.ftcluster.cli.client.Addresses;
 import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
@@ -17,10 +17,10 @@ import org.ftcluster.worker.rank.WorkerSettings;
 final class CoordinatorSearch implements WorkerSettings.SeedNodes {
   private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
 
-  private final Address coordinator;
+  private final Addresses coordinator;
   private final Console console;
 
-  CoordinatorSearch(Address coordinator, Console console) {
+  CoordinatorSearch(Addresses coordinator, Console console) {
     this.coordinator = coordinator;
     this.console = console;
   }
@@ -58,7 +58,7 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
   String ownHost() {
     // Nothing is sent: connecting a datagram socket only picks the route.
     try (DatagramSocket socket = new DatagramSocket()) {
-      socket.connect(new InetSocketAddress(coordinator.host(), coordinator.port()));
+      socket.connect(new InetSocketAddress(coordinator.first().host(), coordinator.first().port()));
       return socket.getLocalAddress().getHostAddress();
     } catch (IOException e) {
       throw CommandException.badRequest(

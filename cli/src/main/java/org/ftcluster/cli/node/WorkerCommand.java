@@ -3,7 +3,7 @@ package org.ftcluster.cli.node;
 import java.time.Duration;
 import java.util.Optional;
 import java.util.concurrent.Callable;
-import org.ftcluster.cli.client.Address;
+import org.ftcluster.cli.client.Addresses;
 import org.ftcluster.cli.client.CoordinatorOption;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
@@ -77,7 +77,7 @@ public final class WorkerCommand implements Callable<Integer> {
   public Integer call() throws InterruptedException {
     Console console = common.console();
     parentWatch.start();
-    Address known = coordinator.address();
+    Addresses known = coordinator.address();
     if (host != null) {
       BindAddress.resolve(host, insecure);
     }

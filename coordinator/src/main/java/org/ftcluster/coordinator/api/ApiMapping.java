@@ -1,8 +1,11 @@
 package org.ftcluster.coordinator.api;
 
+import org.apache.pekko.actor.Address;
+import org.apache.pekko.actor.AddressFromURIString;
 import org.ftcluster.coordinator.job.JobNews;
 import org.ftcluster.coordinator.job.JobState;
 import org.ftcluster.coordinator.job.JobStatus;
+import org.ftcluster.coordinator.journal.Roster;
 import org.ftcluster.protocol.api.JobResult;
 import org.ftcluster.protocol.api.JobSummary;
 import org.ftcluster.protocol.api.JobUpdate;
@@ -51,6 +54,19 @@ final class ApiMapping {
         .setJob(worker.job())
         .setRank(worker.rank())
         .setGeneration(worker.generation())
+        .build();
+  }
+
+  /** A coordinator that waits for its turn to act. */
+  static NodeInfo standby(Roster.Entry coordinator) {
+    Address address = AddressFromURIString.parse(coordinator.node());
+    return NodeInfo.newBuilder()
+        .setNode(ClusterSystem.node(address))
+        .setRole(ClusterSystem.COORDINATOR)
+        .setHost(address.getHost().orElse(""))
+        .setPid(coordinator.pid())
+        .setState("STANDBY")
+        .setRank(-1)
         .build();
   }
 

@@ -1,14 +1,12 @@
 package org.ftcluster.coordinator.api;
 
 import io.grpc.Server;
+import io.grpc.ServerInterceptors;
 import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.concurrent.TimeUnit;
-import org.apache.pekko.actor.typed.ActorRef;
-import org.apache.pekko.actor.typed.ActorSystem;
-import org.ftcluster.coordinator.registry.Coordinator;
 import org.ftcluster.protocol.cluster.BindAddress;
 
 /** The gRPC server of a coordinator. */
@@ -17,9 +15,11 @@ public final class ApiServer implements AutoCloseable {
   private static final long SHUTDOWN_SECONDS = 2;
 
   private final Server server;
+  private final Forwarding forwarding;
 
-  private ApiServer(Server server) {
+  private ApiServer(Server server, Forwarding forwarding) {
     this.server = server;
+    this.forwarding = forwarding;
   }
 
   /**
@@ -29,17 +29,15 @@ public final class ApiServer implements AutoCloseable {
    * @throws org.ftcluster.protocol.cluster.NodeStartException when the port is taken
    */
   public static ApiServer start(
-      InetAddress host,
-      int port,
-      ActorSystem<?> system,
-      ActorRef<Coordinator.Command> coordinator) {
+      InetAddress host, int port, ApiService service, Forwarding forwarding) {
     try {
       return new ApiServer(
           NettyServerBuilder.forAddress(new InetSocketAddress(host, port))
-              .addService(new ApiService(system, coordinator))
+              .addService(ServerInterceptors.intercept(service, forwarding))
               .maxInboundMessageSize(MAX_REQUEST_BYTES)
               .build()
-              .start());
+              .start(),
+          forwarding);
     } catch (IOException e) {
       throw BindAddress.taken(host.getHostAddress(), port, e);
     }
@@ -54,6 +52,7 @@ public final class ApiServer implements AutoCloseable {
   @Override
   public void close() {
     server.shutdownNow();
+    forwarding.close();
     try {
       server.awaitTermination(SHUTDOWN_SECONDS, TimeUnit.SECONDS);
     } catch (InterruptedException e) {

@@ -11,6 +11,7 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeoutException;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.StreamSupport;
 import org.apache.pekko.actor.Address;
 import org.apache.pekko.actor.typed.ActorRef;
@@ -22,6 +23,7 @@ import org.apache.pekko.cluster.typed.Cluster;
 import org.ftcluster.coordinator.job.JobCommand;
 import org.ftcluster.coordinator.job.JobEvent;
 import org.ftcluster.coordinator.job.JobStatus;
+import org.ftcluster.coordinator.journal.Roster;
 import org.ftcluster.coordinator.registry.Coordinator;
 import org.ftcluster.protocol.api.CancelJobRequest;
 import org.ftcluster.protocol.api.CancelJobResponse;
@@ -45,16 +47,24 @@ import org.ftcluster.protocol.cluster.ClusterSystem;
 import org.ftcluster.protocol.job.JobSpecException;
 
 /** Answers clients by asking the coordinator's actors. */
-final class ApiService extends FtClusterGrpc.FtClusterImplBase {
+public final class ApiService extends FtClusterGrpc.FtClusterImplBase {
   /** Shorter than clients wait, so that they hear what was wrong. */
   private static final Duration ANSWER = Duration.ofSeconds(15);
 
   private final ActorSystem<?> system;
   private final ActorRef<Coordinator.Command> coordinator;
+  private final Supplier<List<Roster.Entry>> others;
 
-  ApiService(ActorSystem<?> system, ActorRef<Coordinator.Command> coordinator) {
+  /**
+   * @param others coordinators that are there besides this one
+   */
+  public ApiService(
+      ActorSystem<?> system,
+      ActorRef<Coordinator.Command> coordinator,
+      Supplier<List<Roster.Entry>> others) {
     this.system = system;
     this.coordinator = coordinator;
+    this.others = others;
   }
 
   @Override
@@ -156,6 +166,7 @@ final class ApiService extends FtClusterGrpc.FtClusterImplBase {
                 workers ->
                     ListNodesResponse.newBuilder()
                         .addNodes(thisNode())
+                        .addAllNodes(others.get().stream().map(ApiMapping::standby).toList())
                         .addAllNodes(workers.workers().stream().map(ApiMapping::worker).toList())
                         .build()));
   }

@@ -2,7 +2,6 @@ package org.ftcluster.coordinator.job;
 
 import java.util.List;
 import java.util.function.Supplier;
-import org.apache.pekko.actor.typed.ActorRef;
 import org.ftcluster.coordinator.job.Decision.Alarm;
 import org.ftcluster.coordinator.job.Decision.Announce;
 import org.ftcluster.coordinator.job.Decision.AskForWorkers;
@@ -21,7 +20,6 @@ import org.ftcluster.coordinator.job.Decision.TellStep;
 import org.ftcluster.protocol.cluster.ClusterSystem;
 import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
-import org.ftcluster.protocol.message.WorkerCommand;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -89,12 +87,14 @@ final class Conductor {
 
   /** A worker says that it belongs to the present generation. */
   Decision takeOver(Worker worker) {
-    return generation != null ? Decision.to(new TakeOver(worker, generation)) : Decision.NOTHING;
+    return generation != null && generation.offered(worker)
+        ? Decision.to(new TakeOver(worker, generation))
+        : Decision.NOTHING;
   }
 
   private Decision resumed(JobRecord record, Generation current, RankReport.Resumed resumed) {
-    ActorRef<WorkerCommand> ref = resumed.worker();
-    Worker worker = new Worker(ClusterSystem.node(ref.path().address()), ref);
+    String node = ClusterSystem.node(resumed.worker().path().address());
+    Worker worker = current.offered(node).orElseGet(() -> new Worker(node, resumed.worker()));
     if (!current.found(resumed.rank(), worker)) {
       return Decision.NOTHING;
     }
@@ -135,8 +135,7 @@ final class Conductor {
 
   /** There are workers that have loaded the job, and nothing to do. */
   Decision grow(JobRecord record) {
-    return generation != null
-            && generation.size() < record.demand().usable(Integer.MAX_VALUE)
+    return generation != null && generation.size() < record.demand().usable(Integer.MAX_VALUE)
         ? handOver(record.state(), "there are more workers")
         : Decision.NOTHING;
   }

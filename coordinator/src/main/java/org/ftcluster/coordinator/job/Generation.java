@@ -2,8 +2,10 @@ package org.ftcluster.coordinator.job;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
@@ -23,6 +25,7 @@ final class Generation {
   private final List<@Nullable Worker> workers;
   private final List<@Nullable Prepared> prepared;
   private final boolean resumed;
+  private final Map<String, Worker> offers = new HashMap<>();
   private final Set<Integer> handedOver = new HashSet<>();
   private @Nullable String handOverReason;
 
@@ -57,6 +60,18 @@ final class Generation {
 
   Optional<Worker> worker(int rank) {
     return Optional.ofNullable(workers.get(rank));
+  }
+
+  /** Takes note that a worker may be one of those missing; false when it is known already. */
+  boolean offered(Worker worker) {
+    boolean isKnown = workers().stream().anyMatch(known -> known.node().equals(worker.node()));
+    offers.put(worker.node(), worker);
+    return !isKnown;
+  }
+
+  /** The worker on that node that may be one of those missing. */
+  Optional<Worker> offered(String node) {
+    return Optional.ofNullable(offers.get(node));
   }
 
   /** Takes note that a rank has come back; true when it was the last one missing. */

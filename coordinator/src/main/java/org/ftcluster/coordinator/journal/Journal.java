@@ -19,6 +19,9 @@ import org.ftcluster.protocol.message.Epoch;
 public final class Journal implements AutoCloseable {
   private static final int VALID_SECONDS = 2;
 
+  /** Names the lock on creating tables, among all of a database. */
+  private static final long CREATION = 0x6674636c75737472L;
+
   private final JournalStore store;
   private Connection connection;
 
@@ -36,7 +39,7 @@ public final class Journal implements AutoCloseable {
     try {
       Connection connection = store.connect();
       try (Statement statement = connection.createStatement()) {
-        statement.execute(schema(store.schema()));
+        createTables(store, statement);
         return new Journal(store, connection);
       } catch (SQLException e) {
         connection.close();
@@ -47,12 +50,28 @@ public final class Journal implements AutoCloseable {
     }
   }
 
+  /** Two coordinators that start together must not both create them. */
+  private static void createTables(JournalStore store, Statement statement) throws SQLException {
+    if (!store.isShared()) {
+      statement.execute(schema(store.schema()));
+      return;
+    }
+    statement.execute("SET lock_timeout = '30s'");
+    statement.execute("SELECT pg_advisory_lock(%d)".formatted(CREATION));
+    try {
+      statement.execute(schema(store.schema()));
+    } finally {
+      statement.execute("SELECT pg_advisory_unlock(%d)".formatted(CREATION));
+    }
+  }
+
   /**
    * Takes the next epoch, durably: from now on whoever acted before is refused.
    *
+   * @param coordinator where that is reached with gRPC
    * @throws IllegalStateException when the database doesn't answer
    */
-  public synchronized Epoch begin() {
+  public synchronized Epoch begin(String coordinator) {
     try {
       Connection open = connection();
       while (true) {
@@ -60,9 +79,10 @@ public final class Journal implements AutoCloseable {
         Epoch next = new Epoch(last.journal(), last.number() + 1);
         try (PreparedStatement update =
             open.prepareStatement(
-                "UPDATE coordinator_epoch SET number = ? WHERE id = 1 AND number = ?")) {
+                "UPDATE coordinator_epoch SET number = ?, coordinator = ? WHERE id = 1 AND number = ?")) {
           update.setLong(1, next.number());
-          update.setLong(2, last.number());
+          update.setString(2, coordinator);
+          update.setLong(3, last.number());
           if (update.executeUpdate() == 1) {
             return next;
           }
@@ -86,6 +106,26 @@ public final class Journal implements AutoCloseable {
     }
   }
 
+  /**
+   * Where the coordinator is reached that began the newest epoch; empty where none did.
+   *
+   * @throws IllegalStateException when the database doesn't answer
+   */
+  public synchronized String acting() {
+    try (Statement query = connection().createStatement();
+        ResultSet row =
+            query.executeQuery("SELECT coordinator FROM coordinator_epoch WHERE id = 1")) {
+      return row.next() ? row.getString(1) : "";
+    } catch (SQLException e) {
+      throw new IllegalStateException("the epoch can't be read: " + e.getMessage(), e);
+    }
+  }
+
+  /** Who else has it open. */
+  public Roster roster() {
+    return new Roster(store.isShared(), this::connection);
+  }
+
   private static Epoch newest(Connection connection) throws SQLException {
     try (Statement query = connection.createStatement();
         ResultSet row =
@@ -97,7 +137,7 @@ public final class Journal implements AutoCloseable {
     }
   }
 
-  private Connection connection() throws SQLException {
+  private synchronized Connection connection() throws SQLException {
     if (!connection.isValid(VALID_SECONDS)) {
       connection.close();
       connection = store.connect();

@@ -8,7 +8,9 @@ import java.nio.file.Path;
 import java.sql.Connection;
 import java.sql.DriverManager;
 import java.sql.SQLException;
+import java.util.HashMap;
 import java.util.Map;
+import java.util.Properties;
 import org.ftcluster.protocol.cluster.NodeStartException;
 import org.h2.api.ErrorCode;
 
@@ -17,7 +19,10 @@ public sealed interface JournalStore {
   /** Tells Pekko Persistence where the journal is. */
   Config config();
 
-  /** Opens a connection to it. */
+  /** Whether several coordinators can have it open at once. */
+  boolean isShared();
+
+  /** Opens a connection to it, with automatic commit. */
   Connection connect() throws SQLException;
 
   /** The resource that creates the tables, where they aren't there. */
@@ -36,6 +41,11 @@ public sealed interface JournalStore {
     public Config config() {
       return ConfigFactory.parseMap(Map.of("jdbc-journal.slick.db.url", url()))
           .withFallback(ConfigFactory.parseResources("coordinator.conf"));
+    }
+
+    @Override
+    public boolean isShared() {
+      return false;
     }
 
     @Override
@@ -68,6 +78,72 @@ public sealed interface JournalStore {
       // WRITE_DELAY=0: a commit is in the file when it returns, and survives the process.
       return "jdbc:h2:file:%s;WRITE_DELAY=0;DB_CLOSE_ON_EXIT=FALSE"
           .formatted(file.toString().replace(";", "\\;"));
+    }
+  }
+
+  /**
+   * A PostgreSQL database, of version 14 or later, that coordinators share.
+   *
+   * @param url {@code jdbc:postgresql://HOST:PORT/DATABASE}
+   * @param user empty for what the URL, or PostgreSQL's own defaults, say
+   */
+  record Postgresql(String url, String user, String password) implements JournalStore {
+    private static final int CONNECT_SECONDS = 5;
+
+    /** Nothing waits longer for an answer. */
+    private static final int ANSWER_SECONDS = 10;
+
+    @Override
+    public Config config() {
+      Map<String, Object> settings = new HashMap<>();
+      settings.put("db.url", url);
+      if (!user.isEmpty()) {
+        settings.put("db.user", user);
+        settings.put("db.password", password);
+      }
+      settings.put("db.properties.connectTimeout", CONNECT_SECONDS);
+      settings.put("db.properties.socketTimeout", ANSWER_SECONDS);
+      return ConfigFactory.parseMap(settings)
+          .atPath("jdbc-journal.slick")
+          .withFallback(ConfigFactory.parseResources("coordinator-postgresql.conf"))
+          .withFallback(ConfigFactory.parseResources("coordinator.conf"));
+    }
+
+    @Override
+    public boolean isShared() {
+      return true;
+    }
+
+    @Override
+    public Connection connect() throws SQLException {
+      Properties properties = new Properties();
+      if (!user.isEmpty()) {
+        properties.setProperty("user", user);
+        properties.setProperty("password", password);
+      }
+      properties.setProperty("connectTimeout", String.valueOf(CONNECT_SECONDS));
+      properties.setProperty("socketTimeout", String.valueOf(ANSWER_SECONDS));
+      return DriverManager.getConnection(url, properties);
+    }
+
+    @Override
+    public String schema() {
+      return "/journal-postgresql.sql";
+    }
+
+    @Override
+    public NodeStartException problem(SQLException e) {
+      return new NodeStartException(
+          "The database %s can't be used: %s".formatted(withoutCredentials(), e.getMessage()), e);
+    }
+
+    private String withoutCredentials() {
+      return url.replaceFirst("\\?.*", "");
+    }
+
+    @Override
+    public String toString() {
+      return withoutCredentials();
     }
   }
 }

@@ -25,8 +25,7 @@ import org.junit.jupiter.api.Test;
 class ConductorTest {
   private static final int LIVES = 2_000;
   private static final int FAULTS = 60;
-  private static final ActorRef<WorkerCommand> WORKER =
-      TestInbox.<WorkerCommand>create().getRef();
+  private static final ActorRef<WorkerCommand> WORKER = TestInbox.<WorkerCommand>create().getRef();
 
   @Test
   void noOrderOfEventsLetsTwoGenerationsTrain() {

@@ -33,7 +33,9 @@ class JournalTest {
         FileChannel.open(
             folder.resolve("journal.mv.db"), StandardOpenOption.READ, StandardOpenOption.WRITE)) {
       file.lock();
-      NodeStartException e = assertThrows(NodeStartException.class, () -> Journal.open(new JournalStore.H2File(folder)));
+      NodeStartException e =
+          assertThrows(
+              NodeStartException.class, () -> Journal.open(new JournalStore.H2File(folder)));
       assertTrue(e.getMessage().startsWith("Another coordinator uses the data folder " + folder));
     }
   }
@@ -42,7 +44,9 @@ class JournalTest {
   void aFolderThatCannotBeCreatedIsNamed() throws IOException {
     Path file = Files.createFile(folder.resolve("file"));
     NodeStartException e =
-        assertThrows(NodeStartException.class, () -> Journal.open(new JournalStore.H2File(file.resolve("data"))));
+        assertThrows(
+            NodeStartException.class,
+            () -> Journal.open(new JournalStore.H2File(file.resolve("data"))));
     assertTrue(e.getMessage().contains(file.toString()), e.getMessage());
   }
 
@@ -50,17 +54,17 @@ class JournalTest {
   void whoeverBeginsLastActsAndTheOthersAreRelieved() {
     Epoch second;
     try (Journal journal = Journal.open(new JournalStore.H2File(folder))) {
-      Epoch first = journal.begin();
+      Epoch first = journal.begin("127.0.0.1:1");
       assertTrue(journal.isNewest(first));
-      second = journal.begin();
+      second = journal.begin("127.0.0.1:1");
       assertFalse(journal.isNewest(first));
       assertTrue(first.isBefore(second));
     }
     try (Journal journal = Journal.open(new JournalStore.H2File(folder))) {
-      assertTrue(second.isBefore(journal.begin()));
+      assertTrue(second.isBefore(journal.begin("127.0.0.1:1")));
     }
     try (Journal other = Journal.open(new JournalStore.H2File(folder.resolve("other")))) {
-      assertFalse(other.begin().isBefore(second), "of another journal");
+      assertFalse(other.begin("127.0.0.1:1").isBefore(second), "of another journal");
     }
   }
 }

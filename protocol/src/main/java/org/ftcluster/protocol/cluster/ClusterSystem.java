@@ -37,8 +37,21 @@ public final class ClusterSystem {
    */
   public static <T> ActorSystem<T> start(
       Behavior<T> guardian, NodeSettings settings, Config extra) {
+    ActorSystem<T> system = listen(guardian, settings, extra);
+    join(system, settings.seedNodes());
+    return system;
+  }
+
+  /**
+   * As {@link #start}, but leaves joining to {@link #join}.
+   *
+   * @throws NodeStartException when the address is unknown, taken or not allowed, or a seed node is
+   *     no address
+   */
+  public static <T> ActorSystem<T> listen(
+      Behavior<T> guardian, NodeSettings settings, Config extra) {
+    settings.seedNodes().forEach(ClusterSystem::parse);
     InetAddress bind = BindAddress.resolve(settings.bindHost(), settings.insecure());
-    List<Address> seeds = settings.seedNodes().stream().map(ClusterSystem::parse).toList();
     Config config =
         ConfigFactory.parseMap(
                 Map.of(
@@ -50,12 +63,21 @@ public final class ClusterSystem {
             .withFallback(ConfigFactory.parseResources("ftcluster.conf"));
     BindAddress.requireFree(bind, settings.port());
     ActorSystem<T> system = create(guardian, settings, ConfigFactory.load(config));
+    LOG.debug("{} listens at {}", settings.role(), address(system));
+    return system;
+  }
+
+  /**
+   * Joins the cluster of other nodes, as soon as one answers.
+   *
+   * @param seedNodes when empty, the node begins a cluster
+   */
+  public static void join(ActorSystem<?> system, List<String> seedNodes) {
     Cluster cluster = Cluster.get(system);
+    List<Address> seeds = seedNodes.stream().map(ClusterSystem::parse).toList();
     cluster
         .manager()
         .tell(new JoinSeedNodes(seeds.isEmpty() ? List.of(cluster.selfMember().address()) : seeds));
-    LOG.debug("{} listens at {}", settings.role(), address(system));
-    return system;
   }
 
   /** {@code pekko://ftcluster@host:port}: what other nodes take as a seed node. */

@@ -1,0 +1,132 @@
+package org.ftcluster.coordinator.api;
+
+import io.grpc.CallOptions;
+import io.grpc.ClientCall;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.ServerCall;
+import io.grpc.ServerCallHandler;
+import io.grpc.ServerInterceptor;
+import io.grpc.Status;
+import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
+import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
+import org.ftcluster.protocol.api.FtClusterGrpc;
+
+/**
+ * Hands calls on to the coordinator that acts, where that isn't the one in this process; so clients
+ * may talk to any of them. What every coordinator knows by itself is answered here.
+ */
+public final class Forwarding implements ServerInterceptor, AutoCloseable {
+  /** On calls that were handed on: whoever gets one and doesn't act says so. */
+  private static final Metadata.Key<String> FORWARDED =
+      Metadata.Key.of("ftcluster-forwarded", Metadata.ASCII_STRING_MARSHALLER);
+
+  private static final int CONNECT_MS = 3_000;
+
+  private final BooleanSupplier actsHere;
+  private final Supplier<String> acting;
+  private final Map<String, ManagedChannel> channels = new ConcurrentHashMap<>();
+
+  /**
+   * @param actsHere whether it is the coordinator in this process
+   * @param acting {@code host:port} of the coordinator that acts; may wait for the database, and
+   *     throw {@link IllegalStateException} when that doesn't answer
+   */
+  public Forwarding(BooleanSupplier actsHere, Supplier<String> acting) {
+    this.actsHere = actsHere;
+    this.acting = acting;
+  }
+
+  @Override
+  public <Q, A> ServerCall.Listener<Q> interceptCall(
+      ServerCall<Q, A> call, Metadata headers, ServerCallHandler<Q, A> here) {
+    if (actsHere.getAsBoolean()
+        || call.getMethodDescriptor()
+            .getFullMethodName()
+            .equals(FtClusterGrpc.getDescribeClusterMethod().getFullMethodName())) {
+      return here.startCall(call, headers);
+    }
+    if (headers.containsKey(FORWARDED)) {
+      return refuse(call, "no coordinator acts at this moment");
+    }
+    String address;
+    try {
+      address = acting.get();
+    } catch (IllegalStateException e) {
+      return refuse(call, String.valueOf(e.getMessage()));
+    }
+    if (address.isEmpty()) {
+      return refuse(call, "no coordinator has begun to act yet");
+    }
+    headers.put(FORWARDED, "");
+    return forward(call, headers, channel(address));
+  }
+
+  private ManagedChannel channel(String address) {
+    return channels.computeIfAbsent(
+        address,
+        target ->
+            NettyChannelBuilder.forTarget(target)
+                .usePlaintext()
+                .withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_MS)
+                .build());
+  }
+
+  private static <Q, A> ServerCall.Listener<Q> refuse(ServerCall<Q, A> call, String why) {
+    call.close(Status.UNAVAILABLE.withDescription(why), new Metadata());
+    return new ServerCall.Listener<>() {};
+  }
+
+  /** The deadline of the call, and its cancellation, go with the context that it runs in. */
+  private static <Q, A> ServerCall.Listener<Q> forward(
+      ServerCall<Q, A> call, Metadata headers, ManagedChannel channel) {
+    ClientCall<Q, A> onward = channel.newCall(call.getMethodDescriptor(), CallOptions.DEFAULT);
+    onward.start(
+        new ClientCall.Listener<>() {
+          @Override
+          public void onHeaders(Metadata answerHeaders) {
+            call.sendHeaders(answerHeaders);
+          }
+
+          @Override
+          public void onMessage(A answer) {
+            call.sendMessage(answer);
+            onward.request(1);
+          }
+
+          @Override
+          public void onClose(Status status, Metadata trailers) {
+            call.close(status, trailers);
+          }
+        },
+        headers);
+    onward.request(1);
+    call.request(1);
+    return new ServerCall.Listener<>() {
+      @Override
+      public void onMessage(Q question) {
+        onward.sendMessage(question);
+        call.request(1);
+      }
+
+      @Override
+      public void onHalfClose() {
+        onward.halfClose();
+      }
+
+      @Override
+      public void onCancel() {
+        onward.cancel("the client has gone", null);
+      }
+    };
+  }
+
+  @Override
+  public void close() {
+    channels.values().forEach(ManagedChannel::shutdownNow);
+  }
+}
