@@ -93,6 +93,9 @@ public sealed interface JournalStore {
     /** Nothing waits longer for an answer. */
     private static final int ANSWER_SECONDS = 10;
 
+    /** A coordinator that is paused in the middle of a write mustn't keep the next waiting. */
+    private static final String OPTIONS = "-c idle_in_transaction_session_timeout=3000";
+
     @Override
     public Config config() {
       Map<String, Object> settings = new HashMap<>();
@@ -101,6 +104,7 @@ public sealed interface JournalStore {
         settings.put("db.user", user);
         settings.put("db.password", password);
       }
+      settings.put("db.properties.options", OPTIONS);
       settings.put("db.properties.connectTimeout", CONNECT_SECONDS);
       settings.put("db.properties.socketTimeout", ANSWER_SECONDS);
       return ConfigFactory.parseMap(settings)
@@ -121,6 +125,7 @@ public sealed interface JournalStore {
         properties.setProperty("user", user);
         properties.setProperty("password", password);
       }
+      properties.setProperty("options", OPTIONS);
       properties.setProperty("connectTimeout", String.valueOf(CONNECT_SECONDS));
       properties.setProperty("socketTimeout", String.valueOf(ANSWER_SECONDS));
       return DriverManager.getConnection(url, properties);

@@ -68,6 +68,19 @@ class PostgresJournalTest {
   }
 
   @Test
+  void aWriterThatStandsStillInTheMiddleOfAWriteHoldsNobodyUpForLong() throws Exception {
+    try (Journal first = Journal.open(server.store());
+        Journal second = Journal.open(server.store());
+        Connection connection = server.store().connect()) {
+      Epoch old = first.begin("a:1");
+      connection.setAutoCommit(false);
+      write(connection, old, 20);
+      assertEquals(old.number() + 1, second.begin("b:2").number());
+      assertThrows(SQLException.class, connection::commit);
+    }
+  }
+
+  @Test
   void coordinatorsFindEachOther() {
     try (Journal journal = Journal.open(server.store())) {
       Roster roster = journal.roster();

@@ -31,6 +31,9 @@ final class RankHost implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(RankHost.class);
   private static final long CLOSE_SECONDS = 5;
 
+  /** In which what was said of a rank that hangs gets through, before its process ends. */
+  private static final Duration HUNG_PATIENCE = Duration.ofSeconds(2);
+
   /** What the rank does. */
   enum Phase {
     IDLE,
@@ -58,6 +61,9 @@ final class RankHost implements AutoCloseable {
 
   /** The order whose task is at work on the thread, other than loading. */
   private @Nullable RankOrder running;
+
+  /** Whether that task was judged to stand still. Guarded by this. */
+  private boolean hung;
 
   private final Resident resident;
 
@@ -214,9 +220,34 @@ final class RankHost implements AutoCloseable {
         : new Snapshot(current.phase(), current.job(), current.rank(), current.generation());
   }
 
-  /** Whether a rank that was told to stop hasn't, for longer than {@code patience}. */
+  /**
+   * Looks whether the rank stands still in work of its own. One that does is reported as failed and
+   * told to stop; the others go on without it. To be called regularly.
+   */
+  synchronized void watch() {
+    RankOrder working = running;
+    if (working == null || working.isStopped()) {
+      return;
+    }
+    resident
+        .of(working.job())
+        .flatMap(RankTask::hang)
+        .ifPresent(
+            hang -> {
+              LOG.error("rank {} of {}: {}", working.rank(), working.job(), hang);
+              hung = true;
+              working.failed(RankReport.Cause.WORKER_ERROR, hang);
+              stop(working, hang);
+            });
+  }
+
+  /**
+   * Whether a rank that was told to stop hasn't, for longer than {@code patience}; one that had
+   * stood still before isn't waited for.
+   */
   synchronized boolean isStuck(Duration patience) {
-    return running != null && running.wasStoppedBefore(System.nanoTime() - patience.toNanos());
+    Duration left = hung ? HUNG_PATIENCE : patience;
+    return running != null && running.wasStoppedBefore(System.nanoTime() - left.toNanos());
   }
 
   /** Ends what runs and frees everything; waits for that, but not for long. */
@@ -304,6 +335,7 @@ final class RankHost implements AutoCloseable {
 
   private synchronized void end() {
     running = null;
+    hung = false; // it was only slow
   }
 
   private static void requireNotStopped(RankOrder order) {
@@ -318,8 +350,8 @@ final class RankHost implements AutoCloseable {
     if (cause == RankReport.Cause.WORKER_ERROR) {
       LOG.error("rank {} of {} failed", order.rank(), order.job(), e);
     }
-    if (e instanceof Error) {
-      resident.close(); // out of memory, or worse: begin anew
+    if (e instanceof Error || RankFailure.isOutOfMemory(e)) {
+      resident.close(); // or worse: begin anew
     }
     order.failed(cause, RankFailure.sentence(e));
   }

@@ -59,6 +59,7 @@ final class WorkerGuardian {
             switch (command) {
               case WorkerStopped ignored -> Behaviors.stopped();
               case Tick ignored -> {
+                rank.watch();
                 boolean coordinated = hasCoordinator(cluster);
                 if (rank.isStuck(STOP_PATIENCE) || (joined && !coordinated)) {
                   yield Behaviors.stopped();

@@ -180,9 +180,7 @@ public final class WorkerNode implements AutoCloseable {
         }
         if (rank.isStuck(WorkerGuardian.STOP_PATIENCE)) {
           ended.complete(
-              Optional.of(
-                  "The rank was told to stop and did not within %d s."
-                      .formatted(WorkerGuardian.STOP_PATIENCE.toSeconds())));
+              Optional.of("The rank stands still and can't be stopped; start this worker again."));
           return;
         }
         LOG.warn("the cluster is lost; training goes on while this worker joins anew");

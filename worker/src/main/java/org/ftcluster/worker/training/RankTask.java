@@ -1,6 +1,7 @@
 package org.ftcluster.worker.training;
 
 import java.util.List;
+import java.util.Optional;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
@@ -10,8 +11,8 @@ import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
  * optimizer state, data) stays in memory between them.
  *
  * <p>A generation is {@link #prepare}, then at most one {@link #run}, both called from one thread,
- * the rank's, as {@link #close} is; only {@link #handOver}, {@link #leave} and {@link #stop} may
- * come from any thread at any time.
+ * the rank's, as {@link #close} is; only {@link #handOver}, {@link #leave}, {@link #stop} and
+ * {@link #hang} may come from any thread at any time.
  */
 public interface RankTask extends AutoCloseable {
   /** The last optimizer step whose result is held in memory, -1 when none is. */
@@ -19,6 +20,14 @@ public interface RankTask extends AutoCloseable {
 
   /** Optimizer steps of the whole job. */
   long steps();
+
+  /**
+   * Why {@link #run} is judged to stand still in work of its own, if it is: a sentence for the
+   * job's history. Returns at once.
+   */
+  default Optional<String> hang() {
+    return Optional.empty();
+  }
 
   /**
    * Loads what a rank needs for its place among others, where that isn't there already; takes as

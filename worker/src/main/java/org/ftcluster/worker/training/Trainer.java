@@ -77,6 +77,7 @@ final class Trainer {
       GlobalBatches batches,
       @Nullable EvalBatches eval,
       StepHistory history,
+      Pulse pulse,
       long startNs) {}
 
   /**
@@ -165,15 +166,24 @@ final class Trainer {
     double lossScale = 1.0 / batch.targetTokens();
     // Each rank of a replica adds its share of every gradient.
     job.sum().start(batch.microBatches().size() * mesh.pipeline() * mesh.tensor());
-    replica.train(
-        batch.microBatchesOf(ranks.place().data(), mesh.data()),
-        new Replica.Step(
-            Math.ceilDiv(batch.microBatches().size(), mesh.data()),
-            lossScale,
-            micro -> SplitMix64.seed(training.seed(), step, micro.index()),
-            stopCheck),
-        lossSum ->
-            job.sum().add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0));
+    try {
+      replica.train(
+          batch.microBatchesOf(ranks.place().data(), mesh.data()),
+          new Replica.Step(
+              Math.ceilDiv(batch.microBatches().size(), mesh.data()),
+              lossScale,
+              micro -> SplitMix64.seed(training.seed(), step, micro.index()),
+              () -> {
+                stopCheck.run();
+                beginWork(step);
+              }),
+          lossSum -> {
+            job.pulse().end();
+            job.sum().add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0);
+          });
+    } finally {
+      job.pulse().forget();
+    }
     raise(wish.get());
     double loss = reduce(step);
     double norm = GradientClip.norm(parameters.gradients());
@@ -203,6 +213,14 @@ final class Trainer {
     job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
     job.history().add(metrics);
     return metrics;
+  }
+
+  /** Alone with its work, a rank has to get on with it; parts of a model wait for each other. */
+  private void beginWork(long step) {
+    JobSpec.Parallel parallel = job.spec().parallel();
+    if (parallel.replicaRanks() == 1 && parallel.sharding() != JobSpec.Sharding.ZERO3) {
+      job.pulse().begin("a micro-batch of step %d".formatted(step + 1));
+    }
   }
 
   private void raise(Wish wish) {

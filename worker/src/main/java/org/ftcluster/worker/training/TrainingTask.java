@@ -114,6 +114,7 @@ final class TrainingTask implements RankTask {
             batches,
             eval,
             new StepHistory(),
+            Pulse.standard(deadlines),
             System.nanoTime());
     this.checkpoints = CheckpointStore.of(spec);
     this.checkpointWriter = new CheckpointWriter(checkpoints);
@@ -129,6 +130,11 @@ final class TrainingTask implements RankTask {
   @Override
   public long steps() {
     return job.batches().steps();
+  }
+
+  @Override
+  public Optional<String> hang() {
+    return job.pulse().hang();
   }
 
   @Override

@@ -8,6 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -33,6 +34,7 @@ import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
 import org.ftcluster.protocol.message.WorkerCommand.StartRank;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.tensor.NativeException;
 import org.ftcluster.worker.training.RankTask;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -283,6 +285,44 @@ class RankHostTest {
     awaitIdle();
   }
 
+  @Test
+  void aRankThatHangsIsReportedByNameAndItsProcessIsOfNoUse() throws Exception {
+    prepare("a", 1);
+    next();
+    start("a", 1);
+    next();
+    host.watch();
+    created.getFirst().deaf = true;
+    created.getFirst().hang = Optional.of("the rank hangs: a micro-batch has taken 61 s so far");
+    host.watch();
+    host.watch();
+    assertEquals(
+        new Failed(
+            "a", 1, 0, Cause.WORKER_ERROR, "the rank hangs: a micro-batch has taken 61 s so far"),
+        next());
+    assertTrue(reports.isEmpty(), "said once");
+    await(() -> host.isStuck(Duration.ofHours(1)));
+    created.getFirst().finish();
+    awaitIdle();
+  }
+
+  @Test
+  void nativeMemoryThatRanOutIsNamedAndWhatIsHeldIsFreed() throws Exception {
+    prepare("a", 1);
+    next();
+    start("a", 1);
+    next();
+    created
+        .getFirst()
+        .fail(
+            new NativeException(
+                "DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes\nat x"));
+    assertEquals(
+        "the worker is out of memory: DefaultCPUAllocator: can't allocate memory: you tried to allocate 99 bytes",
+        assertInstanceOf(Failed.class, next()).message());
+    await(() -> created.getFirst().closed);
+  }
+
   private void prepare(String job, long generation) {
     host.prepare(
         new PrepareRank(job, generation, 0, 1, "yaml", new byte[] {1}, nobody), reports::add);
@@ -328,6 +368,7 @@ class RankHostTest {
     volatile long completedStep = -1;
     volatile boolean closed;
     volatile boolean deaf;
+    volatile Optional<String> hang = Optional.empty();
 
     void finish() {
       endings.add(() -> {});
@@ -338,6 +379,18 @@ class RankHostTest {
           () -> {
             throw error;
           });
+    }
+
+    void fail(RuntimeException error) {
+      endings.add(
+          () -> {
+            throw error;
+          });
+    }
+
+    @Override
+    public Optional<String> hang() {
+      return hang;
     }
 
     private static final class HandedOverException extends RuntimeException {}
