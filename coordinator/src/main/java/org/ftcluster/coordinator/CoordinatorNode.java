@@ -81,7 +81,7 @@ public final class CoordinatorNode implements AutoCloseable {
               host,
               settings.grpcPort(),
               new ApiService(system, singleton(system, term, settings), () -> others(joined.get())),
-              new Forwarding(term::isActing, journal::acting));
+              new Forwarding(term::isActing, term::actingElsewhere));
       String address = BindAddress.reachable(host) + ":" + server.port();
       term.at(address);
       Peers peers = Peers.join(journal.roster(), system, address);

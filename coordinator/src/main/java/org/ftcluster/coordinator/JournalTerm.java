@@ -4,6 +4,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import org.ftcluster.coordinator.journal.Journal;
 import org.ftcluster.coordinator.registry.Term;
+import org.ftcluster.protocol.cluster.Probe;
 import org.ftcluster.protocol.message.Epoch;
 
 /** A term that the journal keeps. */
@@ -25,6 +26,21 @@ final class JournalTerm implements Term {
   /** Where this coordinator is reached with gRPC; to be known before it begins to act. */
   void at(String address) {
     this.address = address;
+  }
+
+  /**
+   * Where the other coordinator is reached that acts; empty where none does, or it is gone.
+   *
+   * @throws IllegalStateException when the database doesn't answer
+   */
+  String actingElsewhere() {
+    String acting = journal.acting();
+    return !acting.equals(address)
+            && journal.roster().all().stream()
+                .anyMatch(entry -> entry.grpc().equals(acting) && entry.seen())
+            && Probe.of(acting) == Probe.REACHED
+        ? acting
+        : "";
   }
 
   /** Whether the coordinator in this process has begun to act. */

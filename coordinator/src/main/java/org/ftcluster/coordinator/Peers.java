@@ -1,9 +1,5 @@
 package org.ftcluster.coordinator;
 
-import java.io.IOException;
-import java.net.ConnectException;
-import java.net.InetSocketAddress;
-import java.net.Socket;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,7 +8,6 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
-import org.apache.pekko.actor.Address;
 import org.apache.pekko.actor.AddressFromURIString;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.cluster.Member;
@@ -22,6 +17,7 @@ import org.apache.pekko.cluster.typed.Down;
 import org.ftcluster.coordinator.journal.Roster;
 import org.ftcluster.protocol.cluster.ClusterSystem;
 import org.ftcluster.protocol.cluster.NodeStartException;
+import org.ftcluster.protocol.cluster.Probe;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -35,7 +31,6 @@ final class Peers implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Peers.class);
   private static final Duration SIGN = Duration.ofSeconds(1);
   private static final Duration JOIN = Duration.ofSeconds(30);
-  private static final int PROBE_MS = 1_000;
   private static final long POLL_MS = 100;
 
   private final Roster roster;
@@ -95,7 +90,7 @@ final class Peers implements AutoCloseable {
       List<String> silent = new ArrayList<>();
       for (Roster.Entry other : others()) {
         if (other.id() < id && !other.node().equals(ClusterSystem.address(system))) {
-          switch (probe(address(other))) {
+          switch (Probe.of(AddressFromURIString.parse(other.node()))) {
             case REACHED -> reached.add(other.node());
             case REFUSED -> {}
             case SILENT -> silent.add(other.node());
@@ -116,31 +111,6 @@ final class Peers implements AutoCloseable {
     return new NodeStartException(
         "Coordinators that use the same database can't be joined from here: %s."
             .formatted(String.join(", ", nodes)));
-  }
-
-  private enum Probe {
-    REACHED,
-    /** Nobody listens there any more. */
-    REFUSED,
-    SILENT
-  }
-
-  private static Probe probe(Address address) {
-    try (Socket socket = new Socket()) {
-      socket.connect(
-          new InetSocketAddress(
-              address.getHost().orElse(""), address.getPort().map(Integer.class::cast).orElse(0)),
-          PROBE_MS);
-      return Probe.REACHED;
-    } catch (ConnectException e) {
-      return Probe.REFUSED;
-    } catch (IOException e) {
-      return Probe.SILENT;
-    }
-  }
-
-  private static Address address(Roster.Entry entry) {
-    return AddressFromURIString.parse(entry.node());
   }
 
   private void sign() {

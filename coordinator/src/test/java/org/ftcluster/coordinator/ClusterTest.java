@@ -83,7 +83,7 @@ class ClusterTest {
     JobSummary last = cluster.watchToTheEnd(job).getLast().getJob();
     assertEquals("FAILED", last.getState());
     assertTrue(last.getReason().startsWith("no space left on device"), last.getReason());
-    assertEquals(3, last.getGeneration());
+    assertEquals(4, last.getGeneration());
   }
 
   @Test

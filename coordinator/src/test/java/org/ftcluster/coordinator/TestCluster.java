@@ -32,7 +32,8 @@ final class TestCluster implements AutoCloseable {
           Duration.ofSeconds(20),
           Duration.ofSeconds(2),
           Duration.ofSeconds(1),
-          Duration.ofSeconds(20));
+          Duration.ofSeconds(20),
+          Duration.ofMillis(20));
 
   private final Path dataDir;
   private final List<WorkerNode> workers = new ArrayList<>();

@@ -105,6 +105,13 @@ public final class ChaosCommand implements Callable<Integer> {
   @Option(names = Enclosure.OPTION, hidden = true, description = "Networks and mounts are ours.")
   private boolean enclosed;
 
+  /**
+   * A line of {@code --plan}.
+   *
+   * @param early whether it strikes while the cluster may be busy with the fault before
+   */
+  record PlanLine(int number, double afterSeconds, boolean early, String fault, String what) {}
+
   @Override
   public Integer call() {
     parentWatch.start();
@@ -154,7 +161,13 @@ public final class ChaosCommand implements Callable<Integer> {
     Schedule schedule = settings.schedule();
     for (int i = 0; i < (count > 0 ? count : 20); i++) {
       Schedule.Planned planned = schedule.next();
-      console.json(planned);
+      console.json(
+          new PlanLine(
+              planned.number(),
+              planned.waitMs() / 1000.0,
+              planned.hasty(),
+              planned.fault().kind().word(),
+              planned.fault().text()));
       console.text(planned.text());
     }
     return ExitCode.DONE.code();

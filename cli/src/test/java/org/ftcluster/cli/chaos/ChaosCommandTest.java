@@ -41,5 +41,8 @@ class ChaosCommandTest {
     assertEquals(0, first.exitCode());
     assertEquals(5, first.lines().size());
     assertEquals(first.out(), second.out());
+    assertEquals(
+        "{\"number\":1,\"after_seconds\":",
+        first.lines().getFirst().replaceFirst("(after_seconds\":).*", "$1"));
   }
 }

@@ -10,6 +10,7 @@ import io.grpc.ServerInterceptor;
 import io.grpc.Status;
 import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
 import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
+import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BooleanSupplier;
@@ -27,14 +28,20 @@ public final class Forwarding implements ServerInterceptor, AutoCloseable {
 
   private static final int CONNECT_MS = 3_000;
 
+  /** So long a call waits for some coordinator to act: less than its client waits. */
+  private static final Duration PATIENCE = Duration.ofSeconds(12);
+
+  private static final Duration LOOK = Duration.ofMillis(200);
+
   private final BooleanSupplier actsHere;
   private final Supplier<String> acting;
   private final Map<String, ManagedChannel> channels = new ConcurrentHashMap<>();
 
   /**
    * @param actsHere whether it is the coordinator in this process
-   * @param acting {@code host:port} of the coordinator that acts; may wait for the database, and
-   *     throw {@link IllegalStateException} when that doesn't answer
+   * @param acting {@code host:port} of the coordinator that acts, if it is another one and is
+   *     there; empty otherwise. May wait for the database, and throw {@link IllegalStateException}
+   *     when that doesn't answer
    */
   public Forwarding(BooleanSupplier actsHere, Supplier<String> acting) {
     this.actsHere = actsHere;
@@ -55,15 +62,36 @@ public final class Forwarding implements ServerInterceptor, AutoCloseable {
     }
     String address;
     try {
-      address = acting.get();
+      address = awaitActing();
     } catch (IllegalStateException e) {
       return refuse(call, String.valueOf(e.getMessage()));
+    }
+    if (actsHere.getAsBoolean()) {
+      return here.startCall(call, headers);
     }
     if (address.isEmpty()) {
       return refuse(call, "no coordinator has begun to act yet");
     }
     headers.put(FORWARDED, "");
     return forward(call, headers, channel(address));
+  }
+
+  /** Where the other one is that acts; empty where this one does, or none. */
+  private String awaitActing() {
+    long deadlineNs = System.nanoTime() + PATIENCE.toNanos();
+    while (!actsHere.getAsBoolean() && System.nanoTime() < deadlineNs) {
+      String address = acting.get();
+      if (!address.isEmpty()) {
+        return address;
+      }
+      try {
+        Thread.sleep(LOOK);
+      } catch (InterruptedException e) {
+        Thread.currentThread().interrupt();
+        throw new IllegalStateException("this coordinator ends", e);
+      }
+    }
+    return "";
   }
 
   private ManagedChannel channel(String address) {

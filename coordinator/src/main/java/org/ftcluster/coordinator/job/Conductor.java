@@ -34,7 +34,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Conductor {
   private final Patience patience;
-  private final Setbacks setbacks = new Setbacks();
+  private final Setbacks setbacks;
 
   private @Nullable Generation generation;
   private @Nullable StepMetrics lastStep;
@@ -44,6 +44,7 @@ final class Conductor {
 
   Conductor(Patience patience) {
     this.patience = patience;
+    this.setbacks = new Setbacks(patience.again());
   }
 
   /** Of the present generation. */
@@ -271,7 +272,7 @@ final class Conductor {
         () ->
             in == generation
                 ? recover(record, in, "%s: %s".formatted(rank, failed.message()))
-                : Decision.NOTHING;
+                : postpone();
     return switch (failed.cause()) {
       case BAD_JOB -> fail(record, failed.message());
       case LOST_PEER -> goOn.get();
@@ -283,21 +284,34 @@ final class Conductor {
     };
   }
 
+  /** What was asked for already is to come later. */
+  private Decision postpone() {
+    return generation == null && !setbacks.backOff().isZero()
+        ? Decision.to(new AskForWorkers(setbacks.backOff()))
+        : Decision.NOTHING;
+  }
+
   private Decision recover(JobRecord record, Generation lost, String reason) {
     return setbacks
         .generationLost(reason)
         .map(tooMuch -> fail(record, tooMuch))
         .orElseGet(
             () ->
-                goOn(lost, new JobEvent.GenerationLost(lost.number(), step(record), reason))
+                goOn(lost, new JobEvent.GenerationLost(lost.number(), step(record), later(reason)))
                     .then(Decision.to(new Stop(lost, reason))));
+  }
+
+  private String later(String reason) {
+    long seconds = setbacks.backOff().toSeconds();
+    return seconds == 0 ? reason : "%s; tried again after %d s".formatted(reason, seconds);
   }
 
   /** With other workers. */
   private Decision goOn(Generation over, JobEvent event) {
     ended = over;
     generation = null;
-    return Decision.after(event, new NoAlarm(), new Announce(), new AskForWorkers());
+    return Decision.after(
+        event, new NoAlarm(), new Announce(), new AskForWorkers(setbacks.backOff()));
   }
 
   private Decision fail(JobRecord record, String reason) {

@@ -62,8 +62,16 @@ record Decision(@Nullable JobEvent event, List<Action> actions) {
   /** The owner and all watchers hear where the job is. */
   record Announce() implements Action {}
 
-  /** The owner hears that the job has no workers and wants some. */
-  record AskForWorkers() implements Action {}
+  /**
+   * The owner hears that the job has no workers and wants some.
+   *
+   * @param after not before so much time has passed
+   */
+  record AskForWorkers(Duration after) implements Action {
+    AskForWorkers() {
+      this(Duration.ZERO);
+    }
+  }
 
   /** The owner hears that a generation goes on, and whose workers are to be found. */
   record AskWhoGoesOn(Generation generation) implements Action {}

@@ -189,10 +189,10 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
               REMINDER, new JobCommand.Remind(reminder.generation().number()), REMIND);
       case Decision.NoAlarm ignored -> timers.cancelAll();
       case Decision.Announce ignored -> audience.changed(status(record));
-      case Decision.AskForWorkers ignored ->
+      case Decision.AskForWorkers ask ->
           audience.signal(
               new JobSignal.WantsWorkers(
-                  job, record.demand(), record.state() == JobState.RECOVERING));
+                  job, record.demand(), record.state() == JobState.RECOVERING, ask.after()));
       case Decision.AskWhoGoesOn lost ->
           audience.signal(new JobSignal.LooksForWorkers(job, lost.generation().number()));
       case Decision.TakeOver found -> ranks.takeOver(found.worker(), found.generation());

@@ -1,5 +1,7 @@
 package org.ftcluster.coordinator.job;
 
+import java.time.Duration;
+
 /** What a job tells the one that has the workers. */
 public sealed interface JobSignal {
   /** It was numbered, but its submission never became durable: there is no such job. */
@@ -12,8 +14,15 @@ public sealed interface JobSignal {
    * It holds no workers (any more), and asks for some.
    *
    * @param recovering it has state in the memory of workers that are left
+   * @param after not before so much time has passed
    */
-  record WantsWorkers(String job, WorkerDemand demand, boolean recovering) implements JobSignal {}
+  record WantsWorkers(String job, WorkerDemand demand, boolean recovering, Duration after)
+      implements JobSignal {
+    /** At once. */
+    public WantsWorkers(String job, WorkerDemand demand, boolean recovering) {
+      this(job, demand, recovering, Duration.ZERO);
+    }
+  }
 
   /**
    * Its workers went on while no coordinator was there: they are to be found, and are its own. Ends

@@ -10,9 +10,15 @@ import java.time.Duration;
  * @param workers for enough workers to join, while no other job holds any
  * @param answer for a worker to say that it is there
  * @param resume for the workers of a job that an earlier coordinator left running to come back
+ * @param again before a job whose rank failed is tried once more; longer each time
  */
 public record Patience(
-    Duration prepare, Duration start, Duration workers, Duration answer, Duration resume) {
+    Duration prepare,
+    Duration start,
+    Duration workers,
+    Duration answer,
+    Duration resume,
+    Duration again) {
   /** For real clusters, where loading a large model takes a while. */
   public static Patience defaults() {
     return new Patience(
@@ -20,6 +26,7 @@ public record Patience(
         Duration.ofMinutes(2),
         Duration.ofMinutes(5),
         Duration.ofSeconds(1),
-        Duration.ofSeconds(30));
+        Duration.ofSeconds(30),
+        Duration.ofSeconds(1));
   }
 }

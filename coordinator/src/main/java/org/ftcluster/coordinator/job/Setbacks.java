@@ -1,17 +1,36 @@
 package org.ftcluster.coordinator.job;
 
+import java.time.Duration;
 import java.util.Optional;
 
-/** Counts what went wrong since the last completed step, and says when it is too much. */
+/**
+ * Counts what went wrong since the last completed step, and says how long to wait before another
+ * try, and when it is too much.
+ */
 final class Setbacks {
   /** A worker's errors are its job's, after so many. */
-  static final int MAX_WORKER_ERRORS = 3;
+  static final int MAX_WORKER_ERRORS = 4;
 
   /** Generations in a row that may end without a completed step, whatever the cause. */
   static final int MAX_FRUITLESS_GENERATIONS = 10;
 
+  /** So many may, and the next is tried at once: workers that are lost one after another. */
+  private static final int FREE_GENERATIONS = 3;
+
+  private static final int MOST_DOUBLINGS = 4;
+
+  private final Duration first;
   private int workerErrors;
   private int fruitlessGenerations;
+
+  /**
+   * Begins without any.
+   *
+   * @param first how long to wait the first time
+   */
+  Setbacks(Duration first) {
+    this.first = first;
+  }
 
   void stepCompleted() {
     workerErrors = 0;
@@ -36,5 +55,13 @@ final class Setbacks {
         : Optional.of(
             "%d generations in a row ended without a completed step, the last because %s"
                 .formatted(fruitlessGenerations, reason));
+  }
+
+  /** How long to wait before the next generation: 1, 4, 16 times the first after errors. */
+  Duration backOff() {
+    int doublings = Math.max(2 * (workerErrors - 1), fruitlessGenerations - FREE_GENERATIONS - 1);
+    return doublings < 0
+        ? Duration.ZERO
+        : first.multipliedBy(1L << Math.min(doublings, MOST_DOUBLINGS));
   }
 }

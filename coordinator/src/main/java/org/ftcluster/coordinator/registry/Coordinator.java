@@ -24,6 +24,7 @@ import org.ftcluster.coordinator.job.JobStatus;
 import org.ftcluster.coordinator.job.Patience;
 import org.ftcluster.coordinator.job.Worker;
 import org.ftcluster.protocol.cluster.ClusterSystem;
+import org.ftcluster.protocol.cluster.Probe;
 import org.ftcluster.protocol.message.Epoch;
 import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerDescription;
@@ -102,8 +103,11 @@ public final class Coordinator {
 
   private record Listed(Set<ActorRef<WorkerCommand>> workers) implements Command {}
 
-  private record Described(Worker worker, Optional<WorkerDescription> description)
-      implements Command {}
+  private record Described(Worker worker, WorkerDescription description) implements Command {}
+
+  private record DidNotAnswer(Worker worker) implements Command {}
+
+  private record Probed(Worker worker, Probe probe) implements Command {}
 
   private record Told(ActorRef<Draining> replyTo, Draining answer) implements Command {}
 
@@ -205,6 +209,13 @@ public final class Coordinator {
       }
       case Listed listed -> onWorkers(listed.workers());
       case Described described -> onAnswer(described);
+      case DidNotAnswer silent -> probe(silent.worker());
+      case Probed probed -> {
+        switch (probed.probe()) {
+          case REFUSED -> staffing.gone(probed.worker());
+          case REACHED, SILENT -> staffing.answered(probed.worker(), Optional.empty());
+        }
+      }
       case Told told -> told.replyTo().tell(told.answer());
       case Tick ignored -> {
         staffing.tick(Duration.ofNanos(System.nanoTime()));
@@ -338,12 +349,18 @@ public final class Coordinator {
 
   private void onAnswer(Described described) {
     if (!isReadingBack()) {
-      described
-          .description()
-          .flatMap(found -> Leftovers.order(found, statuses.get(found.job())))
+      WorkerDescription found = described.description();
+      Leftovers.order(found, statuses.get(found.job()))
           .ifPresent(order -> described.worker().ref().tell(order));
     }
-    staffing.answered(described.worker(), described.description());
+    staffing.answered(described.worker(), Optional.of(described.description()));
+  }
+
+  /** One that is paused can be connected to; one whose process has ended can't. */
+  private void probe(Worker worker) {
+    context.pipeToSelf(
+        Probe.start(worker.ref().path().address()),
+        (probe, failure) -> new Probed(worker, probe == null ? Probe.SILENT : probe));
   }
 
   private final class Orders implements Staffing.Orders {
@@ -354,7 +371,8 @@ public final class Coordinator {
           worker.ref(),
           patience.answer(),
           (ActorRef<WorkerDescription> replyTo) -> new WorkerCommand.Describe(epoch, replyTo),
-          (description, failure) -> new Described(worker, Optional.ofNullable(description)));
+          (description, failure) ->
+              description == null ? new DidNotAnswer(worker) : new Described(worker, description));
     }
 
     @Override

@@ -21,6 +21,9 @@ import org.ftcluster.protocol.message.WorkerDescription;
 final class Staffing {
   private static final Duration LOAD_AGAIN = Duration.ofSeconds(30);
 
+  /** So long a job waits for those that hold its state, before it goes on from a checkpoint. */
+  private static final Duration VETERANS = Duration.ofSeconds(10);
+
   /** What comes of it. */
   interface Orders {
     /** Answered by {@link Staffing#answered}, with nothing when too much time has passed. */
@@ -49,6 +52,9 @@ final class Staffing {
   private final WorkerPool pool = new WorkerPool();
   private final ToIntFunction<String> number;
   private final Map<String, WorkerDemand> demands = new HashMap<>();
+
+  /** Since when each job waits. */
+  private final Map<String, Duration> wishes = new HashMap<>();
 
   /** Generations that jobs look for. */
   private final Map<String, Long> searches = new HashMap<>();
@@ -80,6 +86,7 @@ final class Staffing {
     searches.remove(wish.job());
     pool.release(wish.job());
     queue.add(wish);
+    wishes.put(wish.job(), now);
     ask();
   }
 
@@ -101,6 +108,7 @@ final class Staffing {
   /** A job neither has workers nor waits for any. */
   void dismiss(String job) {
     queue.remove(job);
+    wishes.remove(job);
     searches.remove(job);
     pool.release(job);
     demands.remove(job);
@@ -121,6 +129,16 @@ final class Staffing {
           takeOver(worker, found);
         },
         () -> pool.silent(worker).ifPresent(loss -> orders.lose(loss.job(), worker)));
+    endRound();
+  }
+
+  /** A worker's process has ended, though membership shows it for a while. */
+  void gone(Worker worker) {
+    pool.gone(worker).ifPresent(loss -> orders.lose(loss.job(), worker));
+    endRound();
+  }
+
+  private void endRound() {
     if (pool.isAsking()) {
       return;
     }
@@ -186,7 +204,8 @@ final class Staffing {
         pool.isInDoubt()
             ? queue.inOrder().stream().filter(WantsWorkers::recovering).toList()
             : queue.inOrder();
-    Planner.assign(next, pool.candidates())
+    // Nobody overtakes one that waits: those that hold its state would be given away.
+    Planner.assign(next.stream().takeWhile(this::mayGoOn).toList(), pool.candidates())
         .forEach(
             (job, workers) -> {
               queue.remove(job);
@@ -194,6 +213,15 @@ final class Staffing {
               orders.assign(job, workers);
             });
     grow();
+  }
+
+  /** A worker that is paused for a moment is worth waiting for: with it the job loses no step. */
+  private boolean mayGoOn(WantsWorkers wish) {
+    Duration waited = now.minus(wishes.getOrDefault(wish.job(), now));
+    return waited.compareTo(wish.after()) >= 0
+        && (!wish.recovering()
+            || !pool.missesVeterans(wish.job())
+            || waited.compareTo(VETERANS) >= 0);
   }
 
   /** Idle workers join jobs that run, once they are ready; jobs that wait come first. */

@@ -27,6 +27,9 @@ final class WorkerPool {
 
     /** Rounds in a row that it didn't answer. */
     int silences;
+
+    /** Whether there is nobody that could still answer. */
+    boolean gone;
   }
 
   /** After so many rounds nobody waits for a worker. */
@@ -76,7 +79,24 @@ final class WorkerPool {
       entry.description = description;
       entry.answered = true;
       entry.silences = 0;
+      entry.gone = false;
     }
+  }
+
+  /** It never will answer; returns what is lost with it. */
+  Optional<Loss> gone(Worker worker) {
+    unanswered.remove(worker);
+    Entry entry = entries.get(worker);
+    if (entry == null) {
+      return Optional.empty();
+    }
+    boolean isNew = !entry.gone && entry.silences < SILENCES;
+    entry.answered = false;
+    entry.gone = true;
+    entry.silences = SILENCES;
+    return isNew && !entry.job.isEmpty()
+        ? Optional.of(new Loss(worker, entry.job))
+        : Optional.empty();
   }
 
   /** It didn't answer; returns what is lost with it, if it was too often now. */
@@ -117,6 +137,22 @@ final class WorkerPool {
 
   private static boolean isLoading(WorkerDescription said) {
     return said.state().equals("PREPARING") && said.rank() < 0;
+  }
+
+  /**
+   * Whether all workers that have taken part in a job are silent: they may hold its state, and
+   * answer again.
+   */
+  boolean missesVeterans(String job) {
+    List<Entry> veterans =
+        entries.values().stream()
+            .filter(entry -> !entry.gone && isVeteran(entry.description, job))
+            .toList();
+    return !veterans.isEmpty() && veterans.stream().noneMatch(entry -> entry.answered);
+  }
+
+  private static boolean isVeteran(@Nullable WorkerDescription said, String job) {
+    return said != null && said.job().equals(job) && said.generation() > 0;
   }
 
   /** Those of them that are at rest: neither load a job nor end one. */

@@ -46,7 +46,8 @@ class JobTest {
           Duration.ofMillis(400),
           Duration.ofSeconds(5),
           Duration.ofSeconds(1),
-          Duration.ofMillis(400));
+          Duration.ofMillis(400),
+          Duration.ofMillis(10));
   private static final TrainingResult RESULT = new TrainingResult(10, 2, 1, "/a", "ab", 1, 1, 1);
   private static final Epoch EPOCH = new Epoch("journal", 7);
   private static int jobs;
@@ -259,7 +260,7 @@ class JobTest {
     run();
     reports.tell(failed(1, Cause.WORKER_ERROR, "disk full"));
     long generation = 2;
-    for (int error = 0; error < 3; error++, generation++) {
+    for (int error = 0; error < Setbacks.MAX_WORKER_ERRORS; error++, generation++) {
       runAlone(generation);
       if (error == 0) {
         reports.tell(new RankReport.StepCompleted(id, generation, 0, metrics(1)));
@@ -267,7 +268,7 @@ class JobTest {
       reports.tell(failed(generation, Cause.WORKER_ERROR, "disk full"));
     }
     JobStatus failed = expectState(JobState.FAILED);
-    assertTrue(failed.reason().startsWith("disk full (rank 0 on a:1; 3 errors"), failed.reason());
+    assertTrue(failed.reason().startsWith("disk full (rank 0 on a:1; 4 errors"), failed.reason());
     assertEquals(1, failed.step());
   }
 

@@ -56,6 +56,89 @@ class StaffingTest implements Staffing.Orders {
   }
 
   @Test
+  void aJobWhoseStateIsWithASilentWorkerAloneWaitsForItAWhile() {
+    recoverWithoutItsRank();
+    for (int second = 1; second <= 10; second++) {
+      orders.clear();
+      staffing.answered(a, Optional.empty());
+      answer(b);
+      assertTrue(orders.stream().noneMatch(order -> order.contains("gets")), orders::toString);
+      staffing.tick(Duration.ofSeconds(second));
+    }
+    orders.clear();
+    staffing.answered(a, Optional.empty());
+    answer(b);
+    expect("1 gets [b]");
+  }
+
+  @Test
+  void oneThatAnswersAgainIsThere() {
+    recoverWithoutItsRank();
+    staffing.answered(a, Optional.empty());
+    answer(b);
+    staffing.tick(Duration.ofSeconds(1));
+    orders.clear();
+    answerAsRank(a);
+    answer(b);
+    expect("1 gets [a]");
+  }
+
+  @Test
+  void oneWhoseProcessHasEndedIsNotWaitedFor() {
+    recoverWithoutItsRank();
+    orders.clear();
+    staffing.gone(a);
+    answer(b);
+    expect("1 gets [b]");
+  }
+
+  @Test
+  void aJobLosesAWorkerWhoseProcessHasEndedAtOnce() {
+    staffing.open();
+    staffing.wants(wish("1", 1, 2));
+    staffing.present(List.of(a, b));
+    answer(a);
+    answer(b);
+    expect("ask a", "ask b", "1 gets [a, b]");
+    staffing.tick(Duration.ofSeconds(1));
+    staffing.gone(a);
+    answer(b, "RUNNING", "1");
+    expect("ask a", "ask b", "1 loses a");
+  }
+
+  @Test
+  void aJobThatIsToWaitGetsWorkersLaterAndNobodyOvertakesIt() {
+    staffing.open();
+    staffing.present(List.of(a, b));
+    answer(a);
+    answer(b);
+    WantsWorkers later = new WantsWorkers("1", new WorkerDemand(1, 2), true, Duration.ofSeconds(4));
+    staffing.wants(later);
+    staffing.wants(wish("2", 1, 1));
+    for (int second = 1; second <= 4; second++) {
+      orders.clear();
+      answer(a);
+      answer(b);
+      assertTrue(orders.stream().noneMatch(order -> order.contains("gets")), orders::toString);
+      staffing.tick(Duration.ofSeconds(second));
+    }
+    orders.clear();
+    answer(a);
+    answer(b);
+    expect("1 gets [a, b]");
+  }
+
+  /** Rank 0 of job 1 was on a, and doesn't answer any more; b is there, and idle. */
+  private void recoverWithoutItsRank() {
+    staffing.open();
+    staffing.tick(Duration.ZERO);
+    staffing.present(List.of(a, b));
+    answerAsRank(a);
+    answer(b);
+    staffing.wants(new WantsWorkers("1", new WorkerDemand(1, 2), true));
+  }
+
+  @Test
   void workersAreAskedAfterTheWishNotBefore() {
     staffing.open();
     staffing.present(List.of(a));
@@ -243,6 +326,13 @@ class StaffingTest implements Staffing.Orders {
 
   private void answer(Worker worker) {
     answer(worker, "IDLE", "");
+  }
+
+  /** Of job 1, whose generation has ended. */
+  private void answerAsRank(Worker worker) {
+    staffing.answered(
+        worker,
+        Optional.of(new WorkerDescription(worker.node(), "h", 1, "cpu", "IDLE", "1", -1, 3)));
   }
 
   private void answer(Worker worker, String state, String job) {
