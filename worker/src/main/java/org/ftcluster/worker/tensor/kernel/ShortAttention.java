@@ -8,12 +8,17 @@ import org.ftcluster.worker.tensor.Tensor;
 /**
  * Causal attention of one short sequence, forward and backward, in float32. A key/value head and
  * the query heads that share it are one piece of work, in blocks of query rows: {@code P =
- * softmax(scale Q Kᵀ)}, {@code O = P V}; backward {@code dV = Pᵀ dO}, {@code dS = scale P (dO Vᵀ -
- * rowsum(dO O))}, {@code dQ = dS K}, {@code dK = dSᵀ Q} (arXiv:2205.14135).
+ * softmax(scale Q Kᵀ)}, {@code O = P V}; backward {@code dV = Pᵀ dO}, {@code dS = P (dO Vᵀ -
+ * rowsum(dO O))}, {@code dQ = scale dS K}, {@code dK = scale dSᵀ Q} (arXiv:2205.14135).
+ *
+ * <p>Scores are held transposed, a row of them a key and a lane a query: then the softmax of all of
+ * a block's queries goes through their keys side by side, and never sums within a register.
  */
 public final class ShortAttention {
   /** Query rows handled at once; a block looks at no key past its last row. */
-  private static final int BLOCK = 32;
+  private static final int BLOCK = Tiles.COLUMNS;
+
+  private static final int LANES = Rows.FLOATS.length();
 
   private ShortAttention() {}
 
@@ -33,8 +38,9 @@ public final class ShortAttention {
       return each * scores * keyValueHeads * group * headSize;
     }
 
+    /** With room for the last block's queries. */
     private int paddedTokens() {
-      return Tiles.pad(tokens, Math.max(Tiles.COLUMNS, BLOCK));
+      return Tiles.pad(tokens, BLOCK);
     }
 
     private int paddedHead() {
@@ -67,16 +73,19 @@ public final class ShortAttention {
         (from, to) -> {
           Scratch s = new Scratch(shape);
           for (int head = from; head < to; head++) {
-            s.readTransposed(keys, head, s.keysT);
+            s.read(keys, head, s.keys);
             s.read(values, head, s.values);
             for (int g = 0; g < shape.group(); g++) {
               int queryHead = head * shape.group() + g;
               for (int row = 0; row < shape.tokens(); row += BLOCK) {
-                s.readBlock(queries, queryHead, row, s.q);
-                s.scores(row);
-                s.softmax(row);
-                s.times(s.p, s.values, s.o, row);
-                s.writeBlock(s.o, out, queryHead, row);
+                Block block = Block.at(shape, row);
+                s.readQueries(queries, queryHead, block);
+                s.scores(s.p, s.keys, s.queriesT, block);
+                s.hide(s.p, block);
+                s.softmax(block);
+                s.times(s.p, s.values, s.o, block);
+                s.scaleRows(s.o, s.inverse);
+                s.writeBlock(s.o, out, queryHead, block);
               }
               statistics.write(queryHead, s.logSumExp);
             }
@@ -112,25 +121,28 @@ public final class ShortAttention {
         (from, to) -> {
           Scratch s = new Scratch(shape);
           for (int head = from; head < to; head++) {
-            s.readTransposed(keys, head, s.keysT);
             s.read(keys, head, s.keys);
-            s.readTransposed(values, head, s.valuesT);
+            s.read(values, head, s.values);
             Arrays.fill(s.dKeys, 0);
             Arrays.fill(s.dValues, 0);
             for (int g = 0; g < shape.group(); g++) {
               int queryHead = head * shape.group() + g;
               statistics.read(queryHead, s.logSumExp);
               for (int row = 0; row < shape.tokens(); row += BLOCK) {
-                s.readBlock(queries, queryHead, row, s.q);
-                s.readBlock(outputs, queryHead, row, s.o);
-                s.readBlock(gradients, queryHead, row, s.dO);
-                s.scores(row);
-                s.probabilities(row);
-                s.transposedTimes(s.p, s.dO, s.dValues, row);
-                s.scoreGradients(row);
-                s.transposedTimes(s.dS, s.q, s.dKeys, row);
-                s.times(s.dS, s.keys, s.dQ, row);
-                s.writeBlock(s.dQ, queryGradients, queryHead, row);
+                Block block = Block.at(shape, row);
+                s.readQueries(queries, queryHead, block);
+                s.readBlock(outputs, queryHead, block, s.o);
+                s.readBlock(gradients, queryHead, block, s.dO);
+                s.transpose(s.dO, s.dOT);
+                s.scores(s.p, s.keys, s.queriesT, block);
+                s.hide(s.p, block);
+                s.scores(s.dS, s.values, s.dOT, block);
+                s.scoreGradients(block);
+                s.transposedTimes(s.p, s.dO, s.dValues, block);
+                s.transposedTimes(s.dS, s.queries, s.dKeys, block);
+                s.times(s.dS, s.keys, s.dQ, block);
+                s.scaleRows(s.dQ, (float) shape.scale());
+                s.writeBlock(s.dQ, queryGradients, queryHead, block);
               }
             }
             s.write(s.dKeys, keyGradients, head);
@@ -148,44 +160,77 @@ public final class ShortAttention {
     return rows;
   }
 
-  /** Matrices of one head, padded with zeros, and the block of query rows at hand. */
+  /**
+   * Query rows [first, first + BLOCK) and the keys [from, to) that they look at, both multiples of
+   * a tile's rows.
+   *
+   * @param count those of the query rows that there are
+   */
+  private record Block(int first, int count, int from, int to) {
+    static Block at(Shape shape, int first) {
+      int end = Math.min(first + BLOCK, shape.tokens());
+      return new Block(
+          first,
+          end - first,
+          shape.firstKey(first) / Tiles.ROWS * Tiles.ROWS,
+          Tiles.pad(end, Tiles.ROWS));
+    }
+  }
+
+  /** Matrices of one head, padded with zeros, and those of the block of query rows at hand. */
   private static final class Scratch {
     private final Shape shape;
-    private final int tokens;
     private final int width;
     private final float[] row;
-    final float[] keysT;
+
+    /** [tokens, width]. */
     final float[] keys;
-    final float[] valuesT;
+
     final float[] values;
     final float[] dKeys;
     final float[] dValues;
-    final float[] q;
+
+    /** [BLOCK, width]; the queries already scaled. */
+    final float[] queries;
+
     final float[] o;
     final float[] dO;
     final float[] dQ;
+
+    /** [width, BLOCK]. */
+    final float[] queriesT;
+
+    final float[] dOT;
+
+    /** [tokens, BLOCK]. */
     final float[] p;
+
     final float[] dS;
+
+    /** [BLOCK]: one by the sum that makes probabilities of exponentials; rowsum(dO O). */
+    final float[] inverse = new float[BLOCK];
+
+    final float[] projection = new float[BLOCK];
     final float[] logSumExp;
 
     Scratch(Shape shape) {
       this.shape = shape;
-      tokens = shape.paddedTokens();
+      int tokens = shape.paddedTokens();
       width = shape.paddedHead();
       row = new float[shape.headSize()];
-      keysT = new float[width * tokens];
       keys = new float[tokens * width];
-      valuesT = new float[width * tokens];
       values = new float[tokens * width];
       dKeys = new float[tokens * width];
       dValues = new float[tokens * width];
-      q = new float[BLOCK * width];
+      queries = new float[BLOCK * width];
       o = new float[BLOCK * width];
       dO = new float[BLOCK * width];
       dQ = new float[BLOCK * width];
-      p = new float[BLOCK * tokens];
-      dS = new float[BLOCK * tokens];
-      logSumExp = new float[shape.tokens()];
+      queriesT = new float[width * BLOCK];
+      dOT = new float[width * BLOCK];
+      p = new float[tokens * BLOCK];
+      dS = new float[tokens * BLOCK];
+      logSumExp = new float[tokens];
     }
 
     void read(Rows from, int head, float[] to) {
@@ -195,30 +240,33 @@ public final class ShortAttention {
       }
     }
 
-    void readTransposed(Rows from, int head, float[] to) {
-      for (int t = 0; t < shape.tokens(); t++) {
-        from.read(t, head * shape.headSize(), row, shape.headSize());
-        for (int i = 0; i < row.length; i++) {
-          to[i * tokens + t] = row[i];
+    /** Rows past the last token are zero. */
+    void readBlock(Rows from, int head, Block block, float[] to) {
+      for (int t = 0; t < block.count(); t++) {
+        from.read(block.first() + t, head * shape.headSize(), row, shape.headSize());
+        System.arraycopy(row, 0, to, t * width, shape.headSize());
+      }
+      Arrays.fill(to, block.count() * width, BLOCK * width, 0);
+    }
+
+    void readQueries(Rows from, int head, Block block) {
+      readBlock(from, head, block, queries);
+      scaleRows(queries, (float) shape.scale());
+      transpose(queries, queriesT);
+    }
+
+    void transpose(float[] from, float[] to) {
+      for (int t = 0; t < BLOCK; t++) {
+        for (int i = 0; i < width; i++) {
+          to[i * BLOCK + t] = from[t * width + i];
         }
       }
     }
 
-    /** Rows past the last token are zero. */
-    void readBlock(Rows from, int head, int first, float[] to) {
-      int count = Math.min(BLOCK, shape.tokens() - first);
-      for (int t = 0; t < count; t++) {
-        from.read(first + t, head * shape.headSize(), row, shape.headSize());
-        System.arraycopy(row, 0, to, t * width, shape.headSize());
-      }
-      Arrays.fill(to, count * width, BLOCK * width, 0);
-    }
-
-    void writeBlock(float[] from, Rows to, int head, int first) {
-      int count = Math.min(BLOCK, shape.tokens() - first);
-      for (int t = 0; t < count; t++) {
+    void writeBlock(float[] from, Rows to, int head, Block block) {
+      for (int t = 0; t < block.count(); t++) {
         System.arraycopy(from, t * width, row, 0, shape.headSize());
-        to.write(first + t, head * shape.headSize(), row, shape.headSize());
+        to.write(block.first() + t, head * shape.headSize(), row, shape.headSize());
       }
     }
 
@@ -229,96 +277,139 @@ public final class ShortAttention {
       }
     }
 
-    /** Keys that any row of the block looks at, padded. */
-    private int keyCount(int first) {
-      return Tiles.pad(Math.min(first + BLOCK, shape.tokens()), Tiles.COLUMNS);
-    }
-
-    /** {@code p = Q Kᵀ} for the block, not yet scaled. */
-    void scores(int first) {
-      int head = shape.headSize();
-      int count = keyCount(first);
-      Tiles.multiply(q, 0, width, 1, keysT, tokens, p, tokens, BLOCK, head, count, false);
-    }
-
-    /** {@code out = m b} for a block m [BLOCK, keys] and b [keys, width]. */
-    void times(float[] m, float[] b, float[] out, int first) {
-      int count = Math.min(first + BLOCK, shape.tokens());
-      Tiles.multiply(m, 0, tokens, 1, b, width, out, width, BLOCK, count, width, false);
-    }
-
-    /** {@code out += mᵀ b} for a block m [BLOCK, keys] and b [BLOCK, width]. */
-    void transposedTimes(float[] m, float[] b, float[] out, int first) {
-      int count = Tiles.pad(Math.min(first + BLOCK, shape.tokens()), Tiles.ROWS);
-      Tiles.multiply(m, 0, 1, tokens, b, width, out, width, count, BLOCK, width, true);
-    }
-
-    /** Turns scores into probabilities, and notes each row's log of the sum. */
-    void softmax(int first) {
-      float scale = (float) shape.scale();
-      int count = keyCount(first);
-      for (int t = 0; t < BLOCK; t++) {
-        int start = t * tokens;
-        int from = shape.firstKey(first + t);
-        int to = first + t + 1;
-        if (to > shape.tokens()) {
-          Arrays.fill(p, start, start + count, 0);
-          continue;
-        }
-        float max = Float.NEGATIVE_INFINITY;
-        for (int j = from; j < to; j++) {
-          max = Math.max(max, p[start + j]);
-        }
-        exponentiate(start, count, scale, max * scale);
-        Arrays.fill(p, start, start + from, 0);
-        Arrays.fill(p, start + to, start + count, 0);
-        float sum = 0;
-        for (int j = from; j < to; j++) {
-          sum += p[start + j];
-        }
-        float inverse = 1 / sum;
-        for (int j = from; j < to; j++) {
-          p[start + j] *= inverse;
-        }
-        logSumExp[first + t] = (float) Math.log(sum) + max * scale;
+    void scaleRows(float[] block, float factor) {
+      for (int i = 0; i < BLOCK * width; i++) {
+        block[i] *= factor;
       }
     }
 
-    /** The probabilities again, from the scores and what the forward noted. */
-    void probabilities(int first) {
-      float scale = (float) shape.scale();
-      int count = keyCount(first);
+    void scaleRows(float[] block, float[] factors) {
       for (int t = 0; t < BLOCK; t++) {
-        int start = t * tokens;
-        if (first + t >= shape.tokens()) {
-          Arrays.fill(p, start, start + count, 0);
-          continue;
+        float factor = factors[t];
+        for (int i = t * width; i < (t + 1) * width; i++) {
+          block[i] *= factor;
         }
-        exponentiate(start, count, scale, logSumExp[first + t]);
-        Arrays.fill(p, start, start + shape.firstKey(first + t), 0);
-        Arrays.fill(p, start + first + t + 1, start + count, 0);
       }
     }
 
-    /** {@code p = exp(scale p - shift)} over a padded row. */
-    private void exponentiate(int start, int count, float scale, float shift) {
-      for (int j = start; j < start + count; j += Rows.FLOATS.length()) {
-        FloatVector x = FloatVector.fromArray(Rows.FLOATS, p, j).mul(scale).sub(shift);
-        VectorMath.exp(x).intoArray(p, j);
-      }
+    /** {@code scores = m bᵀ}, for m [tokens, width] and a block's transposed b. */
+    void scores(float[] scores, float[] m, float[] transposed, Block block) {
+      Tiles.multiply(
+          m,
+          block.from() * width,
+          width,
+          1,
+          transposed,
+          0,
+          BLOCK,
+          scores,
+          block.from() * BLOCK,
+          BLOCK,
+          block.to() - block.from(),
+          shape.headSize(),
+          BLOCK,
+          false);
     }
 
-    /** {@code dS = scale P (dO Vᵀ - rowsum(dO O))}. */
-    void scoreGradients(int first) {
-      int head = shape.headSize();
-      int count = keyCount(first);
-      Tiles.multiply(dO, 0, width, 1, valuesT, tokens, dS, tokens, BLOCK, head, count, false);
-      float scale = (float) shape.scale();
+    /** {@code out = sᵀ m} for scores s [tokens, BLOCK] and m [tokens, width]. */
+    void times(float[] scores, float[] m, float[] out, Block block) {
+      Tiles.multiply(
+          scores,
+          block.from() * BLOCK,
+          1,
+          BLOCK,
+          m,
+          block.from() * width,
+          width,
+          out,
+          0,
+          width,
+          BLOCK,
+          block.to() - block.from(),
+          width,
+          false);
+    }
+
+    /** {@code out += s b} for scores s [tokens, BLOCK] and a block b [BLOCK, width]. */
+    void transposedTimes(float[] scores, float[] b, float[] out, Block block) {
+      Tiles.multiply(
+          scores,
+          block.from() * BLOCK,
+          BLOCK,
+          1,
+          b,
+          0,
+          width,
+          out,
+          block.from() * width,
+          width,
+          block.to() - block.from(),
+          BLOCK,
+          width,
+          true);
+    }
+
+    /**
+     * Turns scores into exponentials that {@code inverse} makes probabilities of, and notes each
+     * row's log of the sum.
+     */
+    void softmax(Block block) {
+      for (int lane = 0; lane < BLOCK; lane += LANES) {
+        FloatVector max = FloatVector.broadcast(Rows.FLOATS, Float.NEGATIVE_INFINITY);
+        for (int key = block.from(); key < block.to(); key++) {
+          max = max.max(FloatVector.fromArray(Rows.FLOATS, p, key * BLOCK + lane));
+        }
+        FloatVector sum = FloatVector.zero(Rows.FLOATS);
+        for (int key = block.from(); key < block.to(); key++) {
+          int at = key * BLOCK + lane;
+          FloatVector e = VectorMath.exp(FloatVector.fromArray(Rows.FLOATS, p, at).sub(max));
+          e.intoArray(p, at);
+          sum = sum.add(e);
+        }
+        sum.intoArray(inverse, lane);
+        max.intoArray(logSumExp, block.first() + lane);
+      }
       for (int t = 0; t < BLOCK; t++) {
-        float projection = VectorMath.dot(dO, t * width, o, t * width, head);
-        int start = t * tokens;
-        for (int j = start; j < start + count; j++) {
-          dS[j] = scale * p[j] * (dS[j] - projection);
+        logSumExp[block.first() + t] += (float) Math.log(inverse[t]);
+        inverse[t] = 1 / inverse[t];
+      }
+    }
+
+    /**
+     * The probabilities again, from scores in {@code p} and what the forward noted, and {@code dS =
+     * P (dP - rowsum(dO O))} from dP in {@code dS}.
+     */
+    void scoreGradients(Block block) {
+      for (int t = 0; t < BLOCK; t++) {
+        projection[t] = VectorMath.dot(dO, t * width, o, t * width, shape.headSize());
+      }
+      for (int lane = 0; lane < BLOCK; lane += LANES) {
+        FloatVector shift = FloatVector.fromArray(Rows.FLOATS, logSumExp, block.first() + lane);
+        FloatVector less = FloatVector.fromArray(Rows.FLOATS, projection, lane);
+        for (int key = block.from(); key < block.to(); key++) {
+          int at = key * BLOCK + lane;
+          FloatVector score = FloatVector.fromArray(Rows.FLOATS, p, at);
+          FloatVector probability = VectorMath.exp(score.sub(shift));
+          probability.intoArray(p, at);
+          FloatVector.fromArray(Rows.FLOATS, dS, at).sub(less).mul(probability).intoArray(dS, at);
+        }
+      }
+    }
+
+    /** Makes scores minus infinity where a query doesn't look at the key. */
+    void hide(float[] scores, Block block) {
+      int oldest = Math.min(block.first() + BLOCK - shape.window(), block.first() + 1);
+      hide(scores, block, block.from(), oldest);
+      hide(scores, block, block.first() + 1, block.to());
+    }
+
+    private void hide(float[] scores, Block block, int from, int to) {
+      for (int key = from; key < to; key++) {
+        for (int t = 0; t < BLOCK; t++) {
+          int query = block.first() + t;
+          if (key > query || key <= query - shape.window()) {
+            scores[key * BLOCK + t] = Float.NEGATIVE_INFINITY;
+          }
         }
       }
     }

@@ -25,7 +25,7 @@ final class Tiles {
   }
 
   /**
-   * {@code c (+)= a b} with c [m, n], b [n columns, row-major], and a of any strides.
+   * {@code c (+)= a b} with c [m, n] and b [k, n], both row by row, and a [m, k] of any strides.
    *
    * @param rowStride of a, from one of the m rows to the next
    * @param stepStride of a, from one of the k columns to the next
@@ -37,8 +37,10 @@ final class Tiles {
       int rowStride,
       int stepStride,
       float[] b,
+      int fromB,
       int strideB,
       float[] c,
+      int fromC,
       int strideC,
       int m,
       int k,
@@ -52,10 +54,10 @@ final class Tiles {
             rowStride,
             stepStride,
             b,
-            column,
+            fromB + column,
             strideB,
             c,
-            row * strideC + column,
+            fromC + row * strideC + column,
             strideC,
             k,
             accumulate);

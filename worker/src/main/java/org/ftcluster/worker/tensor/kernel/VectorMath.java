@@ -1,6 +1,7 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShuffle;
 
@@ -16,6 +17,9 @@ final class VectorMath {
   private static final float LN2_HIGH = 0.693359375f;
 
   private static final float LN2_LOW = -2.12194440e-4f;
+
+  /** 1.5 * 2^23: a number added to it is rounded to the nearest whole one, its last bits. */
+  private static final float ROUND = 12582912f;
 
   /** Outside, the result is 0 or more than a float holds; infinities stay what they are. */
   private static final float LOWEST = -87.3f;
@@ -75,8 +79,8 @@ final class VectorMath {
    */
   static FloatVector exp(FloatVector x) {
     FloatVector clamped = x.max(LOWEST).min(HIGHEST);
-    // Adding and taking away 1.5 * 2^23 rounds to the nearest whole number.
-    FloatVector n = clamped.mul(LOG2_E).add(12582912f).sub(12582912f);
+    FloatVector shifted = clamped.fma(broadcast(LOG2_E), broadcast(ROUND));
+    FloatVector n = shifted.sub(ROUND);
     FloatVector r = n.fma(broadcast(-LN2_HIGH), clamped);
     r = n.fma(broadcast(-LN2_LOW), r);
     FloatVector p = broadcast(1.9875691500e-4f);
@@ -86,24 +90,16 @@ final class VectorMath {
     p = p.fma(r, broadcast(1.6666665459e-1f));
     p = p.fma(r, broadcast(5.0000001201e-1f));
     p = p.fma(r.mul(r), r.add(1f));
-    // 2^127 at the upper end times p < 2: the exponent is applied in two halves so that none
-    // overflows.
-    FloatVector half = n.mul(0.5f).add(12582912f).sub(12582912f);
-    FloatVector result = p.mul(powerOfTwo(half)).mul(powerOfTwo(n.sub(half)));
+    // n, the last bits of the shifted number, is added to the exponent of p: at the upper end p is
+    // below 1 and at the lower end above it, so none overflows.
+    IntVector exponent = shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
+    FloatVector result = p.reinterpretAsInts().add(exponent).reinterpretAsFloats();
     return result.blend(0f, x.compare(VectorOperators.LT, LOWEST));
   }
 
   /** {@code exp(x)}, the same bits as a lane of the vector form. */
   static float exp(float x) {
     return exp(broadcast(x)).lane(0);
-  }
-
-  private static FloatVector powerOfTwo(FloatVector n) {
-    return n.add(127f)
-        .convert(VectorOperators.F2I, 0)
-        .reinterpretAsInts()
-        .lanewise(VectorOperators.LSHL, 23)
-        .reinterpretAsFloats();
   }
 
   private static FloatVector broadcast(float value) {
