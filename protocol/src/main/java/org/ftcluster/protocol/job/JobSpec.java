@@ -140,15 +140,19 @@ public record JobSpec(
    * How ranks share the work.
    *
    * @param data data-parallel ranks, or 0 for {@code auto}: as many as there are workers
+   * @param mirror where state is shared out: whether a neighbour keeps each rank's share as well
    */
-  public record Parallel(int data, int tensor, int pipeline, Sharding sharding) {
+  public record Parallel(int data, int tensor, int pipeline, Sharding sharding, boolean mirror) {
     /** Ranks that hold one copy of the model between them. */
     public int replicaRanks() {
       return tensor * pipeline;
     }
   }
 
-  /** What data-parallel ranks share out instead of each holding a copy. */
+  /**
+   * What ranks share out instead of each holding a copy: the optimizer's memory; the sums of
+   * gradients, too; the frozen layers, too (among copies of the model).
+   */
   public enum Sharding {
     NONE,
     ZERO1,

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
@@ -197,7 +198,8 @@ public final class JobSpecReader {
         parallel.integerOr("data", "auto", 0, 1),
         parallel.integer("tensor", 1, 1),
         parallel.integer("pipeline", 1, 1),
-        parallel.choice("sharding", Sharding.NONE));
+        parallel.choice("sharding", Sharding.NONE, Map.of("fsdp", Sharding.ZERO3)),
+        parallel.truth("mirror", true));
   }
 
   private static JobSpec.Elastic elastic(Section elastic) {

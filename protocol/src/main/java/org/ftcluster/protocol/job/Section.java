@@ -174,6 +174,15 @@ final class Section {
 
   /** One of an enum's values, written in lower case. */
   <E extends Enum<E>> E choice(String key, E fallback) {
+    return choice(key, fallback, Map.of());
+  }
+
+  /**
+   * The same.
+   *
+   * @param aliases words that stand for a choice besides its own
+   */
+  <E extends Enum<E>> E choice(String key, E fallback, Map<String, E> aliases) {
     YamlNode value = value(key);
     if (value == null) {
       return fallback;
@@ -184,6 +193,10 @@ final class Section {
         if (word(choice).equals(scalar.text())) {
           return choice;
         }
+      }
+      E meant = aliases.get(scalar.text());
+      if (meant != null) {
+        return meant;
       }
     }
     mustBe(

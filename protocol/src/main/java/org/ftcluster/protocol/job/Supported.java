@@ -17,23 +17,26 @@ final class Supported {
 
   private static void sharding(JobSpec spec, Problems problems) {
     switch (spec.parallel().sharding()) {
-      case NONE -> {}
-      case ZERO1, ZERO2 ->
+      case NONE, ZERO1 -> {}
+      case ZERO2 -> {
+        if (spec.parallel().pipeline() > 1) {
           problems.add(
               "parallel.sharding",
-              "is %s, which is not supported yet; give none or zero3"
-                  .formatted(Section.word(spec.parallel().sharding())));
+              "is zero2, which is not supported yet together with parallel.pipeline %d; give zero1"
+                  .formatted(spec.parallel().pipeline()));
+        }
+      }
       case ZERO3 -> {
         if (spec.adapter().type() == AdapterType.NONE) {
           problems.add(
               "parallel.sharding",
               "is zero3, which shares out frozen weights only yet, and adapter.type none leaves none;"
-                  + " give none");
+                  + " give zero2");
         }
         if (spec.parallel().pipeline() > 1) {
           problems.add(
               "parallel.sharding",
-              "is zero3, which is not supported yet together with parallel.pipeline %d; give none"
+              "is zero3, which is not supported yet together with parallel.pipeline %d; give zero1"
                   .formatted(spec.parallel().pipeline()));
         }
       }

@@ -74,8 +74,8 @@ class JobSpecProblemsTest {
           parallel: {tensor: 16}                     | parallel.tensor is 16, but data 1 x tensor 16 x pipeline 1 are 16 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {data: 3, tensor: 3}             | parallel.tensor is 3, but data 3 x tensor 3 x pipeline 1 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {pipeline: 9}                    | parallel.pipeline is 9, but data 1 x tensor 1 x pipeline 9 are 9 workers, which must not be above elastic.max_workers, which is 8.
-          parallel: {sharding: zero2}                | parallel.sharding is zero2, which is not supported yet; give none or zero3.
-          parallel: {sharding: zero3, pipeline: 2}   | parallel.sharding is zero3, which is not supported yet together with parallel.pipeline 2; give none.
+          parallel: {sharding: zero2, pipeline: 2}   | parallel.sharding is zero2, which is not supported yet together with parallel.pipeline 2; give zero1.
+          parallel: {sharding: zero3, pipeline: 2}   | parallel.sharding is zero3, which is not supported yet together with parallel.pipeline 2; give zero1.
           parallel: {data: all}                      | parallel.data must be auto or a whole number of 1 or more, not all.
           parallel: {data: 9}                        | parallel.data is 9, but must not be above elastic.max_workers, which is 8.
           elastic: {min_workers: 9}                  | elastic.min_workers is 9, but must not be above elastic.max_workers, which is 8.
@@ -192,8 +192,8 @@ class JobSpecProblemsTest {
                 + " data.train.prompt.",
             "job.yaml:7: training.micro_batch_size must be a whole number of 1 or more,"
                 + " not 0.",
-            "job.yaml:8: parallel.sharding is zero1, which is not supported yet; give none or"
-                + " zero3."),
+            "job.yaml:8: parallel.sharding is zero2, which is not supported yet together with"
+                + " parallel.pipeline 2; give zero1."),
         problems(
                 """
                 name: many
@@ -203,7 +203,7 @@ class JobSpecProblemsTest {
                   train: {path: nothing.jsonl,
                     pormpt: x}
                 training: {global_batch_size: 2, micro_batch_size: 0}
-                parallel: {sharding: zero1}
+                parallel: {sharding: zero2, pipeline: 2}
                 checkpoint: {path: out}
                 """,
                 "resources.threads=many")

@@ -65,11 +65,24 @@ public final class CheckpointWriter implements AutoCloseable {
    */
   public void begin(TrainingState state, List<LogFile> logs, Listener listener, Patience patience) {
     await(patience);
-    long step = state.completedStep();
     long startNs = System.nanoTime();
     Snapshot copy = Snapshot.copyOf(state);
-    log.debug("step {} copied in {} ms", step, (System.nanoTime() - startNs) / 1_000_000);
-    inFlight = new InFlight(step, thread.submit(() -> write(copy, logs, listener)));
+    log.debug(
+        "step {} copied in {} ms",
+        state.completedStep(),
+        (System.nanoTime() - startNs) / 1_000_000);
+    begin(copy, logs, listener, patience);
+  }
+
+  /**
+   * The same of a copy, which this closes.
+   *
+   * @throws CheckpointException when the save before takes too long
+   */
+  public void begin(Snapshot copy, List<LogFile> logs, Listener listener, Patience patience) {
+    await(patience);
+    inFlight =
+        new InFlight(copy.progress().step(), thread.submit(() -> write(copy, logs, listener)));
   }
 
   private void write(Snapshot copy, List<LogFile> logs, Listener listener) {
@@ -88,10 +101,15 @@ public final class CheckpointWriter implements AutoCloseable {
    * @throws CheckpointException when it can't be saved
    */
   public Path save(TrainingState state, List<LogFile> logs, Patience patience) {
-    await(patience);
     try (Snapshot view = Snapshot.viewOf(state)) {
-      return store.save(view, logs);
+      return save(view, logs, patience);
     }
+  }
+
+  /** The same of a snapshot, which stays. */
+  public Path save(Snapshot snapshot, List<LogFile> logs, Patience patience) {
+    await(patience);
+    return store.save(snapshot, logs);
   }
 
   /**

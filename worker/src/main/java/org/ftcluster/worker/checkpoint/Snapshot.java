@@ -11,7 +11,7 @@ import org.ftcluster.worker.tensor.LargeMemory;
  * The state after one step, as a checkpoint holds it: a copy off the heap that training doesn't
  * touch, or a view of the state itself for as long as nobody trains.
  */
-final class Snapshot implements AutoCloseable {
+public final class Snapshot implements AutoCloseable {
   private final Arena arena;
   private final List<ParameterBuffer.Slice> slices;
   private final List<MemorySegment> buffers;
@@ -25,7 +25,7 @@ final class Snapshot implements AutoCloseable {
   }
 
   /** A copy, in memory that {@link #close} frees. */
-  static Snapshot copyOf(TrainingState state) {
+  public static Snapshot copyOf(TrainingState state) {
     Arena arena = Arena.ofShared();
     List<MemorySegment> copies = new ArrayList<>();
     for (MemorySegment buffer : state.buffers()) {
@@ -35,8 +35,20 @@ final class Snapshot implements AutoCloseable {
   }
 
   /** The state's own memory, which must stay as it is until the snapshot was used. */
-  static Snapshot viewOf(TrainingState state) {
+  public static Snapshot viewOf(TrainingState state) {
     return new Snapshot(Arena.ofShared(), state, state.buffers());
+  }
+
+  /**
+   * Of a state whose optimizer's memory was put together elsewhere.
+   *
+   * @param arena where moments are, and parameters are copied to; closed with the snapshot
+   */
+  public static Snapshot of(
+      Arena arena, TrainingState state, MemorySegment firstMoment, MemorySegment secondMoment) {
+    MemorySegment values = state.parameters().values();
+    MemorySegment copy = LargeMemory.allocate(arena, values.byteSize()).copyFrom(values);
+    return new Snapshot(arena, state, List.of(copy, firstMoment, secondMoment));
   }
 
   List<ParameterBuffer.Slice> slices() {
@@ -48,7 +60,7 @@ final class Snapshot implements AutoCloseable {
     return buffers;
   }
 
-  Progress progress() {
+  public Progress progress() {
     return progress;
   }
 

@@ -23,8 +23,17 @@ public final class TrainingState implements AutoCloseable {
    * @param parameters the model's, which closes them
    */
   public TrainingState(ParameterBuffer parameters) {
+    this(parameters, new OptimizerState(parameters.size()));
+  }
+
+  /**
+   * As above, of which only shards of the optimizer's memory may be here.
+   *
+   * @param optimizer closed with this
+   */
+  public TrainingState(ParameterBuffer parameters, OptimizerState optimizer) {
     this.parameters = parameters;
-    this.optimizer = new OptimizerState(parameters.size());
+    this.optimizer = optimizer;
   }
 
   public ParameterBuffer parameters() {
@@ -35,7 +44,10 @@ public final class TrainingState implements AutoCloseable {
     return optimizer;
   }
 
-  /** The float32 buffers that make up the state, each {@code parameters().size()} elements long. */
+  /**
+   * The float32 buffers that make up a state that is here as a whole, each {@code
+   * parameters().size()} elements long.
+   */
   public List<MemorySegment> buffers() {
     return List.of(parameters.values(), optimizer.firstMoment(), optimizer.secondMoment());
   }

@@ -18,9 +18,6 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
   /** A worker's resident memory beside models and data, measured on Linux x86-64 with JDK 25. */
   private static final long PROCESS_BYTES = 360L << 20;
 
-  /** Values and gradients, first and second moment: float32. */
-  private static final int STATE_BYTES = 4 * Float.BYTES;
-
   /**
    * What goes through the model at once.
    *
@@ -62,6 +59,7 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
    * Of a part of a model folder's model; its weights are not read.
    *
    * @param inFlight micro-batches whose activations the part holds at once
+   * @param share of what is trained
    * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
    */
   public static MemoryEstimate of(
@@ -72,14 +70,15 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       MicroBatchShape shape,
       MicroBatchShape evaluated,
       ModelPart part,
-      int inFlight) {
+      int inFlight,
+      TrainedShare share) {
     return DryRun.of(
         () -> {
           try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter);
               CausalLanguageModel hollow =
                   ModelLoader.loadPart(model, adapter, recompute, 1, part, parameters)) {
             long activations = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
-            return of(hollow, reduction, activations);
+            return of(hollow, reduction, activations, share);
           }
         });
   }
@@ -124,22 +123,18 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
           try (CausalLanguageModel hollow = loader.get()) {
             hollow.forwardBackward(shape.batch(), 1, 0);
             hollow.lossSum(evaluated.batch());
-            return of(hollow, reduction, hollow.peakWorkspaceBytes());
+            return of(hollow, reduction, hollow.peakWorkspaceBytes(), TrainedShare.ALL);
           }
         });
   }
 
   private static MemoryEstimate of(
-      CausalLanguageModel hollow, JobSpec.Reduction reduction, long activations) {
-    long state = hollow.parameters().size() * (STATE_BYTES + sumBytes(reduction));
+      CausalLanguageModel hollow,
+      JobSpec.Reduction reduction,
+      long activations,
+      TrainedShare share) {
+    long state = share.bytes(hollow.parameters().size(), reduction);
     return new MemoryEstimate(
         hollow.frozenBytes(), state + hollow.trainedCopyBytes(), activations, PROCESS_BYTES);
-  }
-
-  private static int sumBytes(JobSpec.Reduction reduction) {
-    return switch (reduction) {
-      case EXACT -> Long.BYTES;
-      case FAST -> Float.BYTES;
-    };
   }
 }

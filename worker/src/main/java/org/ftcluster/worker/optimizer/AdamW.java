@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.tensor.Parallel;
+import org.jspecify.annotations.Nullable;
 
 /**
  * AdamW with decoupled weight decay (arXiv:1711.05101), in the arithmetic of PyTorch's {@code
@@ -28,46 +29,105 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   /**
-   * One optimizer step over all parameters, in place and in one pass.
+   * When an update happens, and how far it goes.
    *
    * @param step counted from 1
    * @param gradientScale factor on the gradients, see {@link GradientClip}; they stay as they are
    */
+  public record At(long step, double learningRate, float gradientScale) {}
+
+  /** One optimizer step over all parameters, in place and in one pass. */
   public void update(
       ParameterBuffer parameters,
       OptimizerState state,
       long step,
       double learningRate,
       float gradientScale) {
+    update(parameters, state, new At(step, learningRate, gradientScale));
+  }
+
+  /** The same. */
+  public void update(ParameterBuffer parameters, OptimizerState state, At at) {
+    Shard all = new Shard(0, parameters.size());
+    Buffers buffers =
+        new Buffers(
+            parameters.values(),
+            parameters.gradients(),
+            state.firstMoment(),
+            state.secondMoment(),
+            parameters.values(),
+            state.firstMoment(),
+            state.secondMoment());
+    forEachSlice(parameters, all, buffers, at);
+  }
+
+  /**
+   * What {@link #update} would make of a piece's parameters; nothing changes yet.
+   *
+   * @param values float32, of the piece's parameters: gets the new ones
+   */
+  void preview(
+      ParameterBuffer parameters, OptimizerState.Piece piece, MemorySegment values, At at) {
+    Buffers buffers =
+        new Buffers(
+            piece.shard().of(parameters.values()),
+            piece.gradients(),
+            piece.firstMoment(),
+            piece.secondMoment(),
+            values,
+            null,
+            null);
+    forEachSlice(parameters, piece.shard(), buffers, at);
+  }
+
+  /**
+   * What {@link #update} would remember of some parameters.
+   *
+   * @param firstAfter may be {@code first}, as {@code secondAfter} may be {@code second}
+   */
+  void remember(
+      MemorySegment first,
+      MemorySegment second,
+      MemorySegment gradients,
+      MemorySegment firstAfter,
+      MemorySegment secondAfter,
+      At at) {
+    Buffers buffers = new Buffers(null, gradients, first, second, null, firstAfter, secondAfter);
+    update(new Shard(0, first.byteSize() / Float.BYTES), buffers, 1, at);
+  }
+
+  /** Weight decay is a slice's own. */
+  private void forEachSlice(ParameterBuffer parameters, Shard shard, Buffers buffers, At at) {
     for (ParameterBuffer.Slice slice : parameters.slices()) {
-      update(slice, parameters, state, step, learningRate, gradientScale);
+      Shard part = shard.and(new Shard(slice.offset(), slice.offset() + slice.size()));
+      float decay = slice.decays() ? (float) (1 - at.learningRate() * weightDecay) : 1;
+      if (part.size() > 0) {
+        update(new Shard(part.from() - shard.from(), part.to() - shard.from()), buffers, decay, at);
+      }
     }
   }
 
-  private void update(
-      ParameterBuffer.Slice slice,
-      ParameterBuffer parameters,
-      OptimizerState state,
-      long step,
-      double learningRate,
-      float gradientScale) {
-    float decay = slice.decays() ? (float) (1 - learningRate * weightDecay) : 1;
-    float negativeStepSize = (float) -(learningRate / (1 - Math.pow(beta1, (double) step)));
-    float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, (double) step));
-    int blocks = Math.toIntExact(Math.ceilDiv(slice.size(), (long) BLOCK));
+  /**
+   * @param part by places in the buffers
+   */
+  private void update(Shard part, Buffers buffers, float decay, At at) {
+    float negativeStepSize =
+        (float) -(at.learningRate() / (1 - Math.pow(beta1, (double) at.step())));
+    float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, (double) at.step()));
+    int blocks = Math.toIntExact(Math.ceilDiv(part.size(), (long) BLOCK));
     Parallel.rows(
         // Parameters and both moments are read and written, gradients read.
-        new Parallel.Cost("AdamW", 0, 7.0 * Float.BYTES * slice.size()),
+        new Parallel.Cost("AdamW", 0, 7.0 * Float.BYTES * part.size()),
         blocks,
         GRAIN,
         (from, to) -> {
           Block block = new Block();
           for (int i = from; i < to; i++) {
-            long first = slice.offset() + (long) i * BLOCK;
-            int count = (int) Math.min(BLOCK, slice.offset() + slice.size() - first);
-            block.read(parameters, state, first, count);
-            update(block, count, decay, negativeStepSize, rootCorrection, gradientScale);
-            block.write(parameters, state, first, count);
+            long first = part.from() + (long) i * BLOCK;
+            int count = (int) Math.min(BLOCK, part.to() - first);
+            block.read(buffers, first, count);
+            update(block, count, decay, negativeStepSize, rootCorrection, at.gradientScale());
+            block.write(buffers, first, count);
           }
         });
   }
@@ -98,6 +158,16 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     }
   }
 
+  /** What an update reads and writes, by the same places; what it can do without is null. */
+  private record Buffers(
+      @Nullable MemorySegment values,
+      MemorySegment gradients,
+      MemorySegment firstMoment,
+      MemorySegment secondMoment,
+      @Nullable MemorySegment newValues,
+      @Nullable MemorySegment newFirstMoment,
+      @Nullable MemorySegment newSecondMoment) {}
+
   /** A few thousand elements on the heap, where the compiler makes vectors of a plain loop. */
   private static final class Block {
     private final float[] parameters = new float[BLOCK];
@@ -105,25 +175,29 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     private final float[] firstMoment = new float[BLOCK];
     private final float[] secondMoment = new float[BLOCK];
 
-    void read(ParameterBuffer buffer, OptimizerState state, long first, int count) {
-      read(buffer.values(), parameters, first, count);
-      read(buffer.gradients(), gradients, first, count);
-      read(state.firstMoment(), firstMoment, first, count);
-      read(state.secondMoment(), secondMoment, first, count);
+    void read(Buffers buffers, long first, int count) {
+      read(buffers.values(), parameters, first, count);
+      read(buffers.gradients(), gradients, first, count);
+      read(buffers.firstMoment(), firstMoment, first, count);
+      read(buffers.secondMoment(), secondMoment, first, count);
     }
 
-    void write(ParameterBuffer buffer, OptimizerState state, long first, int count) {
-      write(parameters, buffer.values(), first, count);
-      write(firstMoment, state.firstMoment(), first, count);
-      write(secondMoment, state.secondMoment(), first, count);
+    void write(Buffers buffers, long first, int count) {
+      write(parameters, buffers.newValues(), first, count);
+      write(firstMoment, buffers.newFirstMoment(), first, count);
+      write(secondMoment, buffers.newSecondMoment(), first, count);
     }
 
-    private static void read(MemorySegment from, float[] to, long first, int count) {
-      MemorySegment.copy(from, FLOAT, first * Float.BYTES, to, 0, count);
+    private static void read(@Nullable MemorySegment from, float[] to, long first, int count) {
+      if (from != null) {
+        MemorySegment.copy(from, FLOAT, first * Float.BYTES, to, 0, count);
+      }
     }
 
-    private static void write(float[] from, MemorySegment to, long first, int count) {
-      MemorySegment.copy(from, 0, to, FLOAT, first * Float.BYTES, count);
+    private static void write(float[] from, @Nullable MemorySegment to, long first, int count) {
+      if (to != null) {
+        MemorySegment.copy(from, 0, to, FLOAT, first * Float.BYTES, count);
+      }
     }
   }
 }

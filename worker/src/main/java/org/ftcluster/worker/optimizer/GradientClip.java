@@ -1,12 +1,22 @@
 package org.ftcluster.worker.optimizer;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.time.Duration;
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.collective.Communicator.ElementType;
+import org.ftcluster.worker.collective.Communicator.ReduceOp;
 import org.ftcluster.worker.tensor.Profile;
 
 /** Clipping by the global norm, as {@code torch.nn.utils.clip_grad_norm_} does it. */
 public final class GradientClip {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
+
+  /** Gradients that are summed by themselves; the sums of such blocks are added in their order. */
+  static final int BLOCK = 4096;
+
+  private static final long BLOCK_BYTES = (long) BLOCK * Float.BYTES;
 
   /** Independent sums; fixed, so that the last bits don't depend on the processor. */
   private static final int LANES = 8;
@@ -22,6 +32,41 @@ public final class GradientClip {
    */
   public static double norm(MemorySegment gradients) {
     long start = Profile.begin();
+    double sum = 0;
+    for (long at = 0; at < gradients.byteSize(); at += BLOCK_BYTES) {
+      sum += squares(gradients.asSlice(at, Math.min(BLOCK_BYTES, gradients.byteSize() - at)));
+    }
+    Profile.ended("gradient norm", start, 0, gradients.byteSize());
+    return Math.sqrt(sum);
+  }
+
+  /**
+   * The same over gradients of which each rank has a shard, with the same bits.
+   *
+   * @param gradients float32, of all parameters; those of the rank's own shard count
+   * @throws org.ftcluster.worker.collective.CollectiveException when a rank was lost
+   */
+  static double norm(
+      MemorySegment gradients, ShardLayout layout, Communicator ranks, Duration timeout) {
+    Shard own = layout.own();
+    try (Arena arena = Arena.ofShared()) {
+      // Others' are zeros, which change no bit of a sum.
+      MemorySegment sums =
+          arena.allocate(ValueLayout.JAVA_DOUBLE, Math.ceilDiv(layout.size(), (long) BLOCK));
+      for (long at = own.from(); at < own.to(); at += BLOCK) {
+        Shard block = new Shard(at, Math.min(own.to(), at + BLOCK));
+        sums.setAtIndex(ValueLayout.JAVA_DOUBLE, at / BLOCK, squares(block.of(gradients)));
+      }
+      ranks.allReduce(sums, ElementType.FLOAT64, ReduceOp.SUM).await(timeout);
+      double sum = 0;
+      for (long block = 0; block < sums.byteSize() / Double.BYTES; block++) {
+        sum += sums.getAtIndex(ValueLayout.JAVA_DOUBLE, block);
+      }
+      return Math.sqrt(sum);
+    }
+  }
+
+  private static double squares(MemorySegment gradients) {
     double s0 = 0;
     double s1 = 0;
     double s2 = 0;
@@ -45,8 +90,7 @@ public final class GradientClip {
     for (; at < bytes; at += Float.BYTES) {
       s0 += square(gradients, at);
     }
-    Profile.ended("gradient norm", start, 0, bytes);
-    return Math.sqrt(((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7)));
+    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
   }
 
   /**

@@ -13,7 +13,7 @@ import org.ftcluster.worker.collective.Communicator;
  * #reduce}. Calls come from one thread.
  */
 public sealed interface GradientSum extends AutoCloseable
-    permits ExactGradientSum, FastGradientSum {
+    permits ExactGradientSum, FastGradientSum, ShardedGradientSum {
   /**
    * Makes one of the kind that a job asks for.
    *
@@ -41,6 +41,12 @@ public sealed interface GradientSum extends AutoCloseable
    */
   void add(MemorySegment gradients, double loss);
 
+  /**
+   * To be called in the place of {@link #add} where other ranks have a micro-batch more than this
+   * one.
+   */
+  default void addNothing() {}
+
   /** Tells all ranks something, with the sum: they know it all at the same step, or not at all. */
   void raise(Flag flag);
 
@@ -58,7 +64,7 @@ public sealed interface GradientSum extends AutoCloseable
   /**
    * Sums over all ranks.
    *
-   * @param gradients gets the sum, float32, the same on every rank
+   * @param gradients gets the sum, float32, the same on every rank; or this rank's shard of it
    * @return the sum of the losses, the same on every rank
    * @throws NonFiniteGradientException on all ranks, when there is no sum worth having
    * @throws org.ftcluster.worker.collective.CollectiveException when a rank was lost, or {@code

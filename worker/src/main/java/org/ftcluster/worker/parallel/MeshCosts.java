@@ -9,7 +9,8 @@ import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
 /**
  * What a mesh costs besides arithmetic.
  *
- * @param gradientBytes that the rank that sends the most sends in a step to sum gradients
+ * @param gradientBytes that the rank that sends the most sends in a step to sum gradients, and of
+ *     what is updated with them
  * @param sliceBytes that it sends to the other slices of its layers
  * @param stageBytes that it sends to the stages before and behind
  * @param shareBytes that it sends of frozen layers to other copies
@@ -48,7 +49,7 @@ public record MeshCosts(
     boolean between = mesh.pipeline() > 1;
     return new MeshCosts(
         mesh,
-        allReduced(mesh.size()) * trainedParameters * gradientBytes(spec),
+        reductions(spec, mesh, microBatches) * trainedParameters,
         allReduced(mesh.tensor()) * microBatches * sums * activations * SUM_BYTES,
         // A stage in the middle sends both ways.
         (between ? mesh.pipeline() > 2 ? 2 : 1 : 0)
@@ -77,6 +78,20 @@ public record MeshCosts(
     costs.set(costs.size() - 1, costs.getLast() + MeshParts.headCost(config));
     // With adapters a backward computes about what the forward does: no gradients of weights.
     return ScheduleTimes.of(new Costs(costs, costs, 0), microBatches).bubble();
+  }
+
+  /** Bytes that a rank sends of each parameter's gradient, and of what is updated with it. */
+  private static double reductions(JobSpec spec, Mesh mesh, double microBatches) {
+    int ranks = mesh.size();
+    double values = gathered(ranks) * Float.BYTES;
+    return switch (spec.parallel().sharding()) {
+      case NONE -> allReduced(ranks) * gradientBytes(spec);
+      case ZERO1 -> allReduced(ranks) * gradientBytes(spec) + values;
+      case ZERO2, ZERO3 ->
+          microBatches * gathered(ranks) * gradientBytes(spec)
+              + values
+              + (spec.parallel().mirror() ? (double) Float.BYTES / ranks : 0);
+    };
   }
 
   /** How often a ring sends a buffer that it reduces. */

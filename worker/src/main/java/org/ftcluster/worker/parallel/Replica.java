@@ -20,6 +20,9 @@ public interface Replica {
      * @param lossSum over the micro-batch's targets; 0 on ranks that don't know it
      */
     void done(double lossSum);
+
+    /** Another copy of the model has had a micro-batch, and this one none. */
+    void nothing();
   }
 
   /**
@@ -57,6 +60,7 @@ public interface Replica {
       for (int i = microBatches.size(); i < step.most(); i++) {
         step.stopCheck().run();
         model.accompany(true);
+        listener.nothing();
       }
     }
 

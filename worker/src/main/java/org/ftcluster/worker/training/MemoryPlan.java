@@ -16,6 +16,7 @@ import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
 import org.ftcluster.worker.model.TokenBatch;
+import org.ftcluster.worker.model.TrainedShare;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.parallel.MeshParts;
@@ -116,7 +117,7 @@ public record MemoryPlan(
 
   private static MemoryEstimate estimate(
       JobSpec spec, boolean recompute, MicroBatchShape trained, MicroBatchShape evaluated) {
-    if (spec.parallel().replicaRanks() == 1 && spec.parallel().sharding() != Sharding.ZERO3) {
+    if (spec.parallel().replicaRanks() == 1 && spec.parallel().sharding() == Sharding.NONE) {
       return MemoryEstimate.of(
           spec.model(), spec.adapter(), spec.training().reduction(), recompute, trained, evaluated);
     }
@@ -135,7 +136,9 @@ public record MemoryPlan(
                     evaluated,
                     MeshParts.part(
                         config, mesh, new Mesh.Place(0, stage, 0), spec.parallel().sharding()),
-                    PipelineStage.slots(stage, mesh.pipeline())))
+                    PipelineStage.slots(stage, mesh.pipeline()),
+                    new TrainedShare(
+                        spec.parallel().sharding(), mesh.size(), spec.parallel().mirror())))
         .max(Comparator.comparingLong(MemoryEstimate::total))
         .orElseThrow();
   }

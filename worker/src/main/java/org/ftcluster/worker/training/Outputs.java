@@ -18,6 +18,7 @@ import org.ftcluster.worker.checkpoint.FullModel;
 import org.ftcluster.worker.checkpoint.LogFile;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.jspecify.annotations.Nullable;
@@ -162,22 +163,33 @@ final class Outputs implements AutoCloseable {
   }
 
   /**
+   * Returns when no checkpoint is being written.
+   *
+   * @throws org.ftcluster.worker.checkpoint.CheckpointException when it takes too long
+   */
+  void awaitCheckpoint(Patience patience) {
+    checkpoints.await(patience);
+  }
+
+  /**
    * Begins to save a checkpoint, and returns while it is written; where that fails, training goes
    * on, and the checkpoints before it stay.
    *
+   * @param copy closed once it is written
    * @param notes hears from another thread how it ended
    * @throws org.ftcluster.worker.checkpoint.CheckpointException when the one before takes too long
    */
-  void beginCheckpoint(TrainingState state, Consumer<String> notes, Patience patience) {
+  void beginCheckpoint(Snapshot copy, Consumer<String> notes, Patience patience) {
     List<LogFile> logs;
     try {
       logs = logs();
     } catch (OutputException e) {
+      copy.close();
       goOnWithout(String.valueOf(e.getMessage()), notes);
       return;
     }
     checkpoints.begin(
-        state,
+        copy,
         logs,
         new CheckpointWriter.Listener() {
           @Override
@@ -204,13 +216,14 @@ final class Outputs implements AutoCloseable {
    *
    * @throws org.ftcluster.worker.checkpoint.CheckpointException when it can't be, for long
    */
-  void lastCheckpoint(TrainingState state, Consumer<String> notes, Patience patience) {
+  void lastCheckpoint(Snapshot state, Consumer<String> notes, Patience patience) {
     checkpoints.await(patience);
-    if (state.completedStep() == savedStep) {
+    long step = state.progress().step();
+    if (step == savedStep) {
       return;
     }
     Path folder = persistence.write(() -> checkpoints.save(state, logs(), patience));
-    savedStep = state.completedStep();
+    savedStep = step;
     notes.accept(written(folder));
   }
 

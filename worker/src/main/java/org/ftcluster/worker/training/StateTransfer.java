@@ -7,6 +7,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.util.List;
+import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.checkpoint.Checksums;
 import org.ftcluster.worker.checkpoint.Progress;
@@ -25,7 +27,7 @@ final class StateTransfer {
   /** What a rank tells of itself: its step, a checksum of its state, its job. */
   private static final int WORDS = 3;
 
-  private static final int JOB = 2;
+  static final int JOB = 2;
 
   private final Communicator ranks;
   private final TrainingState state;
@@ -65,7 +67,7 @@ final class StateTransfer {
       own.setAtIndex(LONG, 1, state.completedStep() < 0 ? 0 : Checksums.crc32c(state.buffers()));
       own.setAtIndex(LONG, JOB, job);
       ranks.allGather(own, all).await(timeout);
-      requireSameJob(all);
+      requireSameJob(jobs(all));
       MemorySegment wanted = all.asSlice(source * own.byteSize(), own.byteSize());
       ownIsTheSame = own.mismatch(wanted) < 0;
       for (int rank = 0; rank < ranks.size(); rank++) {
@@ -75,7 +77,7 @@ final class StateTransfer {
     if (!ownIsTheSame) {
       state.invalidate();
     }
-    Progress progress = broadcast(source);
+    Progress progress = broadcast(ranks, state, source, timeout);
     if (!allHaveIt) {
       log.info("rank {} takes part in the hand-over of step {}", ranks.rank(), progress.step());
       for (MemorySegment buffer : state.buffers()) {
@@ -85,10 +87,22 @@ final class StateTransfer {
     state.completed(progress);
   }
 
-  /** All ranks see the same numbers, and so come to the same end. */
-  private void requireSameJob(MemorySegment all) {
-    for (int rank = 1; rank < ranks.size(); rank++) {
-      if (all.getAtIndex(LONG, (long) rank * WORDS + JOB) != all.getAtIndex(LONG, JOB)) {
+  private List<Long> jobs(MemorySegment all) {
+    return IntStream.range(0, ranks.size())
+        .mapToObj(rank -> all.getAtIndex(LONG, (long) rank * WORDS + JOB))
+        .toList();
+  }
+
+  /**
+   * Looks whether all work on the same; all ranks see the same numbers, and so come to the same
+   * end.
+   *
+   * @param jobs by rank
+   * @throws BadJobException when they don't
+   */
+  static void requireSameJob(List<Long> jobs) {
+    for (int rank = 1; rank < jobs.size(); rank++) {
+      if (!jobs.get(rank).equals(jobs.getFirst())) {
         throw new BadJobException(
             "The model, data or initial adapter that rank %d reads differs from rank 0's: the files that a job names must be the same on all machines."
                 .formatted(rank));
@@ -96,7 +110,8 @@ final class StateTransfer {
     }
   }
 
-  private Progress broadcast(int source) {
+  /** How far {@code source}'s state has come. */
+  static Progress broadcast(Communicator ranks, TrainingState state, int source, Duration timeout) {
     try (Arena arena = Arena.ofShared()) {
       byte[] json = ranks.rank() == source ? JSON.writeValueAsBytes(state.progress()) : new byte[0];
       MemorySegment length = arena.allocate(LONG);

@@ -9,6 +9,7 @@ import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatch;
@@ -20,6 +21,7 @@ import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
+import org.ftcluster.worker.optimizer.ParameterUpdate;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.Replica;
@@ -31,10 +33,11 @@ import org.jspecify.annotations.Nullable;
  * The training loop of one rank in one generation.
  *
  * <p>A step is all or nothing: until the gradients of all ranks are summed nothing of the state is
- * touched, and from then on nothing waits for anyone. So whatever ends a generation, the state is
- * that of a completed step.
+ * touched, and from then on nothing waits for anyone; or, where ranks hold shards, what was touched
+ * elsewhere can be made up for. So whatever ends a generation, the state is that of a completed
+ * step.
  */
-final class Trainer {
+final class Trainer implements AutoCloseable {
   private final Job job;
   private final Replica replica;
   private final MeshRanks ranks;
@@ -45,7 +48,9 @@ final class Trainer {
   private final Supplier<Wish> wish;
   private final Duration timeout;
   private final LearningRate schedule;
-  private final AdamW optimizer;
+  private final StateSharing sharing;
+  private final ParameterUpdate update;
+  private final GradientSum sum;
   private boolean leaving;
 
   /** What a rank wants after the step at hand. */
@@ -73,7 +78,6 @@ final class Trainer {
   record Job(
       JobSpec spec,
       TrainingState state,
-      GradientSum sum,
       GlobalBatches batches,
       @Nullable EvalBatches eval,
       StepHistory history,
@@ -108,14 +112,10 @@ final class Trainer {
     this.stopCheck = stopCheck;
     this.wish = wish;
     this.timeout = timeout;
-    JobSpec.Training training = job.spec().training();
-    this.schedule = LearningRate.of(training, job.batches().steps());
-    this.optimizer =
-        new AdamW(
-            training.adamBeta1(),
-            training.adamBeta2(),
-            training.adamEpsilon(),
-            training.weightDecay());
+    this.schedule = LearningRate.of(job.spec().training(), job.batches().steps());
+    this.sharing = new StateSharing(job.spec(), job.state(), ranks.all(), timeout);
+    this.update = sharing.update();
+    this.sum = sharing.newSum();
   }
 
   /**
@@ -134,17 +134,15 @@ final class Trainer {
       if (outputs != null) {
         outputs.stepCompleted(metrics);
         events.stepCompleted(metrics);
-        if (every > 0 && metrics.step() % every == 0 && metrics.step() < job.batches().steps()) {
-          outputs.beginCheckpoint(state, events::noted, patience());
-        }
       }
-      if (job.sum().raised(Flag.HAND_OVER) > 0) {
+      if (every > 0 && metrics.step() % every == 0 && metrics.step() < job.batches().steps()) {
+        beginCheckpoint();
+      }
+      if (sum.raised(Flag.HAND_OVER) > 0) {
         return handOver();
       }
     }
-    if (outputs != null) {
-      outputs.lastCheckpoint(state, events::noted, patience());
-    }
+    lastCheckpoint();
     double lossAfter = evaluate("after training");
     if (outputs != null) {
       complete(outputs, lossAfter);
@@ -165,7 +163,7 @@ final class Trainer {
     GlobalBatch batch = job.batches().batch(step);
     double lossScale = 1.0 / batch.targetTokens();
     // Each rank of a replica adds its share of every gradient.
-    job.sum().start(batch.microBatches().size() * mesh.pipeline() * mesh.tensor());
+    sum.start(batch.microBatches().size() * mesh.pipeline() * mesh.tensor());
     try {
       replica.train(
           batch.microBatchesOf(ranks.place().data(), mesh.data()),
@@ -177,25 +175,30 @@ final class Trainer {
                 stopCheck.run();
                 beginWork(step);
               }),
-          lossSum -> {
-            job.pulse().end();
-            job.sum().add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0);
+          new Replica.Listener() {
+            @Override
+            public void done(double lossSum) {
+              job.pulse().end();
+              sum.add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0);
+            }
+
+            @Override
+            public void nothing() {
+              job.pulse().forget();
+              sum.addNothing();
+            }
           });
     } finally {
       job.pulse().forget();
     }
     raise(wish.get());
     double loss = reduce(step);
-    double norm = GradientClip.norm(parameters.gradients());
+    double norm = update.gradientNorm();
     double learningRate = schedule.at(step);
+    update.apply(
+        new AdamW.At(step + 1, learningRate, GradientClip.scale(norm, training.maxGradNorm())));
 
     // From here to the end nothing waits, and nothing fails.
-    optimizer.update(
-        parameters,
-        job.state().optimizer(),
-        step + 1,
-        learningRate,
-        GradientClip.scale(norm, training.maxGradNorm()));
     replica.parametersChanged();
     double seconds = (System.nanoTime() - startNs) / 1e9;
     StepMetrics metrics =
@@ -226,26 +229,44 @@ final class Trainer {
   private void raise(Wish wish) {
     switch (wish) {
       case GO_ON -> {}
-      case HAND_OVER -> job.sum().raise(Flag.HAND_OVER);
+      case HAND_OVER -> sum.raise(Flag.HAND_OVER);
       case LEAVE -> {
-        job.sum().raise(Flag.HAND_OVER);
-        job.sum().raise(Flag.LEAVE);
+        sum.raise(Flag.HAND_OVER);
+        sum.raise(Flag.LEAVE);
         leaving = true;
       }
     }
   }
 
-  /** Where all ranks leave, their memories do, too. */
+  private void beginCheckpoint() {
+    if (outputs != null) {
+      outputs.awaitCheckpoint(patience());
+    }
+    Snapshot copy = sharing.copy();
+    if (outputs != null && copy != null) {
+      outputs.beginCheckpoint(copy, events::noted, patience());
+    }
+  }
+
+  private void lastCheckpoint() {
+    try (Snapshot all = sharing.view()) {
+      if (outputs != null && all != null) {
+        outputs.lastCheckpoint(all, events::noted, patience());
+      }
+    }
+  }
+
+  /** Where all ranks leave, their memories do, too; and of shards any that leaves may be missed. */
   private End handOver() {
-    if (outputs != null && job.sum().raised(Flag.LEAVE) == ranks.mesh().size()) {
-      outputs.lastCheckpoint(job.state(), events::noted, patience());
+    if (sharing.isShared() || sum.raised(Flag.LEAVE) == ranks.mesh().size()) {
+      lastCheckpoint();
     }
     return leaving ? End.LEFT : End.HANDED_OVER;
   }
 
   private double reduce(long step) {
     try {
-      return job.sum().reduce(ranks.all(), job.state().parameters().gradients(), timeout);
+      return sum.reduce(ranks.all(), job.state().parameters().gradients(), timeout);
     } catch (NonFiniteGradientException e) {
       throw new BadJobException(
           "Training diverged at step %d: %s; a lower training.learning_rate, a longer warm-up or a lower training.max_grad_norm may help."
@@ -276,6 +297,11 @@ final class Trainer {
               batches.targetTokens()));
     }
     return loss;
+  }
+
+  @Override
+  public void close() {
+    sum.close();
   }
 
   private Patience patience() {

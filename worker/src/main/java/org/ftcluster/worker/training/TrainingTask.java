@@ -2,6 +2,7 @@ package org.ftcluster.worker.training;
 
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import org.ftcluster.protocol.job.BadJobException;
@@ -22,7 +23,8 @@ import org.ftcluster.worker.collective.TcpCommunicator;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.model.TrainableModel;
-import org.ftcluster.worker.optimizer.GradientSum;
+import org.ftcluster.worker.optimizer.OptimizerState;
+import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.Replica;
@@ -109,8 +111,10 @@ final class TrainingTask implements RankTask {
     this.job =
         new Trainer.Job(
             spec,
-            new TrainingState(model.parameters()),
-            GradientSum.of(spec.training().reduction(), model.parameters().size()),
+            StateSharing.isAskedFor(spec)
+                ? new TrainingState(
+                    model.parameters(), OptimizerState.none(model.parameters().size()))
+                : new TrainingState(model.parameters()),
             batches,
             eval,
             new StepHistory(),
@@ -215,27 +219,55 @@ final class TrainingTask implements RankTask {
     Persistence begin = new Persistence(deadlines.storageAtBegin(), stopCheck, events::noted);
     Fence fence =
         ranks.rank() == 0 ? begin.write(() -> claim(generation, stateSource)) : Fence.NONE;
-    Path checkpoint = null;
-    if (stateSource < 0 && ranks.rank() == 0) {
-      awaitCheckpoint(stopCheck);
-      checkpoint = restore(events);
-    }
-    new StateTransfer(ranks, state, checkpoints.identityHash(), deadlines.progress())
-        .from(Math.max(0, stateSource));
+    Path checkpoint = handOver(ranks, stateSource, events, stopCheck);
     MeshRanks mesh = MeshRanks.of(generation.mesh, ranks);
     Replica replica = model.connected(mesh);
     replica.parametersChanged();
     if (ranks.rank() > 0) {
       events.started(state.completedStep());
-      return trainer(generation, replica, mesh, events, null, stopCheck).run();
+      try (Trainer trainer = trainer(generation, replica, mesh, events, null, stopCheck)) {
+        return trainer.run();
+      }
     }
     Path read = checkpoint;
     Persistence end = new Persistence(deadlines.storage(), stopCheck, events::noted);
     try (Outputs outputs =
-        begin.write(() -> Outputs.open(job, checkpointWriter, fence, read, end))) {
+            begin.write(() -> Outputs.open(job, checkpointWriter, fence, read, end));
+        Trainer trainer = trainer(generation, replica, mesh, events, outputs, stopCheck)) {
       events.started(state.completedStep());
-      return trainer(generation, replica, mesh, events, outputs, stopCheck).run();
+      return trainer.run();
     }
+  }
+
+  /**
+   * Gives all ranks the state of one, or what is their share of it.
+   *
+   * @return the checkpoint that it was read from; null where it came from memory, and on all ranks
+   *     but the first
+   */
+  private @Nullable Path handOver(
+      Communicator ranks, int stateSource, RankEvents events, Runnable stopCheck) {
+    long identity = checkpoints.identityHash();
+    Duration timeout = deadlines.progress();
+    boolean inShards = StateSharing.isAskedFor(job.spec());
+    ShardLayout layout = new StateSharing(job.spec(), job.state(), ranks, timeout).layout();
+    ShardTransfer shards = new ShardTransfer(ranks, job.state(), layout, identity, timeout);
+    boolean inMemory = stateSource >= 0 && (!inShards || shards.isWhole(stateSource));
+    Path checkpoint = null;
+    if (!inMemory && ranks.rank() == 0) {
+      if (stateSource >= 0) {
+        events.noted("A part of the optimizer's memory was lost with those that held it.");
+      }
+      awaitCheckpoint(stopCheck);
+      checkpoint = restore(events);
+    }
+    int source = inMemory ? stateSource : 0;
+    if (inShards) {
+      shards.from(source);
+    } else {
+      new StateTransfer(ranks, job.state(), identity, timeout).from(source);
+    }
+    return checkpoint;
   }
 
   private Fence claim(Generation generation, int stateSource) {
@@ -288,6 +320,7 @@ final class TrainingTask implements RankTask {
   private @Nullable Path restore(RankEvents events) {
     TrainingState state = job.state();
     state.invalidate();
+    state.optimizer().makeWhole();
     Optional<Path> checkpoint = checkpoints.readNewest(state, events::noted);
     if (checkpoint.isPresent()) {
       events.noted("Going on from %s.".formatted(checkpoint.get()));
@@ -325,6 +358,10 @@ final class TrainingTask implements RankTask {
   @Override
   public void keepSafe() {
     if (safe || completedStep() <= 0) {
+      return;
+    }
+    if (!job.state().optimizer().isWhole()) {
+      log.info("a share of the state can't be saved by itself");
       return;
     }
     for (int tries = 1; !checkpoints.holds(completedStep()); tries++) {
@@ -385,7 +422,6 @@ final class TrainingTask implements RankTask {
   public void close() {
     end();
     checkpointWriter.close();
-    job.sum().close();
     job.state().close();
     model.close();
   }

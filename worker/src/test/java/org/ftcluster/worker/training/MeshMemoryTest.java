@@ -64,6 +64,23 @@ class MeshMemoryTest {
   }
 
   @Test
+  void whatIsTrainedIsSharedOut() {
+    String[] four = {"elastic.min_workers=4", "parallel.mirror=false"};
+    double whole = estimate().trained();
+    assertEquals((16 + 12 / 4.0) / 24, trained("zero1", four) / whole, 1e-3);
+    assertEquals((8 + 20 / 4.0) / 24, trained("zero2", four) / whole, 1e-3);
+    assertEquals((8 + 20 / 4.0) / 24, trained("zero3", four) / whole, 1e-3);
+    assertEquals((16 + 24 / 4.0) / 24, trained("zero1", "elastic.min_workers=4") / whole, 1e-3);
+    assertEquals(whole, trained("zero2"), "alone");
+  }
+
+  private static double trained(String sharding, String... more) {
+    List<String> sets = new ArrayList<>(Arrays.asList(more));
+    sets.add("parallel.sharding=" + sharding);
+    return estimate(sets.toArray(String[]::new)).trained();
+  }
+
+  @Test
   void activationsOfAStageAreOfItsLayersForAsManyMicroBatchesAsAreInFlight() {
     MemoryEstimate whole = estimate();
     MemoryEstimate sliced = estimate("parallel.tensor=2");

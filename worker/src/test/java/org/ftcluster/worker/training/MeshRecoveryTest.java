@@ -98,4 +98,46 @@ class MeshRecoveryTest {
       assertArrayEquals(alone.losses(), run.losses());
     }
   }
+
+  @ParameterizedTest
+  @CsvSource({"zero1, 1", "zero2, 1", "zero1, 2"})
+  void whatALostRankHeldIsAtItsNeighbour(String sharding, int tensor) throws Exception {
+    String[] mesh = {"parallel.sharding=" + sharding, "parallel.tensor=" + tensor};
+    MeshJob.Run whole =
+        new MeshJob(models, out.resolve("whole"), "parallel.tensor=" + tensor).run(tensor);
+
+    try (MeshJob job = new MeshJob(models, out.resolve("shared"), mesh)) {
+      List<RankTask> first = job.newTasks(4);
+      new Generation(1, first).stopAfterStep(4).run(-1);
+      // Rank 1 is lost, and nobody comes instead; later two do.
+      List<RankTask> left = job.newTasks(tensor - 1);
+      left.addAll(List.of(first.get(3), first.get(0), first.get(2)));
+      Generation second = new Generation(2, left).handOverAfterStep(7);
+      second.run(tensor);
+      assertEquals(4, second.started.getFirst(), "from memory, not from the checkpoint of step 3");
+      List<RankTask> more = job.newTasks(tensor == 1 ? 1 : 2);
+      more.addAll(left.subList(0, 2));
+      Generation last = new Generation(3, more);
+      assertEquals(whole.sha256(), job.completed(last.run(more.size() - 1)).sha256());
+      assertEquals(7, last.started.getFirst(), "handed over by way of a checkpoint");
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"true", "false"})
+  void neighboursThatAreLostTogetherCostTheStepsSinceTheCheckpoint(boolean mirror)
+      throws Exception {
+    MeshJob.Run alone = new MeshJob(models, out.resolve("alone")).run(1);
+    String[] mesh = {"parallel.sharding=zero2", "parallel.mirror=" + mirror};
+    try (MeshJob job = new MeshJob(models, out.resolve("shared"), mesh)) {
+      List<RankTask> first = job.newTasks(3);
+      new Generation(1, first).stopAfterStep(5).run(-1);
+      List<RankTask> left = mirror ? List.of(first.get(1)) : first.subList(0, 2);
+      Generation second = new Generation(2, left);
+      MeshJob.Run run = job.completed(second.run(0));
+      assertEquals(3, second.started.getFirst());
+      assertEquals(alone.sha256(), run.sha256());
+      assertArrayEquals(alone.losses(), run.losses());
+    }
+  }
 }

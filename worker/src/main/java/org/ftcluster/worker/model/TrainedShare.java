@@ -1,0 +1,43 @@
+package org.ftcluster.worker.model;
+
+import org.ftcluster.protocol.job.JobSpec.Reduction;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
+
+/**
+ * How much of what is trained a rank holds.
+ *
+ * @param ranks that share it out
+ * @param mirrored whether each has its neighbour's share as well
+ */
+public record TrainedShare(Sharding sharding, int ranks, boolean mirrored) {
+  /** Nobody shares anything. */
+  public static final TrainedShare ALL = new TrainedShare(Sharding.NONE, 1, false);
+
+  /** Of a parameter's value and gradient. */
+  private static final int VALUE_BYTES = 2 * Float.BYTES;
+
+  /** Of both its moments. */
+  private static final int MOMENT_BYTES = 2 * Float.BYTES;
+
+  /** Bytes for all parameters. */
+  public long bytes(long parameters, Reduction reduction) {
+    double share = 1.0 / ranks;
+    // A share's gradients are kept for as long as other ranks may not have come as far.
+    double moments =
+        ranks == 1 ? MOMENT_BYTES : (MOMENT_BYTES + Float.BYTES) * (mirrored ? 2 : 1) * share;
+    double each =
+        switch (sharding) {
+          case NONE -> VALUE_BYTES + MOMENT_BYTES + sumBytes(reduction);
+          case ZERO1 -> VALUE_BYTES + moments + sumBytes(reduction);
+          case ZERO2, ZERO3 -> VALUE_BYTES + moments + sumBytes(reduction) * share;
+        };
+    return Math.round(each * parameters);
+  }
+
+  private static int sumBytes(Reduction reduction) {
+    return switch (reduction) {
+      case EXACT -> Long.BYTES;
+      case FAST -> Float.BYTES;
+    };
+  }
+}

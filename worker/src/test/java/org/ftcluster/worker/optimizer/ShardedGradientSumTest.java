@@ -1,0 +1,130 @@
+package org.ftcluster.worker.optimizer;
+
+import static org.ftcluster.worker.collective.Ranks.LIMIT;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.List;
+import java.util.Random;
+import org.ftcluster.protocol.job.JobSpec.Reduction;
+import org.ftcluster.worker.collective.Ranks;
+import org.ftcluster.worker.optimizer.GradientSum.Flag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Sums of which each rank has a shard, beside those that every rank has. */
+class ShardedGradientSumTest {
+  private static final int SIZE = 3 * 4096 + 17;
+  private static final int MICRO_BATCHES = 5;
+
+  private record Sum(double loss, double norm, int leaving, float[] own, Shard shard) {}
+
+  @ParameterizedTest
+  @CsvSource({"2, EXACT", "3, EXACT", "4, EXACT", "3, FAST"})
+  void shardsAreThoseOfTheWholeSum(int size, Reduction reduction) throws Exception {
+    MemorySegment whole = floats(new float[SIZE]);
+    double loss = 0;
+    double norm = 0;
+    for (Sum alone : sums(1, reduction, 1)) {
+      whole.copyFrom(floats(alone.own()));
+      loss = alone.loss();
+      norm = alone.norm();
+    }
+    for (Sum sum : sums(size, reduction, 2)) {
+      float[] expected = sum.shard().of(whole).toArray(ValueLayout.JAVA_FLOAT);
+      assertEquals(loss, sum.loss(), reduction == Reduction.EXACT ? 0 : 1e-9);
+      assertEquals(norm, sum.norm(), reduction == Reduction.EXACT ? 0 : 1e-5 * norm);
+      assertArrayEquals(expected, sum.own(), reduction == Reduction.EXACT ? 0 : 1e-5f);
+      assertEquals(1, sum.leaving());
+    }
+  }
+
+  @Test
+  void aGradientThatIsNoNumberEndsTheStepOnAll() throws Exception {
+    for (Reduction reduction : Reduction.values()) {
+      Ranks.run(
+          2,
+          ranks -> {
+            ShardLayout layout = new ShardLayout(SIZE, ranks.rank(), 2, true);
+            try (GradientSum sum = new ShardedGradientSum(reduction, layout, ranks, LIMIT)) {
+              MemorySegment gradients = gradients(ranks.rank());
+              if (ranks.rank() == 1) {
+                gradients.setAtIndex(ValueLayout.JAVA_FLOAT, 3, Float.NaN); // rank 0's shard
+              }
+              sum.start(2);
+              sum.add(gradients, 0.5);
+              assertThrows(
+                  NonFiniteGradientException.class, () -> sum.reduce(ranks, gradients, LIMIT));
+              return null;
+            }
+          });
+    }
+  }
+
+  @Test
+  void shardsAreWholeBlocksAndLeaveNothingOut() {
+    for (int ranks = 1; ranks <= 7; ranks++) {
+      long at = 0;
+      for (int rank = 0; rank < ranks; rank++) {
+        ShardLayout layout = new ShardLayout(SIZE, rank, ranks, true);
+        assertEquals(at, layout.own().from());
+        assertEquals(0, at % ShardLayout.BLOCK * (at < SIZE ? 1 : 0));
+        at = layout.own().to();
+      }
+      assertEquals(SIZE, at);
+    }
+    assertEquals(
+        List.of(new Shard(8192, SIZE), new Shard(4096, 8192)),
+        new ShardLayout(SIZE, 2, 3, true).held());
+  }
+
+  private static List<Sum> sums(int size, Reduction reduction, int steps) throws Exception {
+    return Ranks.run(
+        size,
+        ranks -> {
+          ShardLayout layout = new ShardLayout(SIZE, ranks.rank(), size, true);
+          try (GradientSum sum = new ShardedGradientSum(reduction, layout, ranks, LIMIT)) {
+            MemorySegment gradients = floats(new float[SIZE]);
+            double loss = 0;
+            for (int step = 0; step < steps; step++) {
+              sum.start(MICRO_BATCHES);
+              for (int b = ranks.rank(); b < size * Math.ceilDiv(MICRO_BATCHES, size); b += size) {
+                if (b < MICRO_BATCHES) {
+                  sum.add(gradients(b), 0.1 / (b + 1));
+                } else {
+                  sum.addNothing();
+                }
+              }
+              if (ranks.rank() == size - 1) {
+                sum.raise(Flag.LEAVE);
+              }
+              loss = sum.reduce(ranks, gradients, LIMIT);
+            }
+            return new Sum(
+                loss,
+                GradientClip.norm(gradients, layout, ranks, LIMIT),
+                sum.raised(Flag.LEAVE),
+                layout.own().of(gradients).toArray(ValueLayout.JAVA_FLOAT),
+                layout.own());
+          }
+        });
+  }
+
+  private static MemorySegment gradients(int microBatch) {
+    Random random = new Random(microBatch);
+    float[] values = new float[SIZE];
+    for (int i = 0; i < SIZE; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return floats(values);
+  }
+
+  private static MemorySegment floats(float... values) {
+    return Arena.ofAuto().allocateFrom(ValueLayout.JAVA_FLOAT, values);
+  }
+}
