@@ -44,6 +44,12 @@ final class Consistency {
 
   private static void checkMesh(JobSpec spec, Problems problems) {
     JobSpec.Parallel parallel = spec.parallel();
+    if (parallel.interleave() > 1 && parallel.pipeline() == 1) {
+      problems.add(
+          "parallel.interleave",
+          "is %d, but there is one stage only; give parallel.pipeline 2 or more, or leave it out"
+              .formatted(parallel.interleave()));
+    }
     int replicas = Math.max(1, parallel.data());
     long ranks = (long) replicas * parallel.tensor() * parallel.pipeline();
     if (!problems.none(

@@ -140,9 +140,11 @@ public record JobSpec(
    * How ranks share the work.
    *
    * @param data data-parallel ranks, or 0 for {@code auto}: as many as there are workers
+   * @param interleave chunks of the model that each stage of a pipeline has
    * @param mirror where state is shared out: whether a neighbour keeps each rank's share as well
    */
-  public record Parallel(int data, int tensor, int pipeline, Sharding sharding, boolean mirror) {
+  public record Parallel(
+      int data, int tensor, int pipeline, int interleave, Sharding sharding, boolean mirror) {
     /** Ranks that hold one copy of the model between them. */
     public int replicaRanks() {
       return tensor * pipeline;

@@ -198,6 +198,7 @@ public final class JobSpecReader {
         parallel.integerOr("data", "auto", 0, 1),
         parallel.integer("tensor", 1, 1),
         parallel.integer("pipeline", 1, 1),
+        parallel.integer("interleave", 1, 1),
         parallel.choice("sharding", Sharding.NONE, Map.of("fsdp", Sharding.ZERO3)),
         parallel.truth("mirror", true));
   }

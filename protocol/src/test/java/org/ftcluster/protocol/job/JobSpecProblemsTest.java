@@ -74,6 +74,7 @@ class JobSpecProblemsTest {
           parallel: {tensor: 16}                     | parallel.tensor is 16, but data 1 x tensor 16 x pipeline 1 are 16 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {data: 3, tensor: 3}             | parallel.tensor is 3, but data 3 x tensor 3 x pipeline 1 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {pipeline: 9}                    | parallel.pipeline is 9, but data 1 x tensor 1 x pipeline 9 are 9 workers, which must not be above elastic.max_workers, which is 8.
+          parallel: {interleave: 2}                  | parallel.interleave is 2, but there is one stage only; give parallel.pipeline 2 or more, or leave it out.
           parallel: {sharding: zero2, pipeline: 2}   | parallel.sharding is zero2, which is not supported yet together with parallel.pipeline 2; give zero1.
           parallel: {sharding: zero3, pipeline: 2}   | parallel.sharding is zero3, which is not supported yet together with parallel.pipeline 2; give zero1.
           parallel: {data: all}                      | parallel.data must be auto or a whole number of 1 or more, not all.

@@ -63,7 +63,7 @@ class JobSpecReaderTest {
         gradient_checkpointing: true
         reduction: fast
         log_samples: true
-      parallel: {data: 1, tensor: 2, pipeline: 2, sharding: none, mirror: false}
+      parallel: {data: 1, tensor: 2, pipeline: 2, interleave: 3, sharding: none, mirror: false}
       elastic: {min_workers: 2, max_workers: 4}
       resources: {threads: 3}
       checkpoint: {path: ../out, every_steps: 50, keep: 5, overwrite: true, remote: s3://bucket/runs/7, endpoint: "http://10.0.0.1:9000", region: eu-central-1}
@@ -110,7 +110,7 @@ class JobSpecReaderTest {
                 false,
                 Reduction.EXACT,
                 false),
-            new Parallel(0, 1, 1, Sharding.NONE, true),
+            new Parallel(0, 1, 1, 1, Sharding.NONE, true),
             new Elastic(1, 8),
             new Resources(1),
             new Checkpoint(folder.resolve("out"), 0, 3, false, null, null, null));
@@ -160,7 +160,7 @@ class JobSpecReaderTest {
                 true,
                 Reduction.FAST,
                 true),
-            new Parallel(1, 2, 2, Sharding.NONE, false),
+            new Parallel(1, 2, 2, 3, Sharding.NONE, false),
             new Elastic(2, 4),
             new Resources(3),
             new Checkpoint(

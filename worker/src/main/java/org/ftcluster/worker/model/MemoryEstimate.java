@@ -1,6 +1,7 @@
 package org.ftcluster.worker.model;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.function.Supplier;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.tensor.Aten;
@@ -56,9 +57,10 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
   }
 
   /**
-   * Of a part of a model folder's model; its weights are not read.
+   * Of parts of a model folder's model; its weights are not read.
    *
-   * @param inFlight micro-batches whose activations the part holds at once
+   * @param parts that a rank has
+   * @param inFlight micro-batches whose activations it holds at once, each of one part
    * @param share of what is trained
    * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
    */
@@ -69,16 +71,25 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       boolean recompute,
       MicroBatchShape shape,
       MicroBatchShape evaluated,
-      ModelPart part,
+      List<ModelPart> parts,
       int inFlight,
       TrainedShare share) {
     return DryRun.of(
         () -> {
-          try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter);
-              CausalLanguageModel hollow =
+          try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter)) {
+            long weights = 0;
+            long trained = share.bytes(parameters.size(), reduction);
+            long activations = 0;
+            for (ModelPart part : parts) {
+              try (CausalLanguageModel hollow =
                   ModelLoader.loadPart(model, adapter, recompute, 1, part, parameters)) {
-            long activations = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
-            return of(hollow, reduction, activations, share);
+                long active = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
+                weights += hollow.frozenBytes();
+                trained += hollow.trainedCopyBytes();
+                activations = Math.max(activations, active);
+              }
+            }
+            return new MemoryEstimate(weights, trained, activations, PROCESS_BYTES);
           }
         });
   }
@@ -123,18 +134,17 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
           try (CausalLanguageModel hollow = loader.get()) {
             hollow.forwardBackward(shape.batch(), 1, 0);
             hollow.lossSum(evaluated.batch());
-            return of(hollow, reduction, hollow.peakWorkspaceBytes(), TrainedShare.ALL);
+            return of(hollow, reduction);
           }
         });
   }
 
-  private static MemoryEstimate of(
-      CausalLanguageModel hollow,
-      JobSpec.Reduction reduction,
-      long activations,
-      TrainedShare share) {
-    long state = share.bytes(hollow.parameters().size(), reduction);
+  private static MemoryEstimate of(CausalLanguageModel hollow, JobSpec.Reduction reduction) {
+    long state = TrainedShare.ALL.bytes(hollow.parameters().size(), reduction);
     return new MemoryEstimate(
-        hollow.frozenBytes(), state + hollow.trainedCopyBytes(), activations, PROCESS_BYTES);
+        hollow.frozenBytes(),
+        state + hollow.trainedCopyBytes(),
+        hollow.peakWorkspaceBytes(),
+        PROCESS_BYTES);
   }
 }

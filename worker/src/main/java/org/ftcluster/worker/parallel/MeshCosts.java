@@ -2,8 +2,10 @@ package org.ftcluster.worker.parallel;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.ModelConfig;
+import org.ftcluster.worker.model.Span;
 import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
 
 /**
@@ -39,9 +41,15 @@ public record MeshCosts(
       JobSpec spec, ModelConfig config, Mesh mesh, long trainedParameters, Load load) {
     double activations = load.tokens() * config.hiddenSize();
     double microBatches = load.microBatches();
+    int chunks = spec.parallel().interleave();
+    List<Span> parts = MeshParts.layers(config, mesh.pipeline() * chunks);
     int layers =
-        MeshParts.layers(config, mesh.pipeline()).stream()
-            .mapToInt(span -> span.size())
+        IntStream.range(0, mesh.pipeline())
+            .map(
+                stage ->
+                    IntStream.range(0, chunks)
+                        .map(chunk -> parts.get(chunk * mesh.pipeline() + stage).size())
+                        .sum())
             .max()
             .orElse(0);
     // Two in a layer's forward, two in its backward, and the forward's again where it runs again.
@@ -51,8 +59,8 @@ public record MeshCosts(
         mesh,
         reductions(spec, mesh, microBatches) * trainedParameters,
         allReduced(mesh.tensor()) * microBatches * sums * activations * SUM_BYTES,
-        // A stage in the middle sends both ways.
-        (between ? mesh.pipeline() > 2 ? 2 : 1 : 0)
+        // Each chunk sends both ways, but for the model's first and last.
+        (between ? 2 * chunks - (mesh.pipeline() > 2 ? 0 : 1) : 0)
             * microBatches
             * activations
             * activationBytes(spec),
@@ -64,7 +72,7 @@ public record MeshCosts(
                 * layerBytes(spec, config)
                 / mesh.tensor()
             : 0,
-        bubble(config, mesh, load.microBatches()));
+        bubble(config, parts, new Schedule(mesh.pipeline(), chunks, load.microBatches())));
   }
 
   /** All that a rank sends in a step. */
@@ -72,12 +80,12 @@ public record MeshCosts(
     return gradientBytes + sliceBytes + stageBytes + shareBytes;
   }
 
-  private static double bubble(ModelConfig config, Mesh mesh, int microBatches) {
+  private static double bubble(ModelConfig config, List<Span> parts, Schedule schedule) {
     List<Double> costs = new ArrayList<>();
-    MeshParts.layers(config, mesh.pipeline()).forEach(span -> costs.add((double) span.size()));
+    parts.forEach(span -> costs.add((double) span.size()));
     costs.set(costs.size() - 1, costs.getLast() + MeshParts.headCost(config));
     // With adapters a backward computes about what the forward does: no gradients of weights.
-    return ScheduleTimes.of(new Costs(costs, costs, 0), microBatches).bubble();
+    return ScheduleTimes.of(new Costs(costs, costs, 0), schedule).bubble();
   }
 
   /** Bytes that a rank sends of each parameter's gradient, and of what is updated with it. */

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.parallel;
 
 import java.util.List;
+import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.ModelConfig;
@@ -18,17 +19,34 @@ public final class MeshParts {
    */
   public static void check(ModelConfig config, JobSpec.Parallel parallel) {
     ModelPart.checkSlices(config, parallel.tensor());
-    if (parallel.pipeline() > config.layers()) {
+    int chunks = parallel.pipeline() * parallel.interleave();
+    if (chunks > config.layers()) {
+      int stages = Math.min(parallel.pipeline(), config.layers());
       throw new BadJobException(
-          "parallel.pipeline is %d, but the model has %d layers, and each stage needs one; %d would work."
-              .formatted(parallel.pipeline(), config.layers(), config.layers()));
+          parallel.interleave() == 1
+              ? "parallel.pipeline is %d, but the model has %d layers, and each stage needs one; %d would work."
+                  .formatted(parallel.pipeline(), config.layers(), stages)
+              : "parallel.interleave is %d, but %d stages of as many chunks need as many layers, and the model has %d; %d would work."
+                  .formatted(
+                      parallel.interleave(),
+                      parallel.pipeline(),
+                      config.layers(),
+                      Math.max(1, config.layers() / stages)));
     }
   }
 
-  /** The part that a place holds. */
-  public static ModelPart part(
-      ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec.Sharding sharding) {
-    Span layers = layers(config, mesh.pipeline()).get(place.stage());
+  /** The parts that a place holds: one, or where stages take turns, its chunks. */
+  public static List<ModelPart> parts(
+      ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec.Parallel parallel) {
+    List<Span> layers = layers(config, mesh.pipeline() * parallel.interleave());
+    return IntStream.range(0, parallel.interleave())
+        .mapToObj(chunk -> layers.get(chunk * mesh.pipeline() + place.stage()))
+        .map(span -> part(config, mesh, place, parallel.sharding(), span))
+        .toList();
+  }
+
+  private static ModelPart part(
+      ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec.Sharding sharding, Span layers) {
     ModelPart part = ModelPart.of(config, layers, place.tensor(), mesh.tensor());
     return switch (sharding) {
       case NONE, ZERO1, ZERO2 -> part;
@@ -36,9 +54,9 @@ public final class MeshParts {
     };
   }
 
-  /** The layers of each stage. */
-  static List<Span> layers(ModelConfig config, int stages) {
-    return LayerDeal.deal(config.layers(), headCost(config), stages);
+  /** The layers of each chunk, in the model's order. */
+  static List<Span> layers(ModelConfig config, int chunks) {
+    return LayerDeal.deal(config.layers(), headCost(config), chunks);
   }
 
   /** What the head's product costs, in layers: by their weights. */

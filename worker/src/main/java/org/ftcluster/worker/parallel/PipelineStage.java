@@ -1,18 +1,24 @@
 package org.ftcluster.worker.parallel;
 
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Queue;
+import java.util.function.Function;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.BatchPass;
 import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.TokenBatch;
+import org.ftcluster.worker.parallel.Schedule.Message;
 import org.ftcluster.worker.parallel.Schedule.Turn;
-import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Some of a model's layers, on a rank of a pipeline: activations come from the stage before and go
@@ -20,46 +26,45 @@ import org.jspecify.annotations.Nullable;
  * {@link Schedule}.
  */
 public final class PipelineStage implements Replica, AutoCloseable {
-  private final CausalLanguageModel model;
+  private final List<CausalLanguageModel> chunks;
   private final Communicator stages;
   private final Duration timeout;
-  private final List<Slot> slots = new ArrayList<>();
+
+  /** From the oldest: done, but for what may still be sent. */
+  private final Queue<Slot> done = new ArrayDeque<>();
+
+  private final Deque<Workspace> free = new ArrayDeque<>();
+
+  private final Map<Place, Slot> inUse = new HashMap<>();
+
+  /** A micro-batch in a chunk. */
+  private record Place(int microBatch, int chunk) {}
 
   /**
-   * @param model the layers of this rank's stage
+   * @param chunks the layers of this rank's stage, in their order; other stages have as many
    * @param stages the ranks of the pipeline, by stage
    * @param timeout for each message
    */
-  public PipelineStage(CausalLanguageModel model, Communicator stages, Duration timeout) {
-    this.model = model;
+  public PipelineStage(List<CausalLanguageModel> chunks, Communicator stages, Duration timeout) {
+    this.chunks = List.copyOf(chunks);
     this.stages = stages;
     this.timeout = timeout;
   }
 
   /** Where a micro-batch's activations are from its forward to the end of its backward. */
-  private static final class Slot {
-    private final Workspace workspace = Workspace.ofMachine();
-    private @Nullable BatchPass pass;
-    private final List<Work> sends = new ArrayList<>();
-
-    BatchPass pass() {
-      if (pass == null) {
-        throw new IllegalStateException("a backward without a forward");
-      }
-      return pass;
+  private record Slot(Workspace workspace, BatchPass pass, List<Work> sends) {
+    boolean isSent() {
+      return sends.stream().allMatch(Work::isDone);
     }
 
-    void empty(Duration timeout) {
+    void awaitSent(Duration timeout) {
       sends.forEach(send -> send.await(timeout));
-      drop();
+      sends.clear();
     }
 
-    void drop() {
-      sends.clear();
-      if (pass != null) {
-        pass.close();
-        pass = null;
-      }
+    Workspace drop() {
+      pass.close();
+      return workspace;
     }
   }
 
@@ -68,26 +73,83 @@ public final class PipelineStage implements Replica, AutoCloseable {
     // All stages leave out what has nothing to learn from.
     List<MicroBatch> useful =
         microBatches.stream().filter(micro -> micro.targetCount() > 0).toList();
+    Schedule schedule = new Schedule(stages.size(), chunks.size(), useful.size());
+    int inFlight = schedule.inFlight(stages.rank());
+    Function<Place, Slot> slots =
+        place -> inUse.computeIfAbsent(place, p -> begin(p, useful, step, inFlight));
+    Inbox inbox = new Inbox(schedule, stages, timeout, message -> room(message, slots));
     try {
-      for (Turn turn : Schedule.of(stages.rank(), stages.size(), useful.size())) {
-        Slot slot = slot(turn.microBatch());
+      for (Turn turn : schedule.turns(stages.rank())) {
+        Message needed = schedule.needed(stages.rank(), turn);
         switch (turn) {
           case Turn.Forward forward -> {
             step.stopCheck().run();
-            MicroBatch micro = useful.get(forward.microBatch());
-            slot.empty(timeout);
-            slot.pass =
-                model.beginTraining(
-                    slot.workspace, micro.tokens(), step.dropoutSeed().applyAsLong(micro));
-            forward(slot);
+            Slot slot = slots.apply(place(forward));
+            if (needed != null) {
+              inbox.await(needed, before());
+            }
+            slot.pass().forward();
+            if (schedule.sent(stages.rank(), turn) != null) {
+              slot.sends().add(stages.send(slot.pass().output().memory(), behind()));
+            }
           }
-          case Turn.Backward ignored -> listener.done(backward(slot, step.lossScale()));
+          case Turn.Backward backward -> {
+            Slot slot = slots.apply(place(backward));
+            if (needed != null) {
+              inbox.await(needed, behind());
+              // Sent long ago, or its gradient couldn't be here; it is about to be dropped.
+              slot.awaitSent(timeout);
+            }
+            double loss = slot.pass().backward(step.lossScale());
+            if (schedule.sent(stages.rank(), turn) != null) {
+              slot.sends().add(stages.send(slot.pass().gradient().memory(), before()));
+            }
+            inUse.remove(place(backward));
+            done.add(slot);
+            listener.done(loss);
+          }
         }
       }
-      slots.forEach(slot -> slot.empty(timeout));
+      done.forEach(slot -> slot.awaitSent(timeout));
     } finally {
-      slots.forEach(Slot::drop);
+      dropAll();
     }
+  }
+
+  private static Place place(Turn turn) {
+    return new Place(turn.microBatch(), turn.chunk());
+  }
+
+  /** Where a message goes. */
+  private MemorySegment room(Message message, Function<Place, Slot> slots) {
+    int chunk = message.part() / stages.size();
+    BatchPass pass = slots.apply(new Place(message.microBatch(), chunk)).pass();
+    return (message.forward() ? pass.input() : pass.gradient()).memory();
+  }
+
+  private Slot begin(Place place, List<MicroBatch> microBatches, Step step, int inFlight) {
+    MicroBatch micro = microBatches.get(place.microBatch());
+    Workspace workspace = workspace(inFlight);
+    BatchPass pass =
+        chunks
+            .get(place.chunk())
+            .beginTraining(workspace, micro.tokens(), step.dropoutSeed().applyAsLong(micro));
+    return new Slot(workspace, pass, new ArrayList<>());
+  }
+
+  /**
+   * Waits for what is sent from one only where there are no chunks to take turns with: with them,
+   * the stage that it goes to might be waiting for this one.
+   */
+  private Workspace workspace(int inFlight) {
+    Slot oldest = done.peek();
+    boolean wait = chunks.size() == 1 && inUse.size() + done.size() >= inFlight;
+    if (oldest != null && (wait || oldest.isSent())) {
+      done.remove();
+      oldest.awaitSent(timeout);
+      free.push(oldest.drop());
+    }
+    return free.isEmpty() ? Workspace.ofMachine() : free.pop();
   }
 
   @Override
@@ -95,16 +157,28 @@ public final class PipelineStage implements Replica, AutoCloseable {
     if (batch.targetCount() == 0) {
       return 0;
     }
-    Slot slot = slot(0);
+    double loss = 0;
+    Workspace workspace = free.isEmpty() ? Workspace.ofMachine() : free.pop();
     try {
-      slot.pass = model.beginEvaluating(slot.workspace, batch);
-      forward(slot);
-      double loss = isLast() ? slot.pass().loss() : 0;
-      slot.empty(timeout);
-      return loss;
+      for (int chunk = 0; chunk < chunks.size(); chunk++) {
+        boolean first = stages.rank() == 0 && chunk == 0;
+        boolean last = stages.rank() == stages.size() - 1 && chunk == chunks.size() - 1;
+        try (BatchPass pass = chunks.get(chunk).beginEvaluating(workspace, batch)) {
+          if (!first) {
+            stages.recv(pass.input().memory(), before()).await(timeout);
+          }
+          pass.forward();
+          if (last) {
+            loss = pass.loss();
+          } else {
+            stages.send(pass.output().memory(), behind()).await(timeout);
+          }
+        }
+      }
     } finally {
-      slot.drop();
+      free.push(workspace);
     }
+    return loss;
   }
 
   /** Copies of stages share nothing out. */
@@ -113,68 +187,28 @@ public final class PipelineStage implements Replica, AutoCloseable {
 
   @Override
   public void parametersChanged() {
-    model.parametersChanged();
+    chunks.forEach(CausalLanguageModel::parametersChanged);
   }
 
-  private void forward(Slot slot) {
-    BatchPass pass = slot.pass();
-    if (!isFirst()) {
-      receive(pass.input(), stages.rank() - 1);
-    }
-    pass.forward();
-    if (!isLast()) {
-      slot.sends.add(stages.send(pass.output().memory(), stages.rank() + 1));
-    }
+  private int before() {
+    return Math.floorMod(stages.rank() - 1, stages.size());
   }
 
-  /** Returns the sum of the losses, on the last stage. */
-  private double backward(Slot slot, double lossScale) {
-    BatchPass pass = slot.pass();
-    if (!isLast()) {
-      receive(pass.gradient(), stages.rank() + 1);
-      // Sent long ago, or its gradient couldn't be here; what it holds is about to be dropped.
-      slot.sends.forEach(send -> send.await(timeout));
-      slot.sends.clear();
-    }
-    double loss = pass.backward(lossScale);
-    if (!isFirst()) {
-      slot.sends.add(stages.send(pass.gradient().memory(), stages.rank() - 1));
-    }
-    return loss;
+  private int behind() {
+    return (stages.rank() + 1) % stages.size();
   }
 
-  private void receive(Tensor target, int stage) {
-    stages.recv(target.memory(), stage).await(timeout);
-  }
-
-  /** Micro-batches that a stage has room for. */
-  public static int slots(int stage, int stages) {
-    return Schedule.inFlight(stage, stages, Integer.MAX_VALUE);
-  }
-
-  private Slot slot(int microBatch) {
-    int count = slots(stages.rank(), stages.size());
-    while (slots.size() < count) {
-      slots.add(new Slot());
-    }
-    return slots.get(microBatch % count);
-  }
-
-  private boolean isFirst() {
-    return stages.rank() == 0;
-  }
-
-  private boolean isLast() {
-    return stages.rank() == stages.size() - 1;
+  private void dropAll() {
+    done.addAll(inUse.values());
+    inUse.clear();
+    done.forEach(slot -> free.push(slot.drop()));
+    done.clear();
   }
 
   /** Gives the activations' memory back; the model stays. */
   @Override
   public void close() {
-    for (Slot slot : slots) {
-      slot.drop();
-      slot.workspace.close();
-    }
-    slots.clear();
+    free.forEach(Workspace::close);
+    free.clear();
   }
 }

@@ -1,5 +1,7 @@
 package org.ftcluster.worker.training;
 
+import java.util.ArrayList;
+import java.util.List;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.ModelConfig;
@@ -77,8 +79,8 @@ interface JobModel extends AutoCloseable {
     private final ModelConfig config;
     private final Deadlines deadlines;
     private final ParameterBuffer parameters;
-    private @Nullable ModelPart part;
-    private @Nullable CausalLanguageModel loaded;
+    private List<ModelPart> parts = List.of();
+    private final List<CausalLanguageModel> loaded = new ArrayList<>();
     private @Nullable PipelineStage stage;
 
     /**
@@ -101,31 +103,35 @@ interface JobModel extends AutoCloseable {
 
     @Override
     public void take(Mesh mesh, Mesh.Place place) {
-      ModelPart wanted = MeshParts.part(config, mesh, place, spec.parallel().sharding());
-      if (wanted.equals(part)) {
+      List<ModelPart> wanted = MeshParts.parts(config, mesh, place, spec.parallel());
+      if (wanted.equals(parts)) {
         return;
       }
       letGo();
-      loaded =
-          ModelLoader.loadPart(
-              spec.model(),
-              spec.adapter(),
-              spec.training().gradientCheckpointing(),
-              spec.resources().threads(),
-              wanted,
-              parameters);
-      part = wanted;
+      for (ModelPart part : wanted) {
+        loaded.add(
+            ModelLoader.loadPart(
+                spec.model(),
+                spec.adapter(),
+                spec.training().gradientCheckpointing(),
+                spec.resources().threads(),
+                part,
+                parameters));
+      }
+      parts = wanted;
     }
 
     @Override
     public Replica connected(MeshRanks ranks) {
-      CausalLanguageModel model = taken();
-      model.connect(ranks.slices(), ranks.copies(), deadlines.progress());
+      CausalLanguageModel first = taken();
+      for (CausalLanguageModel model : loaded) {
+        model.connect(ranks.slices(), ranks.copies(), deadlines.progress());
+      }
       disconnect();
       if (ranks.mesh().pipeline() == 1) {
-        return new Replica.OneStage(model);
+        return new Replica.OneStage(first);
       }
-      PipelineStage connected = new PipelineStage(model, ranks.stages(), deadlines.progress());
+      PipelineStage connected = new PipelineStage(loaded, ranks.stages(), deadlines.progress());
       stage = connected;
       return connected;
     }
@@ -143,19 +149,17 @@ interface JobModel extends AutoCloseable {
     }
 
     private CausalLanguageModel taken() {
-      if (loaded == null) {
+      if (loaded.isEmpty()) {
         throw new IllegalStateException("no part of the model was taken");
       }
-      return loaded;
+      return loaded.getFirst();
     }
 
     private void letGo() {
       disconnect();
-      if (loaded != null) {
-        loaded.close();
-      }
-      loaded = null;
-      part = null;
+      loaded.forEach(CausalLanguageModel::close);
+      loaded.clear();
+      parts = List.of();
     }
 
     @Override

@@ -20,7 +20,7 @@ import org.ftcluster.worker.model.TrainedShare;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.parallel.MeshParts;
-import org.ftcluster.worker.parallel.PipelineStage;
+import org.ftcluster.worker.parallel.Schedule;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -134,13 +134,20 @@ public record MemoryPlan(
                     recompute,
                     trained,
                     evaluated,
-                    MeshParts.part(
-                        config, mesh, new Mesh.Place(0, stage, 0), spec.parallel().sharding()),
-                    PipelineStage.slots(stage, mesh.pipeline()),
+                    MeshParts.parts(config, mesh, new Mesh.Place(0, stage, 0), spec.parallel()),
+                    schedule(spec, mesh).inFlight(stage),
                     new TrainedShare(
                         spec.parallel().sharding(), mesh.size(), spec.parallel().mirror())))
         .max(Comparator.comparingLong(MemoryEstimate::total))
         .orElseThrow();
+  }
+
+  /** Of a copy that has as many micro-batches as any. */
+  private static Schedule schedule(JobSpec spec, Mesh mesh) {
+    JobSpec.Training training = spec.training();
+    int all = Math.ceilDiv(training.globalBatchSize(), training.microBatchSize());
+    return new Schedule(
+        mesh.pipeline(), spec.parallel().interleave(), Math.ceilDiv(all, mesh.data()));
   }
 
   /** With as few workers as the job begins with. */

@@ -162,8 +162,9 @@ final class Trainer implements AutoCloseable {
     Mesh mesh = ranks.mesh();
     GlobalBatch batch = job.batches().batch(step);
     double lossScale = 1.0 / batch.targetTokens();
-    // Each rank of a replica adds its share of every gradient.
-    sum.start(batch.microBatches().size() * mesh.pipeline() * mesh.tensor());
+    // Each part of a replica adds its share of every gradient.
+    int parts = mesh.pipeline() * mesh.tensor() * job.spec().parallel().interleave();
+    sum.start(batch.microBatches().size() * parts);
     try {
       replica.train(
           batch.microBatchesOf(ranks.place().data(), mesh.data()),

@@ -42,7 +42,7 @@ class MeshTest {
 
   @Test
   void aJobGetsAsManyReplicasAsThereAreRanksFor() {
-    Parallel parallel = new Parallel(0, 2, 3, Sharding.NONE, true);
+    Parallel parallel = new Parallel(0, 2, 3, 1, Sharding.NONE, true);
     assertEquals(new Mesh(1, 3, 2), Mesh.of(parallel, 6));
     assertEquals(new Mesh(2, 3, 2), Mesh.of(parallel, 12));
     assertThrows(IllegalArgumentException.class, () -> Mesh.of(parallel, 7));

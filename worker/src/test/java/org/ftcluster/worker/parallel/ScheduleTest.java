@@ -8,6 +8,7 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import org.ftcluster.worker.parallel.Schedule.Message;
 import org.ftcluster.worker.parallel.Schedule.Turn;
 import org.ftcluster.worker.parallel.Schedule.Turn.Backward;
 import org.ftcluster.worker.parallel.Schedule.Turn.Forward;
@@ -19,18 +20,18 @@ class ScheduleTest {
   void aStageFillsThoseBehindItThenTakesTurns() {
     assertEquals(
         List.of(
-            new Forward(0),
-            new Forward(1),
-            new Forward(2),
-            new Backward(0),
-            new Forward(3),
-            new Backward(1),
-            new Backward(2),
-            new Backward(3)),
-        Schedule.of(0, 3, 4));
+            new Forward(0, 0),
+            new Forward(1, 0),
+            new Forward(2, 0),
+            new Backward(0, 0),
+            new Forward(3, 0),
+            new Backward(1, 0),
+            new Backward(2, 0),
+            new Backward(3, 0)),
+        new Schedule(3, 1, 4).turns(0));
     assertEquals(
-        List.of(new Forward(0), new Backward(0), new Forward(1), new Backward(1)),
-        Schedule.of(2, 3, 2));
+        List.of(new Forward(0, 0), new Backward(0, 0), new Forward(1, 0), new Backward(1, 0)),
+        new Schedule(3, 1, 2).turns(2));
   }
 
   @Test
@@ -42,7 +43,7 @@ class ScheduleTest {
           List<Integer> backward = new ArrayList<>();
           Set<Integer> held = new HashSet<>();
           int most = 0;
-          for (Turn turn : Schedule.of(stage, stages, microBatches)) {
+          for (Turn turn : new Schedule(stages, 1, microBatches).turns(stage)) {
             switch (turn) {
               case Forward f -> {
                 forward.add(f.microBatch());
@@ -58,7 +59,7 @@ class ScheduleTest {
           assertEquals(microBatches, forward.size());
           assertEquals(forward, backward);
           assertEquals(forward.stream().sorted().toList(), forward);
-          assertEquals(Schedule.inFlight(stage, stages, microBatches), most);
+          assertEquals(new Schedule(stages, 1, microBatches).inFlight(stage), most);
           assertTrue(most <= stages - stage, "no more in flight than there are stages behind");
         }
       }
@@ -69,7 +70,8 @@ class ScheduleTest {
   void theBubbleIsThatOfThePaper() {
     for (int stages = 1; stages <= 6; stages++) {
       for (int microBatches = 1; microBatches <= 12; microBatches++) {
-        ScheduleTimes times = ScheduleTimes.of(even(stages, 1, 2, 0), microBatches);
+        ScheduleTimes times =
+            ScheduleTimes.of(even(stages, 1, 2, 0), new Schedule(stages, 1, microBatches));
         assertEquals(3.0 * (microBatches + stages - 1), times.seconds(), 1e-9);
         assertEquals((stages - 1.0) / (microBatches + stages - 1), times.bubble(), 1e-9);
       }
@@ -77,15 +79,95 @@ class ScheduleTest {
   }
 
   @Test
+  void chunksShortenTheBubbleAsThePaperSays() {
+    for (int stages = 2; stages <= 5; stages++) {
+      for (int chunks = 2; chunks <= 4; chunks++) {
+        for (int microBatches = stages; microBatches <= 13; microBatches++) {
+          Schedule schedule = new Schedule(stages, chunks, microBatches);
+          Costs costs = even(stages * chunks, 1.0 / chunks, 2.0 / chunks, 0);
+          assertEquals(
+              (stages - 1.0) / (chunks * microBatches + stages - 1),
+              ScheduleTimes.of(costs, schedule).bubble(),
+              1e-9,
+              schedule.toString());
+        }
+      }
+    }
+  }
+
+  @Test
+  void everyMicroBatchGoesOnceThroughEveryChunkAndNobodyWaitsForEver() {
+    for (int stages = 2; stages <= 4; stages++) {
+      for (int chunks = 1; chunks <= 4; chunks++) {
+        for (int microBatches = 0; microBatches <= 9; microBatches++) {
+          Schedule schedule = new Schedule(stages, chunks, microBatches);
+          ScheduleTimes.of(even(stages * chunks, 1, 1, 0.3), schedule);
+          for (int stage = 0; stage < stages; stage++) {
+            assertTurns(schedule, stage);
+          }
+        }
+      }
+    }
+  }
+
+  private static void assertTurns(Schedule schedule, int stage) {
+    Set<Forward> held = new HashSet<>();
+    int most = 0;
+    int done = 0;
+    for (Turn turn : schedule.turns(stage)) {
+      switch (turn) {
+        case Forward f -> {
+          assertTrue(held.add(f));
+          most = Math.max(most, held.size());
+        }
+        case Backward b -> {
+          assertTrue(held.remove(new Forward(b.microBatch(), b.chunk())));
+          done++;
+        }
+      }
+    }
+    assertEquals(schedule.microBatches() * schedule.chunks(), done);
+    assertEquals(schedule.inFlight(stage), most, schedule + " on " + stage);
+  }
+
+  @Test
+  void chunksHoldMore() {
+    assertEquals(4, new Schedule(4, 1, 16).inFlight(0));
+    // Of half a stage's layers each: 5.5 stages' instead of 4.
+    assertEquals(11, new Schedule(4, 2, 16).inFlight(0));
+    assertEquals(5, new Schedule(4, 2, 16).inFlight(3));
+  }
+
+  @Test
+  void messagesOfAPairOfStagesGoBothWays() {
+    Schedule schedule = new Schedule(2, 2, 2);
+    // Activations for the second stage's first chunk, then its second, then a gradient for its
+    // first.
+    assertEquals(
+        List.of(
+            new Message(true, 0, 1),
+            new Message(true, 1, 1),
+            new Message(true, 0, 3),
+            new Message(true, 1, 3),
+            new Message(false, 0, 1),
+            new Message(false, 1, 1)),
+        schedule.messages(0, 1));
+  }
+
+  @Test
   void theSlowestStageSetsThePaceOfALongStep() {
     ScheduleTimes times =
-        ScheduleTimes.of(new Costs(List.of(1.0, 3.0), List.of(2.0, 6.0), 0), 1000);
+        ScheduleTimes.of(
+            new Costs(List.of(1.0, 3.0), List.of(2.0, 6.0), 0), new Schedule(2, 1, 1000));
     assertEquals(9 * 1000, times.seconds(), 10);
   }
 
   @Test
   void transfersOnTheWayDelayWhatWaitsForThem() {
-    assertEquals(2 * (1 + 2) + 2 * 0.5, ScheduleTimes.of(even(2, 1, 2, 0.5), 1).seconds(), 1e-9);
+    assertEquals(
+        2 * (1 + 2) + 2 * 0.5,
+        ScheduleTimes.of(even(2, 1, 2, 0.5), new Schedule(2, 1, 1)).seconds(),
+        1e-9);
   }
 
   private static Costs even(int stages, double forward, double backward, double transfer) {

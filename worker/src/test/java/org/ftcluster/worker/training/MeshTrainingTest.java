@@ -25,6 +25,7 @@ class MeshTrainingTest {
     MeshJob.writeFiles(models);
   }
 
+  /** A pipeline of 2x2 has two stages of two chunks. */
   @ParameterizedTest
   @CsvSource({
     "llama, none, 1, 2, 1, none",
@@ -32,6 +33,7 @@ class MeshTrainingTest {
     "llama, none, 2, 2, 1, none",
     "llama, none, 1, 1, 2, none",
     "llama, none, 1, 1, 4, none",
+    "llama, none, 1, 1, 2x2, none",
     "llama, none, 1, 2, 2, none",
     "llama, none, 2, 1, 2, none",
     "llama, nf4, 1, 2, 1, none",
@@ -47,6 +49,7 @@ class MeshTrainingTest {
     "qwen2, none, 2, 2, 1, none",
     "qwen2, none, 1, 1, 2, none",
     "qwen2, none, 1, 1, 4, none",
+    "qwen2, none, 1, 2, 2x2, none",
     "qwen2, none, 1, 2, 2, none",
     "qwen2, none, 2, 1, 2, none",
     "qwen2, none, 4, 1, 1, zero3",
@@ -56,17 +59,20 @@ class MeshTrainingTest {
     "qwen2, nf4, 1, 2, 2, none"
   })
   void aMeshLearnsWhatOneRankLearns(
-      String model, String quantization, int data, int tensor, int pipeline, String sharding)
+      String model, String quantization, int data, int tensor, String pipeline, String sharding)
       throws Exception {
+    int stages = Character.digit(pipeline.charAt(0), 10);
+    int chunks = pipeline.length() == 1 ? 1 : Character.digit(pipeline.charAt(2), 10);
     String[] job = {
       "model.path=" + models.resolve(model),
       "model.quantization.type=" + quantization,
       "parallel.tensor=" + tensor,
-      "parallel.pipeline=" + pipeline,
+      "parallel.pipeline=" + stages,
+      "parallel.interleave=" + chunks,
       "parallel.sharding=" + sharding
     };
     MeshJob.Run alone = alone(model, quantization);
-    MeshJob.Run mesh = new MeshJob(models, out, job).run(data * tensor * pipeline);
+    MeshJob.Run mesh = new MeshJob(models, out, job).run(data * tensor * stages);
 
     double tolerance = quantization.equals("none") ? 1e-5 : 1e-3;
     close(alone.losses(), mesh.losses(), tolerance);
