@@ -9,6 +9,7 @@ import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.worker.model.MemoryEstimate;
+import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.training.MachineMemory;
 import org.ftcluster.worker.training.MemoryPlan;
@@ -36,6 +37,24 @@ public final class PlanCommand implements Callable<Integer> {
       description = "Memory of a worker, in GB (default: this machine's).")
   private double memory = MachineMemory.total() / 1e9;
 
+  @Option(
+      names = "--workers",
+      paramLabel = "N",
+      description = "Workers for `parallel: auto` (default: elastic.max_workers).")
+  private int workers;
+
+  @Option(
+      names = "--gflops",
+      paramLabel = "N",
+      description = "What a worker computes, see `bench --ceilings` (default: 150).")
+  private double gflops = Machine.CPU.flops() / 1e9;
+
+  @Option(
+      names = "--link",
+      paramLabel = "GB/S",
+      description = "What workers send each other, see `bench --collectives` (default: 1).")
+  private double link = Machine.CPU.near().bytes() / 1e9;
+
   /** What it prints, in bytes. */
   record Line(
       boolean fits,
@@ -52,8 +71,11 @@ public final class PlanCommand implements Callable<Integer> {
       int data,
       int pipeline,
       int tensor,
-      long bytesSentAStep,
-      double bubble) {}
+      int interleave,
+      String sharding,
+      long bytesSentPerStep,
+      double bubble,
+      double stepSeconds) {}
 
   @Override
   public Integer call() {
@@ -62,9 +84,15 @@ public final class PlanCommand implements Callable<Integer> {
       throw CommandException.badRequest(
           "--memory is %s; give gigabytes, such as 16".formatted(memory));
     }
-    JobSpec job = jobFile.read();
-    MemoryPlan plan =
-        new TrainingTaskFactory().plan(JobSpecWriter.toYaml(job), (long) (memory * 1e9));
+    if (!(gflops > 0 && link > 0)) {
+      throw CommandException.badRequest("--gflops and --link are above 0");
+    }
+    long bytes = (long) (memory * 1e9);
+    JobSpec asked = jobFile.read();
+    int most = workers > 0 ? workers : asked.elastic().maxWorkers();
+    JobSpec job = OpenMesh.chosen(asked, most, bytes, machine(most), console);
+    TrainingTaskFactory factory = new TrainingTaskFactory();
+    MemoryPlan plan = factory.plan(JobSpecWriter.toYaml(job), bytes);
     MemoryEstimate estimate = plan.estimate();
     console.json(
         new Line(
@@ -82,16 +110,29 @@ public final class PlanCommand implements Callable<Integer> {
             plan.costs().mesh().data(),
             plan.costs().mesh().pipeline(),
             plan.costs().mesh().tensor(),
+            job.parallel().interleave(),
+            job.parallel().sharding().name().toLowerCase(Locale.ROOT),
             Math.round(plan.costs().bytes()),
-            plan.costs().bubble()));
+            plan.costs().bubble(),
+            plan.costs().stepTime(machine(most)).seconds()));
     console.text(text(plan));
+    if (!plan.fits()) {
+      factory
+          .nearestMesh(job, most, bytes)
+          .ifPresent(mesh -> console.text("The nearest layout that fits: %s.".formatted(mesh)));
+    }
     if (plan.costs().mesh().size() > 1) {
       console.text(text(plan.costs()));
     }
     return (plan.fits() ? ExitCode.DONE : ExitCode.FAILED).code();
   }
 
-  private static String text(MeshCosts costs) {
+  private Machine machine(int ranks) {
+    Machine.Link each = new Machine.Link(link * 1e9, Machine.CPU.near().latency());
+    return new Machine(gflops * 1e9, Machine.CPU.memoryBytes(), each, each, ranks);
+  }
+
+  private String text(MeshCosts costs) {
     return String.format(
         Locale.ROOT,
         """
@@ -100,7 +141,8 @@ public final class PlanCommand implements Callable<Integer> {
           to other slices  %9.1f MB  of activations and their gradients
           to other stages  %9.1f MB
           shared layers    %9.1f MB
-        and waits for other stages %.0f%% of the time.""",
+        and waits for other stages %.0f%% of the time. With %.0f GFLOP/s each and %.1f GB/s between them
+        it takes about %.2f s.""",
         costs.mesh().size(),
         costs.mesh().data(),
         costs.mesh().pipeline(),
@@ -110,7 +152,10 @@ public final class PlanCommand implements Callable<Integer> {
         costs.sliceBytes() / 1e6,
         costs.stageBytes() / 1e6,
         costs.shareBytes() / 1e6,
-        costs.bubble() * 100);
+        costs.bubble() * 100,
+        gflops,
+        link,
+        costs.stepTime(machine(costs.mesh().size())).seconds());
   }
 
   private static String text(MemoryPlan plan) {

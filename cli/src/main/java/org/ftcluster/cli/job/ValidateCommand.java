@@ -32,7 +32,7 @@ public final class ValidateCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Console console = common.console();
-    JobSpec job = jobFile.read();
+    JobSpec job = OpenMesh.chosen(jobFile.read(), console);
     long steps = new TrainingTaskFactory().check(JobSpecWriter.toYaml(job));
     console.json(new Valid(true, job.name(), steps));
     console.text("Job %s is valid: %d steps.".formatted(job.name(), steps));

@@ -63,7 +63,7 @@ public final class DemoCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Console console = common.console();
-    JobSpec job = LocalRun.forWorkers(workers, this::read);
+    JobSpec job = LocalRun.forWorkers(workers, this::read, console);
     try (RunFolder folder = RunFolder.claim(job.checkpoint().path())) {
       folder.clear();
       JobOutcome outcome = LocalRun.run(job, workers, folder, console);

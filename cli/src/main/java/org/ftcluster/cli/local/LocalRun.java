@@ -5,10 +5,13 @@ import java.util.function.Function;
 import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.job.OpenMesh;
 import org.ftcluster.cli.progress.JobFollower;
 import org.ftcluster.cli.progress.JobOutcome;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.worker.parallel.Machine;
+import org.ftcluster.worker.training.MachineMemory;
 
 /** One job on a cluster of its own. */
 final class LocalRun {
@@ -19,13 +22,27 @@ final class LocalRun {
    *
    * @param read reads the job over the given {@code KEY.PATH=VALUE} defaults
    */
-  static JobSpec forWorkers(int workers, Function<List<String>, JobSpec> read) {
+  static JobSpec forWorkers(int workers, Function<List<String>, JobSpec> read, Console console) {
     if (workers < 1) {
       throw CommandException.badRequest(
           "--workers is %d, but a job needs at least 1 worker".formatted(workers));
     }
     int atMost = Math.max(workers, read.apply(List.of()).elastic().maxWorkers());
-    JobSpec job = read.apply(List.of("elastic.max_workers=" + atMost));
+    // Workers share this machine's memory, and are near each other.
+    Machine machine =
+        new Machine(
+            Machine.CPU.flops(),
+            Machine.CPU.memoryBytes(),
+            Machine.CPU.near(),
+            Machine.CPU.far(),
+            workers);
+    JobSpec job =
+        OpenMesh.chosen(
+            read.apply(List.of("elastic.max_workers=" + atMost)),
+            workers,
+            MachineMemory.total() / workers,
+            machine,
+            console);
     int needed = Math.max(1, job.parallel().data()) * job.parallel().replicaRanks();
     if (workers < needed) {
       throw CommandException.badRequest(

@@ -34,7 +34,7 @@ public final class TrainCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Console console = common.console();
-    JobSpec job = LocalRun.forWorkers(workers, jobFile::read);
+    JobSpec job = LocalRun.forWorkers(workers, jobFile::read, console);
     try (RunFolder folder = RunFolder.claim(job.checkpoint().path())) {
       JobOutcome outcome = LocalRun.run(job, workers, folder, console);
       outcome.print(console);

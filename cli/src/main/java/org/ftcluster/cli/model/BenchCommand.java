@@ -2,8 +2,10 @@ package org.ftcluster.cli.model;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import java.util.stream.LongStream;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
@@ -13,7 +15,10 @@ import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.worker.bench.Ceilings;
+import org.ftcluster.worker.bench.CollectiveBenchmark;
+import org.ftcluster.worker.bench.ScalingTable;
 import org.ftcluster.worker.bench.StepBenchmark;
+import org.ftcluster.worker.parallel.Mesh;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -102,6 +107,29 @@ public final class BenchCommand implements Callable<Integer> {
       description = "Print what the machine can do at best: products and memory. No model is run.")
   private boolean ceilingsOnly;
 
+  @Option(
+      names = "--collectives",
+      description =
+          "Time the collectives among 2 to 4 ranks over loopback, beside a plain stream of bytes. No"
+              + " model is run.")
+  private boolean collectivesOnly;
+
+  @Option(
+      names = "--scaling",
+      description =
+          "Print how fast QLoRA of large models would be on 8 to 512 GPUs, by the model of a step's"
+              + " time that `parallel: auto` uses. Nothing is measured.")
+  private boolean scalingOnly;
+
+  /** Buffers of 1 KB to 256 MB. */
+  private static final List<Long> COLLECTIVE_BYTES =
+      LongStream.iterate(1 << 10, bytes -> bytes <= 256 << 20, bytes -> bytes * 4).boxed().toList();
+
+  private static final int MOST_RANKS = 4;
+
+  /** The line that says what the others are held against. */
+  record StreamLine(double streamGigabytesPerSecond) {}
+
   /** What is trained. */
   enum Method {
     FULL,
@@ -116,6 +144,14 @@ public final class BenchCommand implements Callable<Integer> {
       Ceilings ceilings = Ceilings.measure(atLeastOne("--threads", threads));
       console.json(ceilings);
       console.text(ProfileTable.text(ceilings));
+      return ExitCode.DONE.code();
+    }
+    if (scalingOnly) {
+      scaling(console);
+      return ExitCode.DONE.code();
+    }
+    if (collectivesOnly) {
+      collectives(console);
       return ExitCode.DONE.code();
     }
     if (config == null) {
@@ -149,6 +185,66 @@ public final class BenchCommand implements Callable<Integer> {
       console.text(ProfileTable.text(result.profile(), Ceilings.measure(threads), dtype));
     }
     return ExitCode.DONE.code();
+  }
+
+  private static void scaling(Console console) {
+    console.text(
+        "| model | GPUs | data x pipeline x tensor | chunks | sharding | recompute | GB | bubble | s a step | tokens/s | efficiency |");
+    console.text("|---|---|---|---|---|---|---|---|---|---|---|");
+    for (ScalingTable.Row row : ScalingTable.rows()) {
+      console.json(row);
+      Mesh mesh = row.layout().mesh();
+      console.text(
+          String.format(
+              Locale.ROOT,
+              "| %s | %d | %d x %d x %d | %d | %s | %s | %.0f | %.1f%% | %.1f | %,.0f | %.0f%% |",
+              row.model(),
+              row.gpus(),
+              mesh.data(),
+              mesh.pipeline(),
+              mesh.tensor(),
+              row.layout().interleave(),
+              row.layout().sharding().name().toLowerCase(Locale.ROOT),
+              row.recompute() ? "yes" : "no",
+              row.memoryBytes() / 1e9,
+              row.bubble() * 100,
+              row.seconds(),
+              row.tokensPerSecond(),
+              row.efficiency() * 100));
+    }
+  }
+
+  private static void collectives(Console console) {
+    double stream = CollectiveBenchmark.stream(2L << 30);
+    console.json(new StreamLine(stream / 1e9));
+    console.text(
+        String.format(
+            Locale.ROOT,
+            """
+            One stream over loopback moves %.2f GB/s.
+            collective      ranks        bytes          seconds   bus GB/s   all ranks, %% of the stream\
+            """,
+            stream / 1e9));
+    for (int ranks = 2; ranks <= MOST_RANKS; ranks++) {
+      CollectiveBenchmark.run(
+          List.of(CollectiveBenchmark.Kind.values()),
+          ranks,
+          COLLECTIVE_BYTES,
+          stream,
+          line -> {
+            console.json(line);
+            console.text(
+                String.format(
+                    Locale.ROOT,
+                    "%-15s %5d %12d %16.6f %10.2f %10.0f",
+                    line.kind().word(),
+                    line.ranks(),
+                    line.bytes(),
+                    line.seconds(),
+                    line.busGigabytesPerSecond(),
+                    line.sharePercent()));
+          });
+    }
   }
 
   private QuantizationType quantization() {

@@ -19,6 +19,11 @@ public record JobSpec(
     Resources resources,
     Checkpoint checkpoint) {
 
+  /** The same job on another mesh. */
+  public JobSpec withParallel(Parallel other) {
+    return new JobSpec(name, model, adapter, data, training, other, elastic, resources, checkpoint);
+  }
+
   /**
    * The frozen base: a Hugging Face model folder, the type to compute in, and how its weights are
    * held.
@@ -140,11 +145,17 @@ public record JobSpec(
    * How ranks share the work.
    *
    * @param data data-parallel ranks, or 0 for {@code auto}: as many as there are workers
+   * @param tensor 0 for {@code auto}, as {@code pipeline}: to be chosen before the job is submitted
    * @param interleave chunks of the model that each stage of a pipeline has
    * @param mirror where state is shared out: whether a neighbour keeps each rank's share as well
    */
   public record Parallel(
       int data, int tensor, int pipeline, int interleave, Sharding sharding, boolean mirror) {
+    /** Whether the mesh is yet to be chosen. */
+    public boolean isOpen() {
+      return tensor == 0 || pipeline == 0;
+    }
+
     /** Ranks that hold one copy of the model between them. */
     public int replicaRanks() {
       return tensor * pipeline;

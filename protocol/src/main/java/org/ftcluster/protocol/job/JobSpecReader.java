@@ -74,6 +74,11 @@ public final class JobSpecReader {
   public static JobSpec resolved(String yaml) {
     Problems problems = new Problems("job.yaml");
     JobSpec spec = new JobSpecReader(Path.of("/"), problems).spec(yaml, "job.yaml", List.of());
+    if (spec.parallel().isOpen()) {
+      problems.add(
+          spec.parallel().tensor() == 0 ? "parallel.tensor" : "parallel.pipeline",
+          "is auto, which `ftcluster submit` and `train` choose a number for; give one");
+    }
     problems.throwIfAny();
     return spec;
   }
@@ -87,7 +92,7 @@ public final class JobSpecReader {
       problems.throwIfAny();
       throw new IllegalStateException("no document and no problem");
     }
-    YamlNode.Mapping root = Overrides.apply(written, sets, problems);
+    YamlNode.Mapping root = Shorthands.expand(Overrides.apply(written, sets, problems));
     problems.root(root);
     UnknownKeys.check(root, problems);
     JobSpec spec = spec(new Section("", root, problems), source);
@@ -196,8 +201,8 @@ public final class JobSpecReader {
   private static JobSpec.Parallel parallel(Section parallel) {
     return new JobSpec.Parallel(
         parallel.integerOr("data", "auto", 0, 1),
-        parallel.integer("tensor", 1, 1),
-        parallel.integer("pipeline", 1, 1),
+        parallel.integerOr("tensor", "auto", 0, 1, 1),
+        parallel.integerOr("pipeline", "auto", 0, 1, 1),
         parallel.integer("interleave", 1, 1),
         parallel.choice("sharding", Sharding.NONE, Map.of("fsdp", Sharding.ZERO3)),
         parallel.truth("mirror", true));

@@ -42,7 +42,7 @@ public final class JobSpecWriter {
       case Path file -> file.toString();
       case List<?> words when words.equals(List.of(JobSpecReader.ALL_LINEAR)) ->
           JobSpecReader.ALL_LINEAR;
-      case Integer ranks when path.equals("parallel.data") && ranks == 0 -> "auto";
+      case Integer ranks when path.startsWith("parallel.") && ranks == 0 -> "auto";
       default -> value;
     };
   }

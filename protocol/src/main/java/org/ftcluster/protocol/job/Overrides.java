@@ -55,7 +55,8 @@ final class Overrides {
           case null -> new YamlNode.Mapping(at, Map.of());
           case YamlNode.Mapping mapping -> mapping;
           case YamlNode.Scalar scalar when scalar.isNull() -> new YamlNode.Mapping(at, Map.of());
-          case YamlNode.Scalar _, YamlNode.Sequence _ -> null;
+          case YamlNode.Scalar scalar -> Shorthands.meant(here, scalar);
+          case YamlNode.Sequence _ -> null;
         };
     if (below == null) {
       problems.add(at, here, "is no section, so nothing can be set below it");

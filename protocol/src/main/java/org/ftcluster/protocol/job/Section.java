@@ -108,8 +108,17 @@ final class Section {
 
   /** A whole number, or the one word that stands for the fallback. */
   int integerOr(String key, String word, int fallback, int least) {
+    return integerOr(key, word, fallback, fallback, least);
+  }
+
+  /**
+   * The same.
+   *
+   * @param meaning of the word
+   */
+  int integerOr(String key, String word, int meaning, int fallback, int least) {
     if (value(key) instanceof YamlNode.Scalar scalar && scalar.text().equals(word)) {
-      return fallback;
+      return meaning;
     }
     return (int) whole(key, fallback, least, Integer.MAX_VALUE, word + " or ");
   }

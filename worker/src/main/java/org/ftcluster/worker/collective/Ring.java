@@ -24,6 +24,9 @@ final class Ring {
   /** Small enough to stay in the cache between the socket and the reduction. */
   private static final long CHUNK_BYTES = 256 << 10;
 
+  /** Of a part, what {@link #reduceScatter} has on its way at once. */
+  private static final long PIECE_BYTES = 4 << 20;
+
   private final Engine engine;
   private final List<Integer> members;
   private final int rank;
@@ -33,6 +36,9 @@ final class Ring {
 
   /** Where a chunk to be reduced arrives, and a word for barriers. */
   private final MemorySegment chunk = Arena.ofAuto().allocate(CHUNK_BYTES + Long.BYTES, 64);
+
+  /** Room for partial sums, taken when it is needed. */
+  private final MemorySegment[] sums = {MemorySegment.NULL, MemorySegment.NULL};
 
   /**
    * @param members at least two ranks of the generation, this one among them, in the ring's order
@@ -76,38 +82,63 @@ final class Ring {
     engine.await(sent);
   }
 
-  /** As the first half of {@link #allReduce}, with the partial sums beside the input. */
+  /**
+   * As the first half of {@link #allReduce}, with the partial sums beside the input; of long parts
+   * a piece of each after the other, so that sums take little room.
+   */
   void reduceScatter(
       Header header, MemorySegment input, MemorySegment output, ElementType type, ReduceOp op)
       throws IOException {
     Transfer opened = openBoth(header);
-    Transfer sent = sendOn(part(input, type, rank - 1));
-    long partBytes = output.byteSize();
-    int chunks = Math.toIntExact((partBytes + CHUNK_BYTES - 1) / CHUNK_BYTES);
-    // A sum waits here until it is sent. One part wouldn't do: were every rank's next chunk to go
+    for (long at = 0; at < output.byteSize(); at += PIECE_BYTES) {
+      reduceScatter(input, at, output.byteSize(), pieceOf(output, at), type, op);
+    }
+    engine.await(opened);
+  }
+
+  /**
+   * @param at where the piece is in each part
+   */
+  private void reduceScatter(
+      MemorySegment input,
+      long at,
+      long partBytes,
+      MemorySegment output,
+      ElementType type,
+      ReduceOp op)
+      throws IOException {
+    long bytes = output.byteSize();
+    Transfer sent = sendOn(input.asSlice(Math.floorMod(rank - 1, size) * partBytes + at, bytes));
+    int chunks = Math.toIntExact(Math.ceilDiv(bytes, CHUNK_BYTES));
+    // A sum waits here until it is sent. One piece wouldn't do: were every rank's next chunk to go
     // where its last one still waits, none would read, and none get rid of anything.
     Transfer[][] pending = new Transfer[2][chunks];
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment[] sums = {arena.allocate(partBytes, 64), arena.allocate(partBytes, 64)};
-      for (int step = 0; step < size - 1; step++) {
-        MemorySegment part = part(input, type, rank - step - 2);
-        for (int c = 0; c < chunks; c++) {
-          if (pending[step % 2][c] != null) {
-            engine.await(pending[step % 2][c]);
-          }
-          boolean last = step == size - 2;
-          MemorySegment sum = chunkOf(last ? output : sums[step % 2], c * CHUNK_BYTES);
-          receive(sum);
-          Reduction.reduce(sum, chunkOf(part, c * CHUNK_BYTES), type, op);
-          if (!last) {
-            sent = sendOn(sum);
-            pending[step % 2][c] = sent;
-          }
+    for (int step = 0; step < size - 1; step++) {
+      MemorySegment part =
+          input.asSlice(Math.floorMod(rank - step - 2, size) * partBytes + at, bytes);
+      boolean last = step == size - 2;
+      MemorySegment target = last ? output : sums(step % 2, bytes);
+      for (int c = 0; c < chunks; c++) {
+        if (pending[step % 2][c] != null) {
+          engine.await(pending[step % 2][c]);
+        }
+        MemorySegment sum = chunkOf(target, c * CHUNK_BYTES);
+        receive(sum);
+        Reduction.reduce(sum, chunkOf(part, c * CHUNK_BYTES), type, op);
+        if (!last) {
+          sent = sendOn(sum);
+          pending[step % 2][c] = sent;
         }
       }
-      engine.await(opened);
-      engine.await(sent);
     }
+    engine.await(sent);
+  }
+
+  private MemorySegment sums(int which, long bytes) {
+    if (sums[which].byteSize() < bytes) {
+      sums[which] = Arena.ofAuto().allocate(bytes, 64);
+    }
+    return sums[which].asSlice(0, bytes);
   }
 
   void allGather(Header header, MemorySegment input, MemorySegment output) throws IOException {
@@ -195,6 +226,10 @@ final class Ring {
     long from = index * elements / size * type.bytes();
     long to = (index + 1) * elements / size * type.bytes();
     return buffer.asSlice(from, to - from);
+  }
+
+  private static MemorySegment pieceOf(MemorySegment part, long at) {
+    return part.asSlice(at, Math.min(PIECE_BYTES, part.byteSize() - at));
   }
 
   private static MemorySegment chunkOf(MemorySegment part, long at) {

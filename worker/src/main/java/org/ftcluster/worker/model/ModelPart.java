@@ -58,7 +58,8 @@ public record ModelPart(
     }
   }
 
-  private static boolean canSlice(ModelConfig config, int slices) {
+  /** Whether heads can be dealt to that many slices. */
+  public static boolean canSlice(ModelConfig config, int slices) {
     return config.heads() % slices == 0
         && (config.keyValueHeads() % slices == 0 || slices % config.keyValueHeads() == 0);
   }

@@ -7,6 +7,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.Span;
 import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
+import org.ftcluster.worker.parallel.StepTime.Layout;
 
 /**
  * What a mesh costs besides arithmetic.
@@ -17,14 +18,17 @@ import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
  * @param stageBytes that it sends to the stages before and behind
  * @param shareBytes that it sends of frozen layers to other copies
  * @param bubble share of a step's micro-batches' time in which ranks wait for other stages
+ * @param work of a step
+ * @param layout of the mesh
  */
 public record MeshCosts(
-    Mesh mesh,
     double gradientBytes,
     double sliceBytes,
     double stageBytes,
     double shareBytes,
-    double bubble) {
+    double bubble,
+    Workload work,
+    Layout layout) {
   /** Sums over slices are of float32. */
   private static final int SUM_BYTES = Float.BYTES;
 
@@ -33,8 +37,9 @@ public record MeshCosts(
    *
    * @param microBatches of the copy that has the most
    * @param tokens of one of them
+   * @param allMicroBatches of all copies
    */
-  public record Load(int microBatches, double tokens) {}
+  public record Load(int microBatches, double tokens, int allMicroBatches) {}
 
   /** What a job's settings come to. */
   public static MeshCosts of(
@@ -56,7 +61,6 @@ public record MeshCosts(
     int sums = layers * (spec.training().gradientCheckpointing() ? 6 : 4) + 1;
     boolean between = mesh.pipeline() > 1;
     return new MeshCosts(
-        mesh,
         reductions(spec, mesh, microBatches) * trainedParameters,
         allReduced(mesh.tensor()) * microBatches * sums * activations * SUM_BYTES,
         // Each chunk sends both ways, but for the model's first and last.
@@ -72,7 +76,18 @@ public record MeshCosts(
                 * layerBytes(spec, config)
                 / mesh.tensor()
             : 0,
-        bubble(config, parts, new Schedule(mesh.pipeline(), chunks, load.microBatches())));
+        bubble(config, parts, new Schedule(mesh.pipeline(), chunks, load.microBatches())),
+        Workload.of(spec, config, trainedParameters, load.allMicroBatches(), load.tokens()),
+        new Layout(mesh, chunks, spec.parallel().sharding()));
+  }
+
+  public Mesh mesh() {
+    return layout.mesh();
+  }
+
+  /** How long a step takes with such ranks. */
+  public StepTime stepTime(Machine machine) {
+    return StepTime.of(work, layout, machine);
   }
 
   /** All that a rank sends in a step. */

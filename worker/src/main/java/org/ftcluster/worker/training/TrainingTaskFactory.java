@@ -1,6 +1,7 @@
 package org.ftcluster.worker.training;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
@@ -12,6 +13,7 @@ import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.Tokenizer;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
+import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.safetensors.SafetensorsException;
 import org.jspecify.annotations.Nullable;
 
@@ -62,6 +64,37 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     }
   }
 
+  /**
+   * Chooses what a job leaves open of its mesh: the fastest that fits.
+   *
+   * @param spec with {@code auto} in {@code parallel}
+   * @param workers that there will be
+   * @param memory of each, in bytes
+   * @throws BadJobException when the job is wrong, or no layout fits
+   */
+  public JobSpec.Parallel chooseMesh(JobSpec spec, int workers, long memory, Machine machine) {
+    return choice(spec, memory).fastest(workers, machine);
+  }
+
+  /**
+   * The layout nearest to a job's own that fits into the memory of so many workers or fewer, as it
+   * stands in a job file; nothing where none does.
+   *
+   * @throws BadJobException when the job is wrong
+   */
+  public Optional<String> nearestMesh(JobSpec spec, int workers, long memory) {
+    return choice(spec, memory).nearest(workers);
+  }
+
+  private MeshChoice choice(JobSpec spec, long memory) {
+    try {
+      Data data = data(spec, spec.resources().threads());
+      return MeshChoice.of(spec, data.train(), data.eval(), memory);
+    } catch (SafetensorsException e) {
+      throw new BadJobException(String.valueOf(e.getMessage()), e);
+    }
+  }
+
   /** To be called on the rank's thread, which the model belongs to. */
   @Override
   public RankTask create(String job, String jobYaml, String host) {
@@ -83,7 +116,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
 
   /** Of a model that is cut into parts, none is loaded before its place is known. */
   private JobModel model(JobSpec spec, Data data) {
-    MemoryPlan.of(spec, data.train(), data.eval(), MachineMemory.total()).check();
+    MemoryPlan.check(spec, data.train(), data.eval(), MachineMemory.total());
     if (spec.parallel().replicaRanks() > 1 || spec.parallel().sharding() == Sharding.ZERO3) {
       return new JobModel.InParts(spec, deadlines);
     }

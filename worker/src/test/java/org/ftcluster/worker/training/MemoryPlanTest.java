@@ -6,10 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshCosts;
+import org.ftcluster.worker.parallel.StepTime.Layout;
+import org.ftcluster.worker.parallel.Workload;
 import org.junit.jupiter.api.Test;
 
 class MemoryPlanTest {
@@ -25,7 +28,14 @@ class MemoryPlanTest {
         (long) (memory * GB),
         largest,
         largestRecomputed,
-        new MeshCosts(new Mesh(1, 1, 1), 0, 0, 0, 0, 0));
+        new MeshCosts(
+            0,
+            0,
+            0,
+            0,
+            0,
+            new Workload(4, 1e6, 1e6, 64, 1e4, 4, 512, 128, false, false, 2, 0.5, 8),
+            new Layout(new Mesh(1, 1, 1), 1, Sharding.NONE)));
   }
 
   private static String refusal(MemoryPlan plan) {

@@ -1,0 +1,281 @@
+package org.ftcluster.worker.collective.nccl;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_BYTE;
+import static java.lang.foreign.ValueLayout.JAVA_INT;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.FunctionDescriptor;
+import java.lang.foreign.Linker;
+import java.lang.foreign.MemoryLayout;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.StructLayout;
+import java.lang.foreign.SymbolLookup;
+import java.lang.invoke.MethodHandle;
+import java.util.Optional;
+import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.collective.Communicator.ElementType;
+import org.ftcluster.worker.collective.Communicator.ReduceOp;
+
+/** NCCL's functions: one method a symbol, results checked. */
+final class NcclLibrary {
+  /** System property that names {@code libnccl.so.2}; the environment's variable does as well. */
+  static final String PROPERTY = "ftcluster.nccl.library";
+
+  static final String VARIABLE = "FTCLUSTER_NCCL_LIBRARY";
+
+  /** The first whose configuration has all fields that are set. */
+  private static final int OLDEST_VERSION = 21800;
+
+  /** A call that goes on in the background. */
+  static final int IN_PROGRESS = 7;
+
+  private static final int SUCCESS = 0;
+  static final int ID_BYTES = 128;
+  private static final int INT8 = 0;
+  private static final StructLayout UNIQUE_ID =
+      MemoryLayout.structLayout(MemoryLayout.sequenceLayout(ID_BYTES, JAVA_BYTE));
+  private static final int TEXT_BYTES = 1 << 16;
+
+  private final MethodHandle getVersion;
+  private final MethodHandle getErrorString;
+  private final MethodHandle getLastError;
+  private final MethodHandle getUniqueId;
+  private final MethodHandle commInitRankConfig;
+  private final MethodHandle commSplit;
+  private final MethodHandle commGetAsyncError;
+  private final MethodHandle commAbort;
+  private final MethodHandle commDestroy;
+  private final MethodHandle allReduce;
+  private final MethodHandle reduceScatter;
+  private final MethodHandle allGather;
+  private final MethodHandle broadcast;
+  private final MethodHandle send;
+  private final MethodHandle recv;
+
+  private NcclLibrary(SymbolLookup library) {
+    getVersion = find(library, "ncclGetVersion", ADDRESS);
+    getErrorString = link(library, "ncclGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
+    getLastError = link(library, "ncclGetLastError", FunctionDescriptor.of(ADDRESS, ADDRESS));
+    getUniqueId = find(library, "ncclGetUniqueId", ADDRESS);
+    commInitRankConfig =
+        find(library, "ncclCommInitRankConfig", ADDRESS, JAVA_INT, UNIQUE_ID, JAVA_INT, ADDRESS);
+    commSplit = find(library, "ncclCommSplit", ADDRESS, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
+    commGetAsyncError = find(library, "ncclCommGetAsyncError", ADDRESS, ADDRESS);
+    commAbort = find(library, "ncclCommAbort", ADDRESS);
+    commDestroy = find(library, "ncclCommDestroy", ADDRESS);
+    MemoryLayout[] reduction = {ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS};
+    allReduce = find(library, "ncclAllReduce", reduction);
+    reduceScatter = find(library, "ncclReduceScatter", reduction);
+    allGather =
+        find(library, "ncclAllGather", ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS);
+    broadcast =
+        find(
+            library,
+            "ncclBroadcast",
+            ADDRESS,
+            ADDRESS,
+            JAVA_LONG,
+            JAVA_INT,
+            JAVA_INT,
+            ADDRESS,
+            ADDRESS);
+    MemoryLayout[] message = {ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS};
+    send = find(library, "ncclSend", message);
+    recv = find(library, "ncclRecv", message);
+  }
+
+  /**
+   * Opens it: where a setting says, beside libtorch, or in the system; nothing where it is nowhere.
+   *
+   * @throws CollectiveException when it is too old, or a setting is wrong
+   */
+  static Optional<NcclLibrary> open() {
+    return new NativeLibraries("libnccl.so.2", PROPERTY, VARIABLE)
+        .open()
+        .map(
+            symbols -> {
+              NcclLibrary library = new NcclLibrary(symbols);
+              int version = library.version();
+              if (version < OLDEST_VERSION) {
+                throw new CollectiveException(
+                    "NCCL is %s, but must be 2.18 or newer".formatted(text(version)));
+              }
+              return library;
+            });
+  }
+
+  private static MethodHandle find(SymbolLookup library, String name, MemoryLayout... arguments) {
+    return link(library, name, FunctionDescriptor.of(JAVA_INT, arguments));
+  }
+
+  private static MethodHandle link(
+      SymbolLookup library, String name, FunctionDescriptor descriptor) {
+    MemorySegment symbol =
+        library
+            .find(name)
+            .orElseThrow(() -> new CollectiveException("libnccl.so.2 has no %s".formatted(name)));
+    return Linker.nativeLinker().downcallHandle(symbol, descriptor);
+  }
+
+  /** As {@code 2.26.2}. */
+  static String text(int version) {
+    return "%d.%d.%d".formatted(version / 10000, version / 100 % 100, version % 100);
+  }
+
+  /** 22602 for 2.26.2. */
+  int version() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment version = arena.allocate(JAVA_INT);
+      check("ncclGetVersion", call(getVersion, version));
+      return version.get(JAVA_INT, 0);
+    }
+  }
+
+  /** What one rank makes and all others need to come together; 128 bytes. */
+  byte[] uniqueId() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment id = arena.allocate(UNIQUE_ID);
+      check("ncclGetUniqueId", call(getUniqueId, id));
+      return id.toArray(JAVA_BYTE);
+    }
+  }
+
+  /** Begins to connect the ranks; {@link #state} says when they are. */
+  MemorySegment begin(byte[] uniqueId, int rank, int ranks) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment id = arena.allocate(UNIQUE_ID);
+      id.copyFrom(MemorySegment.ofArray(uniqueId));
+      MemorySegment out = arena.allocate(ADDRESS);
+      MemorySegment config = NcclConfig.nonBlocking(arena, version());
+      check("ncclCommInitRankConfig", call(commInitRankConfig, out, ranks, id, rank, config));
+      return out.get(ADDRESS, 0);
+    }
+  }
+
+  /** Begins to make a communicator of those that give the same color. */
+  MemorySegment split(MemorySegment comm, int color, int key) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(ADDRESS);
+      MemorySegment config = NcclConfig.nonBlocking(arena, version());
+      check("ncclCommSplit", call(commSplit, comm, color, key, out, config));
+      return out.get(ADDRESS, 0);
+    }
+  }
+
+  /**
+   * Whether what was called is done: {@link #IN_PROGRESS} or 0.
+   *
+   * @throws CollectiveException when it failed
+   */
+  int state(MemorySegment comm) {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment state = arena.allocate(JAVA_INT);
+      check("ncclCommGetAsyncError", call(commGetAsyncError, comm, state));
+      int result = state.get(JAVA_INT, 0);
+      check("an operation of NCCL", result);
+      return result;
+    }
+  }
+
+  /** Ends everything under way; the communicator is gone. */
+  void abort(MemorySegment comm) {
+    check("ncclCommAbort", call(commAbort, comm));
+  }
+
+  void destroy(MemorySegment comm) {
+    check("ncclCommDestroy", call(commDestroy, comm));
+  }
+
+  void allReduce(
+      MemorySegment buffer,
+      ElementType type,
+      ReduceOp op,
+      MemorySegment comm,
+      MemorySegment stream) {
+    long count = buffer.byteSize() / type.bytes();
+    check(
+        "ncclAllReduce",
+        call(allReduce, buffer, buffer, count, code(type), code(op), comm, stream));
+  }
+
+  void reduceScatter(
+      MemorySegment input,
+      MemorySegment output,
+      ElementType type,
+      ReduceOp op,
+      MemorySegment comm,
+      MemorySegment stream) {
+    long count = output.byteSize() / type.bytes();
+    check(
+        "ncclReduceScatter",
+        call(reduceScatter, input, output, count, code(type), code(op), comm, stream));
+  }
+
+  void allGather(
+      MemorySegment input, MemorySegment output, MemorySegment comm, MemorySegment stream) {
+    check("ncclAllGather", call(allGather, input, output, input.byteSize(), INT8, comm, stream));
+  }
+
+  void broadcast(MemorySegment buffer, int root, MemorySegment comm, MemorySegment stream) {
+    check(
+        "ncclBroadcast",
+        call(broadcast, buffer, buffer, buffer.byteSize(), INT8, root, comm, stream));
+  }
+
+  void send(MemorySegment buffer, int peer, MemorySegment comm, MemorySegment stream) {
+    check("ncclSend", call(send, buffer, buffer.byteSize(), INT8, peer, comm, stream));
+  }
+
+  void recv(MemorySegment buffer, int peer, MemorySegment comm, MemorySegment stream) {
+    check("ncclRecv", call(recv, buffer, buffer.byteSize(), INT8, peer, comm, stream));
+  }
+
+  static int code(ElementType type) {
+    return switch (type) {
+      case INT64 -> 4;
+      case FLOAT32 -> 7;
+      case FLOAT64 -> 8;
+    };
+  }
+
+  static int code(ReduceOp op) {
+    return switch (op) {
+      case SUM -> 0;
+      case MAX -> 2;
+    };
+  }
+
+  /** What NCCL calls a result. */
+  String describe(int result) {
+    return string(getErrorString, result);
+  }
+
+  private void check(String function, int result) {
+    if (result != SUCCESS && result != IN_PROGRESS) {
+      String detail = string(getLastError, MemorySegment.NULL).strip();
+      throw new CollectiveException(
+          "%s failed: %s (%d)%s"
+              .formatted(
+                  function, describe(result), result, detail.isEmpty() ? "" : ": " + detail));
+    }
+  }
+
+  private static int call(MethodHandle function, Object... arguments) {
+    try {
+      return (int) function.invokeWithArguments(arguments);
+    } catch (Throwable e) {
+      throw new IllegalStateException("NCCL can't be called", e);
+    }
+  }
+
+  private static String string(MethodHandle function, Object argument) {
+    try {
+      MemorySegment text = (MemorySegment) function.invokeWithArguments(argument);
+      return text.address() == 0 ? "" : text.reinterpret(TEXT_BYTES).getString(0);
+    } catch (Throwable e) {
+      throw new IllegalStateException("NCCL can't be called", e);
+    }
+  }
+}

@@ -1,0 +1,95 @@
+package org.ftcluster.worker.parallel;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import org.ftcluster.protocol.job.JobSpec.Sharding;
+import org.ftcluster.worker.parallel.Machine.Link;
+import org.ftcluster.worker.parallel.StepTime.Layout;
+import org.junit.jupiter.api.Test;
+
+class StepTimeTest {
+  /** Ten layers of a million weights; 8 micro-batches of 100 tokens that see nobody else. */
+  private static final Workload WORK =
+      new Workload(10, 1e6, 0, 1000, 0, 8, 100, 0, false, false, 4, 4, 8);
+
+  private static final Machine MACHINE =
+      new Machine(1e9, 1e9, new Link(1e9, 0), new Link(1e8, 0), 2);
+
+  @Test
+  void aloneItIsArithmetic() {
+    // 2 operations a weight and token forward, 2 backward: no gradients of frozen weights.
+    assertEquals(8 * 10 * 4 * 100 * 1e6, WORK.flops());
+    assertEquals(WORK.flops() / 1e9, seconds(WORK, 1, 1, 1, Sharding.NONE), 1e-9);
+    assertEquals(1, efficiency(WORK, 1, 1, 1), 1e-9);
+  }
+
+  @Test
+  void copiesShareTheMicroBatchesAndSumGradients() {
+    double alone = WORK.flops() / 1e9;
+    assertEquals(alone / 4, seconds(WORK, 4, 1, 1, Sharding.NONE), 1e-9);
+    Workload trained = trained(1e6);
+    // 8 bytes a parameter, 3/4 of them twice over the far link, and 28 bytes of memory.
+    assertEquals(
+        trained.flops() / 4 / 1e9 + 2 * 0.75 * 8e6 / 1e8 + 0.028,
+        seconds(trained, 4, 1, 1, Sharding.NONE),
+        1e-9);
+    assertEquals(
+        2 * 0.75 * 8e6 / 1e8 + 0.75 * 4e6 / 1e8,
+        time(trained, 4, 1, 1, Sharding.ZERO1).gradients(),
+        1e-9);
+  }
+
+  @Test
+  void slicesExchangeActivationsFourTimesALayer() {
+    double sums = 8 * 10 * 4 * (100 * 1000 * 4 / 1e9);
+    assertEquals(WORK.flops() / 2 / 1e9 + sums, seconds(WORK, 1, 1, 2, Sharding.NONE), 1e-9);
+    // Four of them are no longer near each other: 10 times slower, 3/2 of the bytes.
+    assertEquals(WORK.flops() / 4 / 1e9 + sums * 15, seconds(WORK, 1, 1, 4, Sharding.NONE), 1e-9);
+  }
+
+  @Test
+  void stagesWaitForEachOther() {
+    double alone = WORK.flops() / 1e9;
+    double transfers = 2 * 100 * 1000 * 4 / 1e9;
+    assertEquals(
+        alone / 2 * 9 / 8 + transfers, seconds(WORK, 1, 2, 1, Sharding.NONE), alone * 0.002);
+    Layout interleaved = new Layout(new Mesh(1, 2, 1), 5, Sharding.NONE);
+    assertTrue(
+        StepTime.of(WORK, interleaved, MACHINE).seconds() < seconds(WORK, 1, 2, 1, Sharding.NONE));
+  }
+
+  @Test
+  void sharedLayersCountWhereGatheringTakesLongerThanComputing() {
+    assertEquals(
+        seconds(WORK, 2, 1, 1, Sharding.NONE), seconds(WORK, 2, 1, 1, Sharding.ZERO3), 1e-9);
+    Workload few = new Workload(10, 1e6, 0, 1000, 0, 8, 1, 0, false, false, 4, 4, 8);
+    assertEquals(4 * 10 * 2 * (2e6 / 1e9), seconds(few, 2, 1, 1, Sharding.ZERO3), 1e-9);
+  }
+
+  @Test
+  void recomputationIsWorkThatStepsDontNeed() {
+    Workload recomputed = new Workload(10, 1e6, 0, 1000, 0, 8, 100, 0, true, false, 4, 4, 8);
+    assertEquals(1.5 * WORK.flops(), recomputed.flops());
+    assertEquals(2 / 3.0, efficiency(recomputed, 1, 1, 1), 1e-9);
+  }
+
+  private static Workload trained(double parameters) {
+    return new Workload(10, 1e6, 0, 1000, parameters, 8, 100, 0, false, false, 4, 4, 8);
+  }
+
+  private static double efficiency(Workload work, int data, int pipeline, int tensor) {
+    Layout layout = new Layout(new Mesh(data, pipeline, tensor), 1, Sharding.NONE);
+    return StepTime.of(work, layout, MACHINE).efficiency(work, layout, MACHINE);
+  }
+
+  private static double seconds(
+      Workload work, int data, int pipeline, int tensor, Sharding sharding) {
+    return time(work, data, pipeline, tensor, sharding).seconds();
+  }
+
+  private static StepTime time(
+      Workload work, int data, int pipeline, int tensor, Sharding sharding) {
+    return StepTime.of(work, new Layout(new Mesh(data, pipeline, tensor), 1, sharding), MACHINE);
+  }
+}

@@ -1,0 +1,107 @@
+package org.ftcluster.worker.training;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpec.Parallel;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
+import org.ftcluster.protocol.job.JobSpecReader;
+import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.worker.parallel.Machine;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** {@code parallel: auto}. */
+class MeshChoiceTest {
+  private static final Path SAMPLE = Path.of("../deploy/samples/decompile");
+  private static final long PLENTY = 1L << 40;
+
+  @TempDir static Path models;
+  private static Path llama;
+
+  @BeforeAll
+  static void writeModel() throws IOException {
+    llama = TinyModel.llama(models.resolve("llama"));
+  }
+
+  @Test
+  void whatFitsIntoOneWorkerIsCopied() {
+    JobSpec job = job("parallel=auto");
+    assertTrue(job.parallel().isOpen());
+    assertEquals(new Parallel(0, 1, 1, 1, Sharding.NONE, true), choose(job, 4, PLENTY));
+  }
+
+  @Test
+  void whatDoesNotIsCutUntilItDoes() {
+    JobSpec job = job("parallel=auto");
+    long alone = need(choose(job, 1, PLENTY), 1);
+    Parallel chosen = choose(job, 4, alone - 1);
+    assertTrue(chosen.tensor() * chosen.pipeline() > 1 || chosen.sharding() != Sharding.NONE);
+    assertTrue(need(chosen, 4) < alone);
+  }
+
+  @Test
+  void whatAJobFixesStays() {
+    JobSpec job = job("parallel=auto", "parallel.pipeline=2");
+    assertEquals(2, choose(job, 4, PLENTY).pipeline());
+    assertEquals(1, choose(job("parallel.tensor=auto", "parallel.data=1"), 4, PLENTY).data());
+  }
+
+  @Test
+  void moreThanThereAreRefusedWithWhatWouldDo() {
+    JobSpec job = job("parallel=auto");
+    long alone = need(choose(job, 1, PLENTY), 1);
+    BadJobException e = assertThrows(BadJobException.class, () -> choose(job, 1, alone - 1));
+    assertTrue(e.getMessage().contains("no layout on 1 worker fits into"), e.getMessage());
+    assertTrue(e.getMessage().contains("on 2 workers would"), e.getMessage());
+  }
+
+  @Test
+  void theNearestLayoutThatFitsIsNamed() {
+    long alone = need(choose(job("parallel=auto"), 1, PLENTY), 1);
+    String nearest = new TrainingTaskFactory().nearestMesh(job(), 4, alone - 1).orElseThrow();
+    assertTrue(nearest.endsWith("on 2 workers"), nearest);
+    assertTrue(new TrainingTaskFactory().nearestMesh(job(), 4, 1000).isEmpty());
+  }
+
+  @Test
+  void aWorkerWantsNumbers() {
+    BadJobException e =
+        assertThrows(
+            BadJobException.class,
+            () -> JobSpecReader.resolved(JobSpecWriter.toYaml(job("parallel=auto"))));
+    assertTrue(e.getMessage().contains("parallel.tensor is auto"), e.getMessage());
+  }
+
+  private static Parallel choose(JobSpec job, int workers, long memory) {
+    return new TrainingTaskFactory().chooseMesh(job, workers, memory, Machine.CPU);
+  }
+
+  private static long need(Parallel mesh, int workers) {
+    JobSpec job = job("elastic.min_workers=" + workers).withParallel(mesh);
+    return new TrainingTaskFactory().plan(JobSpecWriter.toYaml(job), PLENTY).estimate().total();
+  }
+
+  private static JobSpec job(String... more) {
+    List<String> sets =
+        new ArrayList<>(
+            List.of(
+                "model.path=" + llama,
+                "model.dtype=float32",
+                "model.quantization.type=none",
+                "data.train.path=eval.jsonl",
+                "data.eval.path=eval.jsonl",
+                "training.max_steps=2"));
+    sets.addAll(Arrays.asList(more));
+    return JobSpecReader.read(SAMPLE.resolve("job.yaml"), sets);
+  }
+}
