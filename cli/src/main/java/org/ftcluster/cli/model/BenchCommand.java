@@ -14,8 +14,10 @@ import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.bench.Ceilings;
 import org.ftcluster.worker.bench.CollectiveBenchmark;
+import org.ftcluster.worker.bench.MeshBenchmark;
 import org.ftcluster.worker.bench.ScalingTable;
 import org.ftcluster.worker.bench.StepBenchmark;
 import org.ftcluster.worker.parallel.Mesh;
@@ -121,6 +123,14 @@ public final class BenchCommand implements Callable<Integer> {
               + " time that `parallel: auto` uses. Nothing is measured.")
   private boolean scalingOnly;
 
+  @Option(
+      names = "--meshes",
+      paramLabel = "JOB.yaml",
+      description =
+          "Time --steps of that job on two ranks of this process in every kind of mesh, beside what"
+              + " is predicted.")
+  private @Nullable Path meshesOf;
+
   /** Buffers of 1 KB to 256 MB. */
   private static final List<Long> COLLECTIVE_BYTES =
       LongStream.iterate(1 << 10, bytes -> bytes <= 256 << 20, bytes -> bytes * 4).boxed().toList();
@@ -144,6 +154,10 @@ public final class BenchCommand implements Callable<Integer> {
       Ceilings ceilings = Ceilings.measure(atLeastOne("--threads", threads));
       console.json(ceilings);
       console.text(ProfileTable.text(ceilings));
+      return ExitCode.DONE.code();
+    }
+    if (meshesOf != null) {
+      meshes(meshesOf, console);
       return ExitCode.DONE.code();
     }
     if (scalingOnly) {
@@ -185,6 +199,29 @@ public final class BenchCommand implements Callable<Integer> {
       console.text(ProfileTable.text(result.profile(), Ceilings.measure(threads), dtype));
     }
     return ExitCode.DONE.code();
+  }
+
+  private void meshes(Path job, Console console) {
+    console.text("| data x pipeline x tensor | chunks | sharding | s a step | predicted | error |");
+    console.text("|---|---|---|---|---|---|");
+    MeshBenchmark.run(
+        JobSpecReader.read(job, List.of()),
+        atLeastOne("--steps", steps),
+        line -> {
+          console.json(line);
+          console.text(
+              String.format(
+                  Locale.ROOT,
+                  "| %d x %d x %d | %d | %s | %.3f | %.3f | %+.0f%% |",
+                  line.mesh().data(),
+                  line.mesh().pipeline(),
+                  line.mesh().tensor(),
+                  line.mesh().interleave(),
+                  line.mesh().sharding().name().toLowerCase(Locale.ROOT),
+                  line.seconds(),
+                  line.predicted(),
+                  line.error() * 100));
+        });
   }
 
   private static void scaling(Console console) {

@@ -53,10 +53,10 @@ final class MeshJob implements AutoCloseable {
                 "adapter.r=4",
                 "adapter.lora_dropout=0.1",
                 "data.train.path=" + models.resolve("data.jsonl"),
-                "data.eval.path=" + models.resolve("data.jsonl"),
+                "data.eval.path=" + models.resolve("eval.jsonl"),
                 "data.max_length=64",
                 "training.max_steps=" + STEPS,
-                "training.global_batch_size=12",
+                "training.global_batch_size=9",
                 "training.micro_batch_size=2",
                 "training.learning_rate=0.01",
                 // A gradient that is nothing but rounding mustn't take a whole step either way.
@@ -69,15 +69,20 @@ final class MeshJob implements AutoCloseable {
   static void writeFiles(Path models) throws IOException {
     TinyModel.llama(models.resolve("llama"));
     TinyModel.qwen2(models.resolve("qwen2"));
+    writeSamples(models.resolve("data.jsonl"), 30);
+    writeSamples(models.resolve("eval.jsonl"), 5);
+  }
+
+  private static void writeSamples(Path file, int count) throws IOException {
     StringBuilder samples = new StringBuilder();
-    for (int i = 0; i < 30; i++) {
+    for (int i = 0; i < count; i++) {
       samples.append(
           """
           {"instruction": "mov eax, %d", "output": "return %s;"}
           """
               .formatted(i * i, "x + ".repeat(i % 7) + i));
     }
-    Files.writeString(models.resolve("data.jsonl"), samples);
+    Files.writeString(file, samples);
   }
 
   /** A worker, which goes with the job. */
