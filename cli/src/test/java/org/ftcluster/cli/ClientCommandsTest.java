@@ -87,11 +87,12 @@ class ClientCommandsTest {
             .setJob("j1")
             .setRank(1)
             .setGeneration(3)
+            .setSlowness(2.254)
             .build());
 
     assertEquals(
         List.of(
-            "{\"node\":\"n1\",\"role\":\"worker\",\"host\":\"127.0.0.1\",\"pid\":42,\"device\":\"cpu\",\"state\":\"TRAINING\",\"job\":\"j1\",\"rank\":1,\"generation\":3}"),
+            "{\"node\":\"n1\",\"role\":\"worker\",\"host\":\"127.0.0.1\",\"pid\":42,\"device\":\"cpu\",\"state\":\"TRAINING\",\"job\":\"j1\",\"rank\":1,\"generation\":3,\"slowness\":2.25}"),
         run("nodes", "--json").lines());
   }
 

@@ -8,6 +8,7 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.protocol.api.NodeInfo;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 
@@ -18,7 +19,17 @@ import picocli.CommandLine.Mixin;
     footer = {"", "Example:", "  ftcluster nodes --coordinator 10.0.0.1:7600"})
 public final class NodesCommand implements Callable<Integer> {
   private static final List<String> HEADING =
-      List.of("NODE", "ROLE", "HOST", "PID", "DEVICE", "STATE", "JOB", "RANK", "GENERATION");
+      List.of(
+          "NODE",
+          "ROLE",
+          "HOST",
+          "PID",
+          "DEVICE",
+          "STATE",
+          "JOB",
+          "RANK",
+          "GENERATION",
+          "SLOWNESS");
 
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private CoordinatorOption coordinator = new CoordinatorOption();
@@ -26,6 +37,8 @@ public final class NodesCommand implements Callable<Integer> {
   /**
    * @param job empty where the node runs none
    * @param rank -1 where the node runs none
+   * @param slowness time that its rank takes for a token, compared with the job's others; null
+   *     where that isn't known
    */
   record NodeLine(
       String node,
@@ -36,7 +49,8 @@ public final class NodesCommand implements Callable<Integer> {
       String state,
       String job,
       int rank,
-      long generation) {
+      long generation,
+      @Nullable Double slowness) {
     static NodeLine of(NodeInfo node) {
       return new NodeLine(
           node.getNode(),
@@ -47,7 +61,8 @@ public final class NodesCommand implements Callable<Integer> {
           node.getState(),
           node.getJob(),
           node.getRank(),
-          node.getGeneration());
+          node.getGeneration(),
+          node.getSlowness() > 0 ? Math.rint(node.getSlowness() * 100) / 100 : null);
     }
 
     List<String> cells() {
@@ -61,7 +76,8 @@ public final class NodesCommand implements Callable<Integer> {
           state,
           job.isEmpty() ? "-" : job,
           busy ? String.valueOf(rank) : "-",
-          busy ? String.valueOf(generation) : "-");
+          busy ? String.valueOf(generation) : "-",
+          slowness == null ? "-" : slowness + "x");
     }
   }
 

@@ -54,6 +54,7 @@ final class ApiMapping {
         .setJob(worker.job())
         .setRank(worker.rank())
         .setGeneration(worker.generation())
+        .setSlowness(worker.slowness())
         .build();
   }
 

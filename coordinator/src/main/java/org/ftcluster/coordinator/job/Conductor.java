@@ -1,6 +1,7 @@
 package org.ftcluster.coordinator.job;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.function.Supplier;
 import org.ftcluster.coordinator.job.Decision.Alarm;
 import org.ftcluster.coordinator.job.Decision.Announce;
@@ -234,6 +235,8 @@ final class Conductor {
               .map(
                   worker -> Decision.to(new TellNote(noted.note()), new ConfirmNote(worker, noted)))
               .orElseGet(() -> Decision.to(new TellNote(noted.note())));
+      case RankReport.Paced paced ->
+          Decision.to(new TellNote(note(capital(current.nameOf(paced.rank())), paced)));
       case RankReport.Leaving leaving ->
           handOver(
               record.state(),
@@ -250,6 +253,28 @@ final class Conductor {
               ? end(new JobEvent.Succeeded(completed.result()))
               : Decision.NOTHING;
       case RankReport.Failed failed -> failed(record, current, failed);
+    };
+  }
+
+  private static String capital(String name) {
+    return Character.toUpperCase(name.charAt(0)) + name.substring(1);
+  }
+
+  private static String note(String rank, RankReport.Paced paced) {
+    String slow =
+        String.format(
+            Locale.ROOT,
+            "%s is a straggler: it takes %.1f times as long for a token as the others do",
+            rank,
+            paced.slowness());
+    return switch (paced.pace()) {
+      case KEEPS_UP -> "%s keeps up with the others again.".formatted(rank);
+      case STRAGGLES -> slow + ".";
+      case HOLDS_UP ->
+          slow
+              + ", and holds them up; a step has too few micro-batches to share them out by speed:"
+              + " a larger training.global_batch_size or a smaller training.micro_batch_size makes"
+              + " more.";
     };
   }
 

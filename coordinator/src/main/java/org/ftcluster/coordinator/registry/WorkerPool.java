@@ -236,6 +236,7 @@ final class WorkerPool {
         "UNREACHABLE",
         last.job(),
         last.rank(),
-        last.generation());
+        last.generation(),
+        0);
   }
 }

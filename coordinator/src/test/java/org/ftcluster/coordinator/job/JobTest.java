@@ -369,6 +369,21 @@ class JobTest {
     first.expectMessage(new WorkerCommand.NoteHeard(id, 1, "a checkpoint"));
   }
 
+  @Test
+  void aStragglerIsNamedWithItsNode() {
+    run();
+    TestProbe<JobNews> watcher = watch();
+    watcher.expectMessageClass(JobNews.Changed.class);
+    reports.tell(new RankReport.Paced(id, 1, 1, 2.34, RankReport.Pace.STRAGGLES));
+    assertEquals(
+        "Rank 1 on b:2 is a straggler: it takes 2.3 times as long for a token as the others do.",
+        watcher.expectMessageClass(JobNews.Noted.class).note());
+    reports.tell(new RankReport.Paced(id, 1, 1, 1.1, RankReport.Pace.KEEPS_UP));
+    assertEquals(
+        "Rank 1 on b:2 keeps up with the others again.",
+        watcher.expectMessageClass(JobNews.Noted.class).note());
+  }
+
   private void startAgain() {
     KIT.stop(job);
     job = KIT.spawn(Job.create(id, EPOCH, owner.ref(), PATIENCE));

@@ -332,7 +332,7 @@ class StaffingTest implements Staffing.Orders {
   private void answerAsRank(Worker worker) {
     staffing.answered(
         worker,
-        Optional.of(new WorkerDescription(worker.node(), "h", 1, "cpu", "IDLE", "1", -1, 3)));
+        Optional.of(new WorkerDescription(worker.node(), "h", 1, "cpu", "IDLE", "1", -1, 3, 0)));
   }
 
   private void answer(Worker worker, String state, String job) {
@@ -343,7 +343,7 @@ class StaffingTest implements Staffing.Orders {
     staffing.answered(
         worker,
         Optional.of(
-            new WorkerDescription(worker.node(), "h", 1, "cpu", state, job, -1, generation)));
+            new WorkerDescription(worker.node(), "h", 1, "cpu", state, job, -1, generation, 0)));
   }
 
   private static WantsWorkers wish(String job, int min, int max) {

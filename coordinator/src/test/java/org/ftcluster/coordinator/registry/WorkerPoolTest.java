@@ -81,7 +81,7 @@ class WorkerPoolTest {
   }
 
   private static WorkerDescription idle(String node) {
-    return new WorkerDescription(node, "h", 1, "cpu", "IDLE", "", -1, 0);
+    return new WorkerDescription(node, "h", 1, "cpu", "IDLE", "", -1, 0, 0);
   }
 
   private static Worker worker(String node) {

@@ -45,6 +45,23 @@ public sealed interface RankReport {
   record Noted(String job, long generation, int rank, String note) implements RankReport {}
 
   /**
+   * This rank takes clearly longer than the others, or not any more.
+   *
+   * @param slowness time that it takes for a token, compared with the others
+   */
+  record Paced(String job, long generation, int rank, double slowness, Pace pace)
+      implements RankReport {}
+
+  /** How a rank does among the others. */
+  enum Pace {
+    KEEPS_UP,
+    /** It takes longer, and has less to do. */
+    STRAGGLES,
+    /** It takes longer, and a step has too few micro-batches to make up for that. */
+    HOLDS_UP
+  }
+
+  /**
    * Answers {@link WorkerCommand.HandOver}: this rank's generation is over, and nothing was given
    * up for it.
    *

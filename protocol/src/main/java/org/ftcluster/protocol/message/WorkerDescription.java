@@ -9,6 +9,8 @@ package org.ftcluster.protocol.message;
  *     UNREACHABLE}
  * @param job the one it works for, or whose state it holds; or empty
  * @param rank -1 where it runs none
+ * @param slowness time that it takes for a token, compared with the other ranks of its job; 0 where
+ *     that isn't known
  */
 public record WorkerDescription(
     String node,
@@ -18,4 +20,5 @@ public record WorkerDescription(
     String state,
     String job,
     int rank,
-    long generation) {}
+    long generation,
+    double slowness) {}

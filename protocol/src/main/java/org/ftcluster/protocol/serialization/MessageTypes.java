@@ -54,6 +54,8 @@ final class MessageTypes {
     record(kryo, RankReport.HandedOver.class, 57);
     record(kryo, RankReport.Leaving.class, 58);
     record(kryo, RankReport.Resumed.class, 59);
+    record(kryo, RankReport.Paced.class, 60);
+    kryo.register(RankReport.Pace.class, 61);
 
     record(kryo, WorkerDescription.class, 64);
     return kryo;

@@ -201,6 +201,7 @@ class KryoSerializerTest {
         new WorkerCommand.ReportTo(
             new Epoch("j", 4), "job-1", 7, kit.<RankReport>createTestProbe().ref()),
         new WorkerCommand.NoteHeard("job-1", 7, "évaluation"),
+        new RankReport.Paced("job-1", 7, 2, 2.5, RankReport.Pace.HOLDS_UP),
         new RankReport.Resumed("job-1", 7, 2, kit.<WorkerCommand>createTestProbe().ref()),
         new WorkerCommand.StartRank(
             "job-1", 7, List.of(new PeerAddress("10.0.0.1", 1), new PeerAddress("::1", 2)), -1),
@@ -226,6 +227,7 @@ class KryoSerializerTest {
             0,
             new TrainingResult(300, Double.NaN, 0.5, "/out/adapter", "ab12", 1e3, 60.5, 9600)),
         new RankReport.Failed("job-1", 7, 1, Cause.LOST_PEER, "rank 0 is gone"),
-        new WorkerDescription("pekko://ftcluster@127.0.0.1:1", "h", 42, "cpu", "IDLE", "", -1, 0));
+        new WorkerDescription(
+            "pekko://ftcluster@127.0.0.1:1", "h", 42, "cpu", "IDLE", "", -1, 0, 1.5));
   }
 }

@@ -17,6 +17,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.protocol.message.RankReport.Pace;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
@@ -210,6 +211,9 @@ public final class MeshBenchmark {
     public void stepCompleted(StepMetrics metrics) {
       ends.add(System.nanoTime());
     }
+
+    @Override
+    public void paced(double slowness, Pace pace) {}
 
     @Override
     public void noted(String note) {}

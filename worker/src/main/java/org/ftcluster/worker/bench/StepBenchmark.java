@@ -99,7 +99,7 @@ public final class StepBenchmark {
     try (CausalLanguageModel loaded =
             ModelLoader.loadRandom(
                 config, model, adapter, settings.recompute(), settings.threads());
-        GradientSum sum = GradientSum.of(reduction, loaded.parameters().size())) {
+        GradientSum sum = GradientSum.of(reduction, loaded.parameters().size(), 0)) {
       Times times = time(loaded, sum, batch(settings, config.vocabularySize()), settings);
       double median = times.median();
       double tokens = (double) settings.batch() * settings.sequence();

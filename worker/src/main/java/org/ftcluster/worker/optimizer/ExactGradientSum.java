@@ -22,8 +22,8 @@ public final class ExactGradientSum implements GradientSum {
   private final Arena arena = Arena.ofShared();
 
   /**
-   * int64: a sum for each parameter, one for the loss, how many micro-batches can't be used, and
-   * how many ranks raised each flag.
+   * int64: a sum for each parameter, one for the loss, how many micro-batches can't be used, how
+   * many ranks raised each flag, and what they tell each other.
    */
   private final MemorySegment sums;
 
@@ -32,8 +32,8 @@ public final class ExactGradientSum implements GradientSum {
   private int microBatches;
   private double limit;
 
-  ExactGradientSum(long size) {
-    sums = arena.allocate((size + 2 + Flag.values().length) * Long.BYTES, 64);
+  ExactGradientSum(long size, int places) {
+    sums = arena.allocate((size + 2 + Flag.values().length + places) * Long.BYTES, 64);
     lossAt = size * Long.BYTES;
     unusableAt = lossAt + Long.BYTES;
   }
@@ -63,6 +63,20 @@ public final class ExactGradientSum implements GradientSum {
   @Override
   public int raised(Flag flag) {
     return Math.toIntExact(sums.get(LONG, offset(flag)));
+  }
+
+  @Override
+  public void tell(int place, long number) {
+    sums.set(LONG, offset(place), number);
+  }
+
+  @Override
+  public long told(int place) {
+    return sums.get(LONG, offset(place));
+  }
+
+  private long offset(int place) {
+    return unusableAt + (1L + Flag.values().length + place) * Long.BYTES;
   }
 
   private long offset(Flag flag) {

@@ -23,8 +23,8 @@ public final class FastGradientSum implements GradientSum {
   private final Arena arena = Arena.ofShared();
 
   /**
-   * float32: a sum for each parameter, the loss's leading digits and those that follow, and how
-   * many ranks raised each flag.
+   * float32: a sum for each parameter, the loss's leading digits and those that follow, how many
+   * ranks raised each flag, and what they tell each other.
    */
   private final MemorySegment sums;
 
@@ -34,8 +34,8 @@ public final class FastGradientSum implements GradientSum {
   /** This rank's losses. */
   private double loss;
 
-  FastGradientSum(long size) {
-    sums = arena.allocate((size + 2 + Flag.values().length) * Float.BYTES, 64);
+  FastGradientSum(long size, int places) {
+    sums = arena.allocate((size + 2 + Flag.values().length + places) * Float.BYTES, 64);
     lossAt = size * Float.BYTES;
     gradientSums = sums.asSlice(0, lossAt);
   }
@@ -69,6 +69,20 @@ public final class FastGradientSum implements GradientSum {
   @Override
   public int raised(Flag flag) {
     return (int) sums.get(FLOAT, offset(flag));
+  }
+
+  @Override
+  public void tell(int place, long number) {
+    sums.set(FLOAT, offset(place), number);
+  }
+
+  @Override
+  public long told(int place) {
+    return (long) sums.get(FLOAT, offset(place));
+  }
+
+  private long offset(int place) {
+    return lossAt + (2L + Flag.values().length + place) * Float.BYTES;
   }
 
   private long offset(Flag flag) {

@@ -18,16 +18,17 @@ public sealed interface GradientSum extends AutoCloseable
    * Makes one of the kind that a job asks for.
    *
    * @param size parameters
+   * @param places for numbers that ranks tell each other
    */
-  static GradientSum of(JobSpec.Reduction reduction, long size) {
+  static GradientSum of(JobSpec.Reduction reduction, long size, int places) {
     return switch (reduction) {
-      case EXACT -> new ExactGradientSum(size);
-      case FAST -> new FastGradientSum(size);
+      case EXACT -> new ExactGradientSum(size, places);
+      case FAST -> new FastGradientSum(size, places);
     };
   }
 
   /**
-   * Forgets what was added, and that any flag was raised.
+   * Forgets what was added and told, and that any flag was raised.
    *
    * @param microBatches of the whole global batch, over all ranks
    */
@@ -52,6 +53,17 @@ public sealed interface GradientSum extends AutoCloseable
 
   /** How many ranks raised it; known, and the same on every rank, once {@link #reduce} is done. */
   int raised(Flag flag);
+
+  /**
+   * Tells all ranks a number, with the sum. No other rank may use the same place in the same step.
+   *
+   * @param place from 0
+   * @param number not negative; its leading 24 bits get through
+   */
+  void tell(int place, long number);
+
+  /** What was told there, by whomever; the same on every rank, once {@link #reduce} is done. */
+  long told(int place);
 
   /** What ranks tell each other with a step's sum. */
   enum Flag {

@@ -36,7 +36,10 @@ public final class ShardedGradientSum implements GradientSum {
   private final MemorySegment outgoing;
   private final MemorySegment incoming;
 
-  /** int64: the loss in fixed point, what can't be used, and how many ranks raised each flag. */
+  /**
+   * int64: the loss in fixed point, what can't be used, how many ranks raised each flag, and what
+   * ranks tell each other.
+   */
   private final MemorySegment tail;
 
   private int microBatches;
@@ -60,7 +63,7 @@ public final class ShardedGradientSum implements GradientSum {
     sums = arena.allocate(layout.own().size() * type.bytes(), 64);
     outgoing = arena.allocate(chunk * layout.ranks() * type.bytes(), 64);
     incoming = arena.allocate(chunk * type.bytes(), 64);
-    tail = arena.allocate(LONG, 2L + Flag.values().length);
+    tail = arena.allocate(LONG, 2L + Flag.values().length + ranks.size());
   }
 
   @Override
@@ -132,6 +135,16 @@ public final class ShardedGradientSum implements GradientSum {
   @Override
   public int raised(Flag flag) {
     return Math.toIntExact(tail.getAtIndex(LONG, 2L + flag.ordinal()));
+  }
+
+  @Override
+  public void tell(int place, long number) {
+    tail.setAtIndex(LONG, 2L + Flag.values().length + place, number);
+  }
+
+  @Override
+  public long told(int place) {
+    return tail.getAtIndex(LONG, 2L + Flag.values().length + place);
   }
 
   /**

@@ -49,6 +49,7 @@ final class Outbox {
       case RankReport.Prepared ignored -> {}
       case RankReport.Started ignored -> {}
       case RankReport.Resumed ignored -> {}
+      case RankReport.Paced ignored -> kept.removeIf(old -> old instanceof RankReport.Paced);
       case RankReport.HandedOver ignored -> kept.removeIf(report::equals);
       case RankReport.Leaving ignored -> {}
       case RankReport.Completed ignored -> {}

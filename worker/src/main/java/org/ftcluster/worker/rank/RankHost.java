@@ -50,8 +50,13 @@ final class RankHost implements AutoCloseable {
    *
    * @param job the one it works for, loads, or whose state it holds; or empty
    * @param rank -1 while it has none
+   * @param slowness as {@link RankTask#slowness} says; 0 while it doesn't train
    */
-  record Snapshot(Phase phase, String job, int rank, long generation) {}
+  record Snapshot(Phase phase, String job, int rank, long generation, double slowness) {
+    Snapshot(Phase phase, String job, int rank, long generation) {
+      this(phase, job, rank, generation, 0);
+    }
+  }
 
   private final ExecutorService thread =
       Executors.newSingleThreadExecutor(Thread.ofPlatform().daemon().name("rank").factory());
@@ -204,6 +209,12 @@ final class RankHost implements AutoCloseable {
         : new Snapshot(Phase.DRAINING, work.job(), work.rank(), work.generation());
   }
 
+  private double slowness(RankOrder current) {
+    return current.phase() == Phase.TRAINING
+        ? resident.of(current.job()).map(RankTask::slowness).orElse(0.0)
+        : 0;
+  }
+
   private Snapshot work() {
     RankOrder working = running;
     if (working != null && working.isStopped()) {
@@ -217,7 +228,12 @@ final class RankHost implements AutoCloseable {
     }
     return current.isStopped() || current.phase() == Phase.IDLE
         ? new Snapshot(Phase.IDLE, current.job(), -1, current.generation())
-        : new Snapshot(current.phase(), current.job(), current.rank(), current.generation());
+        : new Snapshot(
+            current.phase(),
+            current.job(),
+            current.rank(),
+            current.generation(),
+            slowness(current));
   }
 
   /**

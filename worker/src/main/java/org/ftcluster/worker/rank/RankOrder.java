@@ -145,6 +145,11 @@ final class RankOrder implements RankTask.RankEvents {
   }
 
   @Override
+  public void paced(double slowness, RankReport.Pace pace) {
+    outbox.send(new RankReport.Paced(job(), generation(), rank(), slowness, pace));
+  }
+
+  @Override
   public void completed(TrainingResult result) {
     outbox.send(new RankReport.Completed(job(), generation(), rank(), result));
   }

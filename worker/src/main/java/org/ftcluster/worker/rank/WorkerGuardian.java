@@ -87,6 +87,7 @@ final class WorkerGuardian {
         state.phase().name(),
         state.job(),
         state.rank(),
-        state.generation());
+        state.generation(),
+        state.slowness());
   }
 }

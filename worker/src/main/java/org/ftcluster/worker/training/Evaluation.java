@@ -25,7 +25,7 @@ final class Evaluation {
       Runnable checkpoint,
       Duration timeout) {
     // A sum without gradients: the losses' exact one is what is needed.
-    try (GradientSum sum = GradientSum.of(JobSpec.Reduction.EXACT, 0)) {
+    try (GradientSum sum = GradientSum.of(JobSpec.Reduction.EXACT, 0, 0)) {
       MemorySegment none = MemorySegment.NULL;
       sum.start(batches.size());
       int copies = ranks.mesh().data();

@@ -2,6 +2,7 @@ package org.ftcluster.worker.training;
 
 import java.util.List;
 import java.util.Optional;
+import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
@@ -27,6 +28,14 @@ public interface RankTask extends AutoCloseable {
    */
   default Optional<String> hang() {
     return Optional.empty();
+  }
+
+  /**
+   * Time that this rank takes for a token, compared with the others of its generation: 2 is half as
+   * fast. 0 while it isn't known. Returns at once, from any thread.
+   */
+  default double slowness() {
+    return 0;
   }
 
   /**
@@ -101,6 +110,13 @@ public interface RankTask extends AutoCloseable {
 
     /** A sentence worth a line in the job's history: an evaluation, a checkpoint. */
     void noted(String note);
+
+    /**
+     * This rank takes clearly longer than the others, or not any more.
+     *
+     * @param slowness time that it takes for a token, compared with them
+     */
+    void paced(double slowness, RankReport.Pace pace);
 
     /** Rank 0 only: the adapter is on disk. */
     void completed(TrainingResult result);

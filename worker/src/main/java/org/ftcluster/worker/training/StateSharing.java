@@ -67,7 +67,7 @@ final class StateSharing {
     JobSpec.Reduction reduction = spec.training().reduction();
     return sharesGradients()
         ? new ShardedGradientSum(reduction, layout, ranks, timeout)
-        : GradientSum.of(reduction, layout.size());
+        : GradientSum.of(reduction, layout.size(), ranks.size());
   }
 
   ParameterUpdate update() {

@@ -22,6 +22,7 @@ import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
+import org.ftcluster.worker.parallel.Deal;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.Replica;
@@ -51,6 +52,7 @@ final class Trainer implements AutoCloseable {
   private final StateSharing sharing;
   private final ParameterUpdate update;
   private final GradientSum sum;
+  private final Balance balance;
   private boolean leaving;
 
   /** What a rank wants after the step at hand. */
@@ -82,6 +84,7 @@ final class Trainer implements AutoCloseable {
       @Nullable EvalBatches eval,
       StepHistory history,
       Pulse pulse,
+      Slowness slowness,
       long startNs) {}
 
   /**
@@ -116,6 +119,7 @@ final class Trainer implements AutoCloseable {
     this.sharing = new StateSharing(job.spec(), job.state(), ranks.all(), timeout);
     this.update = sharing.update();
     this.sum = sharing.newSum();
+    this.balance = new Balance(job.spec(), ranks, sum, events);
   }
 
   /**
@@ -165,11 +169,13 @@ final class Trainer implements AutoCloseable {
     // Each part of a replica adds its share of every gradient.
     int parts = mesh.pipeline() * mesh.tensor() * job.spec().parallel().interleave();
     sum.start(batch.microBatches().size() * parts);
+    Deal deal = balance.deal(batch);
+    long workNs = System.nanoTime();
     try {
       replica.train(
-          batch.microBatchesOf(ranks.place().data(), mesh.data()),
+          deal.share(ranks.place().data(), batch.microBatches()),
           new Replica.Step(
-              Math.ceilDiv(batch.microBatches().size(), mesh.data()),
+              deal.most(),
               lossScale,
               micro -> SplitMix64.seed(training.seed(), step, micro.index()),
               () -> {
@@ -192,8 +198,10 @@ final class Trainer implements AutoCloseable {
     } finally {
       job.pulse().forget();
     }
+    balance.worked(System.nanoTime() - workNs);
     raise(wish.get());
     double loss = reduce(step);
+    job.slowness().set(balance.learn());
     double norm = update.gradientNorm();
     double learningRate = schedule.at(step);
     update.apply(

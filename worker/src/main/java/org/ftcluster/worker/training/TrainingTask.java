@@ -119,6 +119,7 @@ final class TrainingTask implements RankTask {
             eval,
             new StepHistory(),
             Pulse.standard(deadlines),
+            new Slowness(),
             System.nanoTime());
     this.checkpoints = CheckpointStore.of(spec);
     this.checkpointWriter = new CheckpointWriter(checkpoints);
@@ -139,6 +140,11 @@ final class TrainingTask implements RankTask {
   @Override
   public Optional<String> hang() {
     return job.pulse().hang();
+  }
+
+  @Override
+  public double slowness() {
+    return job.slowness().get();
   }
 
   @Override

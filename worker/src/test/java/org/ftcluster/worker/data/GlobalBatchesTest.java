@@ -154,23 +154,6 @@ class GlobalBatchesTest {
         1e-12);
   }
 
-  @ParameterizedTest
-  @ValueSource(ints = {1, 2, 3, 4, 5, 7, 8, 11, 40})
-  void ranksShareEveryMicroBatchOnce(int worldSize) {
-    GlobalBatch batch = batches("training.micro_batch_size=3").batch(0);
-    List<MicroBatch> all = new ArrayList<>();
-    List<Integer> sizes = new ArrayList<>();
-    for (int rank = 0; rank < worldSize; rank++) {
-      List<MicroBatch> share = batch.microBatchesOf(rank, worldSize);
-      all.addAll(share);
-      sizes.add(share.size());
-    }
-    assertEquals(batch.microBatches(), all);
-    int least = sizes.stream().mapToInt(Integer::intValue).min().orElseThrow();
-    int most = sizes.stream().mapToInt(Integer::intValue).max().orElseThrow();
-    assertTrue(most - least <= 1, sizes.toString());
-  }
-
   @Test
   void evaluationGoesThroughTheDataInOrderWithinItsBudget() {
     EvalBatches batches = new EvalBatches(data, 1000);

@@ -64,7 +64,7 @@ class GradientSumTest {
             3,
             ranks -> {
               List<Integer> raised = new ArrayList<>();
-              try (GradientSum sum = GradientSum.of(reduction, 1)) {
+              try (GradientSum sum = GradientSum.of(reduction, 1, 0)) {
                 for (int step = 0; step < 2; step++) {
                   sum.start(1);
                   if (step == 0 && ranks.rank() > 0) {
@@ -81,6 +81,31 @@ class GradientSumTest {
               return raised;
             });
     assertEquals(Collections.nCopies(3, List.of(2, 0, 0, 1)), seen);
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void whatOneRankTellsAllKnowForOneStep(Reduction reduction) throws Exception {
+    List<List<Long>> known =
+        Ranks.run(
+            3,
+            ranks -> {
+              List<Long> told = new ArrayList<>();
+              try (GradientSum sum = GradientSum.of(reduction, 1, 2)) {
+                for (int step = 0; step < 2; step++) {
+                  sum.start(1);
+                  if (step == 0 && ranks.rank() > 0) {
+                    sum.tell(ranks.rank() - 1, (3L << 40) * ranks.rank());
+                  }
+                  sum.raise(Flag.HAND_OVER);
+                  sum.reduce(ranks, floats(0), LIMIT);
+                  told.add(sum.told(0));
+                  told.add(sum.told(1));
+                }
+              }
+              return told;
+            });
+    assertEquals(Collections.nCopies(3, List.of(3L << 40, 6L << 40, 0L, 0L)), known);
   }
 
   @ParameterizedTest
@@ -103,7 +128,7 @@ class GradientSumTest {
         Ranks.run(
             2,
             ranks -> {
-              try (GradientSum sum = GradientSum.of(Reduction.EXACT, 1)) {
+              try (GradientSum sum = GradientSum.of(Reduction.EXACT, 1, 0)) {
                 MemorySegment gradient = floats(-limit);
                 sum.start(2);
                 sum.add(gradient, -limit);
@@ -166,7 +191,7 @@ class GradientSumTest {
     return Ranks.run(
         size,
         ranks -> {
-          try (GradientSum sum = GradientSum.of(reduction, SIZE)) {
+          try (GradientSum sum = GradientSum.of(reduction, SIZE, 0)) {
             MemorySegment gradients = floats(new float[SIZE]);
             for (int step = 0; step < 2; step++) {
               sum.start(MICRO_BATCHES);
@@ -190,7 +215,7 @@ class GradientSumTest {
     Ranks.run(
         2,
         ranks -> {
-          try (GradientSum sum = GradientSum.of(reduction, SIZE)) {
+          try (GradientSum sum = GradientSum.of(reduction, SIZE, 0)) {
             MemorySegment gradients = gradients(ranks.rank());
             sum.start(2);
             if (ranks.rank() == 1) {

@@ -7,6 +7,7 @@ import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import org.ftcluster.protocol.message.RankReport.Pace;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
@@ -26,6 +27,7 @@ final class Generation {
 
   final List<StepMetrics> steps = Collections.synchronizedList(new ArrayList<>());
   final List<String> notes = Collections.synchronizedList(new ArrayList<>());
+  final List<Pace> paces = Collections.synchronizedList(new ArrayList<>());
   final List<Long> handedOver = Collections.synchronizedList(new ArrayList<>());
   final List<Long> started = Collections.synchronizedList(new ArrayList<>());
   volatile @Nullable TrainingResult result;
@@ -116,6 +118,11 @@ final class Generation {
     @Override
     public void noted(String note) {
       notes.add(note);
+    }
+
+    @Override
+    public void paced(double slowness, Pace pace) {
+      paces.add(pace);
     }
 
     @Override
