@@ -15,6 +15,9 @@ import org.apache.pekko.actor.typed.javadsl.ActorContext;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
 import org.apache.pekko.actor.typed.javadsl.StashBuffer;
 import org.apache.pekko.actor.typed.receptionist.Receptionist;
+import org.apache.pekko.cluster.ClusterEvent;
+import org.apache.pekko.cluster.typed.Cluster;
+import org.apache.pekko.cluster.typed.Subscribe;
 import org.ftcluster.coordinator.job.Job;
 import org.ftcluster.coordinator.job.JobCommand;
 import org.ftcluster.coordinator.job.JobEvent;
@@ -109,6 +112,8 @@ public final class Coordinator {
 
   private record Probed(Worker worker, Probe probe) implements Command {}
 
+  private record Unreachable(String node) implements Command {}
+
   private record Told(ActorRef<Draining> replyTo, Draining answer) implements Command {}
 
   private record Tick() implements Command {}
@@ -169,6 +174,13 @@ public final class Coordinator {
             Receptionist.Listing.class,
             listing -> new Listed(listing.getAllServiceInstances(WorkerCommand.KEY)));
     context.getSystem().receptionist().tell(Receptionist.subscribe(WorkerCommand.KEY, listings));
+    ActorRef<ClusterEvent.UnreachableMember> verdicts =
+        context.messageAdapter(
+            ClusterEvent.UnreachableMember.class,
+            verdict -> new Unreachable(ClusterSystem.node(verdict.member().address())));
+    Cluster.get(context.getSystem())
+        .subscriptions()
+        .tell(Subscribe.create(verdicts, ClusterEvent.UnreachableMember.class));
   }
 
   private Behavior<Command> onCommand(Command command) {
@@ -216,6 +228,7 @@ public final class Coordinator {
           case REACHED, SILENT -> staffing.answered(probed.worker(), Optional.empty());
         }
       }
+      case Unreachable unreachable -> staffing.unreachable(unreachable.node());
       case Told told -> told.replyTo().tell(told.answer());
       case Tick ignored -> {
         staffing.tick(Duration.ofNanos(System.nanoTime()));
@@ -381,8 +394,8 @@ public final class Coordinator {
     }
 
     @Override
-    public void lose(String job, Worker worker) {
-      jobs.get(job).tell(new JobCommand.LoseWorker(worker, "doesn't answer"));
+    public void lose(String job, Worker worker, String why) {
+      jobs.get(job).tell(new JobCommand.LoseWorker(worker, why));
     }
 
     @Override

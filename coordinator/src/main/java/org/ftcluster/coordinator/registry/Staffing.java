@@ -31,8 +31,12 @@ final class Staffing {
 
     void assign(String job, List<Worker> workers);
 
-    /** A worker of the job doesn't answer any more. */
-    void lose(String job, Worker worker);
+    /**
+     * A worker of the job is lost.
+     *
+     * @param why what it did: "doesn't answer"
+     */
+    void lose(String job, Worker worker, String why);
 
     /** The worker is to get ready for a job that others work on. */
     void load(String job, Worker worker);
@@ -128,14 +132,25 @@ final class Staffing {
           pool.answered(worker, found);
           takeOver(worker, found);
         },
-        () -> pool.silent(worker).ifPresent(loss -> orders.lose(loss.job(), worker)));
+        () -> pool.silent(worker).ifPresent(loss -> lose(loss, "doesn't answer")));
     endRound();
   }
 
   /** A worker's process has ended, though membership shows it for a while. */
   void gone(Worker worker) {
-    pool.gone(worker).ifPresent(loss -> orders.lose(loss.job(), worker));
+    pool.gone(worker).ifPresent(loss -> lose(loss, "has ended"));
     endRound();
+  }
+
+  /** The cluster's failure detector hasn't heard of a worker for too long. */
+  void unreachable(String node) {
+    pool.find(node)
+        .flatMap(pool::unreachable)
+        .ifPresent(loss -> lose(loss, "sends no heartbeats any more"));
+  }
+
+  private void lose(WorkerPool.Loss loss, String why) {
+    orders.lose(loss.job(), loss.worker(), why);
   }
 
   private void endRound() {

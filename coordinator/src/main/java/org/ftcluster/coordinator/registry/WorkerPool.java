@@ -83,17 +83,25 @@ final class WorkerPool {
     }
   }
 
-  /** It never will answer; returns what is lost with it. */
+  /** It never will answer; returns what is lost with it, if that is new. */
   Optional<Loss> gone(Worker worker) {
     unanswered.remove(worker);
+    Entry entry = entries.get(worker);
+    if (entry != null) {
+      entry.gone = true;
+    }
+    return unreachable(worker);
+  }
+
+  /** It needn't be asked more often; returns what is lost with it, if that is new. */
+  Optional<Loss> unreachable(Worker worker) {
     Entry entry = entries.get(worker);
     if (entry == null) {
       return Optional.empty();
     }
-    boolean isNew = !entry.gone && entry.silences < SILENCES;
+    boolean isNew = entry.silences < SILENCES;
     entry.answered = false;
-    entry.gone = true;
-    entry.silences = SILENCES;
+    entry.silences = Math.max(entry.silences, SILENCES);
     return isNew && !entry.job.isEmpty()
         ? Optional.of(new Loss(worker, entry.job))
         : Optional.empty();

@@ -103,7 +103,21 @@ class StaffingTest implements Staffing.Orders {
     staffing.tick(Duration.ofSeconds(1));
     staffing.gone(a);
     answer(b, "RUNNING", "1");
-    expect("ask a", "ask b", "1 loses a");
+    expect("ask a", "ask b", "1 loses a, which has ended");
+  }
+
+  @Test
+  void aVerdictOfTheClusterCountsOnce() {
+    staffing.open();
+    staffing.wants(wish("1", 1, 2));
+    staffing.present(List.of(a, b));
+    answer(a);
+    answer(b);
+    orders.clear();
+    staffing.unreachable("a");
+    staffing.unreachable("a");
+    staffing.unreachable("nobody");
+    expect("1 loses a, which sends no heartbeats any more");
   }
 
   @Test
@@ -253,7 +267,10 @@ class StaffingTest implements Staffing.Orders {
       staffing.tick(Duration.ofSeconds(round));
       orders.clear();
       staffing.answered(a, Optional.empty());
-      assertEquals(round == 5 ? List.of("1 loses a") : List.of(), orders, "round " + round);
+      assertEquals(
+          round == 5 ? List.of("1 loses a, which doesn't answer") : List.of(),
+          orders,
+          "round " + round);
     }
   }
 
@@ -295,8 +312,8 @@ class StaffingTest implements Staffing.Orders {
   }
 
   @Override
-  public void lose(String job, Worker worker) {
-    orders.add("%s loses %s".formatted(job, worker.node()));
+  public void lose(String job, Worker worker, String why) {
+    orders.add("%s loses %s, which %s".formatted(job, worker.node(), why));
   }
 
   @Override

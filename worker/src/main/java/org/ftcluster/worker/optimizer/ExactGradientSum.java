@@ -7,6 +7,7 @@ import java.time.Duration;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.tensor.Profile;
 
 /**
  * Sums in 64-bit fixed point ({@link FixedPoint}). Integer addition is associative, so the result
@@ -47,7 +48,9 @@ public final class ExactGradientSum implements GradientSum {
 
   @Override
   public void add(MemorySegment gradients, double loss) {
+    long start = Profile.begin();
     boolean usable = FixedPoint.add(sums, gradients, limit);
+    Profile.ended("exact sum", start, 0, 5 * gradients.byteSize());
     if (usable && Math.abs(loss) <= limit) {
       sums.set(LONG, lossAt, sums.get(LONG, lossAt) + FixedPoint.of(loss));
     } else {
@@ -92,7 +95,9 @@ public final class ExactGradientSum implements GradientSum {
           "loss or gradient of %d of %d micro-batches is not a number, or beyond %.0f"
               .formatted(unusable, microBatches, limit));
     }
+    long start = Profile.begin();
     FixedPoint.toFloats(sums, gradients);
+    Profile.ended("exact sum to floats", start, 0, 3 * gradients.byteSize());
     return FixedPoint.toDouble(sums.get(LONG, lossAt));
   }
 
