@@ -38,16 +38,17 @@ class ClusterTest {
 
   @Test
   void aJobRunsOnAllWorkersAndSucceeds() {
-    String job = cluster.submit(jobYaml("count", 10, 2, 2));
+    String job = cluster.submit(jobYaml("count", 50, 2, 2));
 
     List<JobUpdate> updates = cluster.watchToTheEnd(job);
 
-    assertEquals(
-        LongStream.rangeClosed(1, 10).boxed().toList(),
-        updates.stream().filter(JobUpdate::hasStep).map(u -> u.getStep().getStep()).toList());
+    List<Long> heard =
+        updates.stream().filter(JobUpdate::hasStep).map(u -> u.getStep().getStep()).toList();
+    // On a busy machine the first may be done before anyone watches.
+    assertEquals(LongStream.rangeClosed(51 - heard.size(), 50).boxed().toList(), heard);
     JobUpdate last = updates.getLast();
     assertEquals("SUCCEEDED", last.getJob().getState());
-    assertEquals(10, last.getResult().getSteps());
+    assertEquals(50, last.getResult().getSteps());
     assertEquals(1, last.getResult().getGenerations());
     assertTrue(Double.isNaN(last.getResult().getEvalLossBefore()));
     assertTrue(updates.stream().anyMatch(u -> u.getNote().equals("the adapter is written")));
@@ -55,7 +56,7 @@ class ClusterTest {
         updates.stream()
             .map(JobUpdate::getJob)
             .filter(summary -> summary.getState().equals("RUNNING"))
-            .allMatch(summary -> summary.getWorkers() == 2 && summary.getSteps() == 10));
+            .allMatch(summary -> summary.getWorkers() == 2 && summary.getSteps() == 50));
   }
 
   @Test

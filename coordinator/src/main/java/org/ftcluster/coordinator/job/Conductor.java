@@ -13,6 +13,7 @@ import org.ftcluster.coordinator.job.Decision.NoAlarm;
 import org.ftcluster.coordinator.job.Decision.Prepare;
 import org.ftcluster.coordinator.job.Decision.Release;
 import org.ftcluster.coordinator.job.Decision.Reminder;
+import org.ftcluster.coordinator.job.Decision.Shun;
 import org.ftcluster.coordinator.job.Decision.Start;
 import org.ftcluster.coordinator.job.Decision.Stop;
 import org.ftcluster.coordinator.job.Decision.TakeOver;
@@ -305,8 +306,23 @@ final class Conductor {
           setbacks
               .workerError(rank, failed.message())
               .map(tooMuch -> fail(record, tooMuch))
-              .orElseGet(goOn);
+              .orElseGet(() -> goOn.get().then(shun(in, failed.rank())));
     };
+  }
+
+  /** To be carried out before workers are assigned again, which takes them a round of questions. */
+  private Decision shun(Generation in, int rank) {
+    return in.worker(rank)
+        .map(Worker::node)
+        .filter(node -> setbacks.isRepeated(node, in.number()))
+        .map(
+            node ->
+                Decision.to(
+                    new Shun(node),
+                    new TellNote(
+                        "The worker %s has failed again; where there are enough others, the job goes on without it for a while."
+                            .formatted(node))))
+        .orElse(Decision.NOTHING);
   }
 
   /** What was asked for already is to come later. */

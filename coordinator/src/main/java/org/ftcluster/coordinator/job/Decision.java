@@ -73,6 +73,9 @@ record Decision(@Nullable JobEvent event, List<Action> actions) {
     }
   }
 
+  /** The owner hears that a worker fails again and again. */
+  record Shun(String node) implements Action {}
+
   /** The owner hears that a generation goes on, and whose workers are to be found. */
   record AskWhoGoesOn(Generation generation) implements Action {}
 

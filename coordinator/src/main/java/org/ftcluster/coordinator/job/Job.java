@@ -193,6 +193,7 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
           audience.signal(
               new JobSignal.WantsWorkers(
                   job, record.demand(), record.state() == JobState.RECOVERING, ask.after()));
+      case Decision.Shun shun -> audience.signal(new JobSignal.Shuns(job, shun.node()));
       case Decision.AskWhoGoesOn lost ->
           audience.signal(new JobSignal.LooksForWorkers(job, lost.generation().number()));
       case Decision.TakeOver found -> ranks.takeOver(found.worker(), found.generation());

@@ -24,6 +24,9 @@ public sealed interface JobSignal {
     }
   }
 
+  /** A worker has failed it again and again: it rather has others for a while. */
+  record Shuns(String job, String node) implements JobSignal {}
+
   /**
    * Its workers went on while no coordinator was there: they are to be found, and are its own. Ends
    * with the next other signal.

@@ -1,6 +1,8 @@
 package org.ftcluster.coordinator.job;
 
 import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -19,7 +21,11 @@ final class Setbacks {
 
   private static final int MOST_DOUBLINGS = 4;
 
+  /** Two errors of one worker within so many generations, and the job is better off without it. */
+  private static final int RECENT = 5;
+
   private final Duration first;
+  private final Map<String, Long> lastErrors = new HashMap<>();
   private int workerErrors;
   private int fruitlessGenerations;
 
@@ -45,6 +51,12 @@ final class Setbacks {
         : Optional.of(
             "%s (%s; %d errors without a completed step between them)"
                 .formatted(message, rank, workerErrors));
+  }
+
+  /** Whether a worker has failed again, and not long after it had before. */
+  boolean isRepeated(String node, long generation) {
+    Long last = lastErrors.put(node, generation);
+    return last != null && generation - last < RECENT;
   }
 
   /** Why the job fails; empty when another generation is worth trying. */

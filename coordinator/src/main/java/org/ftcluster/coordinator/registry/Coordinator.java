@@ -328,6 +328,7 @@ public final class Coordinator {
         }
       }
       case JobSignal.WantsWorkers wish -> staffing.wants(wish);
+      case JobSignal.Shuns shuns -> staffing.shuns(shuns.job(), shuns.node());
       case JobSignal.LooksForWorkers search -> staffing.looksFor(search.job(), search.generation());
     }
   }

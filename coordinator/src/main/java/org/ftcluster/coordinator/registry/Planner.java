@@ -18,8 +18,13 @@ final class Planner {
    * A worker without a job.
    *
    * @param holds the job that it has in memory, ready to go on, or empty
+   * @param shunnedBy jobs that rather have others
    */
-  record Candidate(Worker worker, String holds) {}
+  record Candidate(Worker worker, String holds, Set<String> shunnedBy) {
+    Candidate(Worker worker, String holds) {
+      this(worker, holds, Set.of());
+    }
+  }
 
   /**
    * A job that has workers.
@@ -52,17 +57,28 @@ final class Planner {
     Map<String, List<Worker>> assigned = new LinkedHashMap<>();
     List<Candidate> idle = new ArrayList<>(candidates);
     for (WantsWorkers wish : waiting) {
-      if (idle.size() < wish.demand().min()) {
+      List<Candidate> fitting = fitting(wish, idle);
+      if (fitting.size() < wish.demand().min()) {
         break;
       }
-      idle.sort(
-          Comparator.comparing((Candidate candidate) -> !candidate.holds().equals(wish.job()))
-              .thenComparing(candidate -> candidate.worker().node()));
-      List<Candidate> chosen = idle.subList(0, usable(wish, idle));
+      List<Candidate> chosen = fitting.subList(0, usable(wish, fitting));
       assigned.put(wish.job(), chosen.stream().map(Candidate::worker).toList());
-      chosen.clear();
+      idle.removeAll(chosen);
     }
     return assigned;
+  }
+
+  /** Those that hold the job first; without those that it shuns, if it can do without. */
+  private static List<Candidate> fitting(WantsWorkers wish, List<Candidate> idle) {
+    List<Candidate> sorted =
+        idle.stream()
+            .sorted(
+                Comparator.comparing((Candidate candidate) -> !candidate.holds().equals(wish.job()))
+                    .thenComparing(candidate -> candidate.worker().node()))
+            .toList();
+    List<Candidate> welcome =
+        sorted.stream().filter(candidate -> !candidate.shunnedBy().contains(wish.job())).toList();
+    return welcome.size() >= wish.demand().min() ? welcome : sorted;
   }
 
   /**
@@ -93,6 +109,7 @@ final class Planner {
       List<Candidate> fitting =
           left.stream()
               .filter(idler -> idler.holds().equals(job.job()) || idler.holds().isEmpty())
+              .filter(idler -> !idler.shunnedBy().contains(job.job()))
               .toList();
       int more = job.demand().usable(job.workers() + fitting.size()) - job.workers();
       List<Candidate> joining = fitting.subList(0, Math.max(0, more));

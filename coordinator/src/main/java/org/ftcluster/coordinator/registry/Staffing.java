@@ -24,6 +24,9 @@ final class Staffing {
   /** So long a job waits for those that hold its state, before it goes on from a checkpoint. */
   private static final Duration VETERANS = Duration.ofSeconds(10);
 
+  /** So long a job does without a worker that fails it. */
+  private static final Duration SHUNNED = Duration.ofMinutes(10);
+
   /** What comes of it. */
   interface Orders {
     /** Answered by {@link Staffing#answered}, with nothing when too much time has passed. */
@@ -104,6 +107,11 @@ final class Staffing {
     ask();
   }
 
+  /** A worker fails a job: it gets others for a while, if there are enough. */
+  void shuns(String job, String node) {
+    pool.find(node).ifPresent(worker -> pool.shun(worker, job, now.plus(SHUNNED)));
+  }
+
   /** How many workers a job that has some can use. */
   void demands(String job, WorkerDemand demand) {
     demands.put(job, demand);
@@ -182,6 +190,7 @@ final class Staffing {
    */
   void tick(Duration now) {
     this.now = now;
+    pool.forgive(now);
     if (!pool.isAsking()) {
       ask();
     }

@@ -1,7 +1,9 @@
 package org.ftcluster.coordinator.registry;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -30,6 +32,9 @@ final class WorkerPool {
 
     /** Whether there is nobody that could still answer. */
     boolean gone;
+
+    /** Jobs that rather have others, and until when. */
+    final Map<String, Duration> shunnedBy = new HashMap<>();
   }
 
   /** After so many rounds nobody waits for a worker. */
@@ -137,7 +142,11 @@ final class WorkerPool {
               && entry.job.isEmpty()
               && said != null
               && !said.state().equals("DRAINING")) {
-            idle.add(new Planner.Candidate(worker, isLoading(said) ? "" : said.job()));
+            idle.add(
+                new Planner.Candidate(
+                    worker,
+                    isLoading(said) ? "" : said.job(),
+                    Set.copyOf(entry.shunnedBy.keySet())));
           }
         });
     return idle;
@@ -161,6 +170,18 @@ final class WorkerPool {
 
   private static boolean isVeteran(@Nullable WorkerDescription said, String job) {
     return said != null && said.job().equals(job) && said.generation() > 0;
+  }
+
+  /** A job rather has others, until then. */
+  void shun(Worker worker, String job, Duration until) {
+    entry(worker).shunnedBy.put(job, until);
+  }
+
+  /** The time is {@code now}. */
+  void forgive(Duration now) {
+    entries
+        .values()
+        .forEach(entry -> entry.shunnedBy.values().removeIf(until -> until.compareTo(now) <= 0));
   }
 
   /** Those of them that are at rest: neither load a job nor end one. */

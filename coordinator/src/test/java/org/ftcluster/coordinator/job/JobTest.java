@@ -273,6 +273,16 @@ class JobTest {
   }
 
   @Test
+  void aWorkerThatFailsTwiceIsShunned() {
+    run();
+    reports.tell(failed(1, Cause.WORKER_ERROR, "out of memory"));
+    runAlone(2);
+    reports.tell(new RankReport.StepCompleted(id, 2, 0, metrics(1)));
+    reports.tell(failed(2, Cause.WORKER_ERROR, "out of memory"));
+    expectSignal(told -> told.equals(new JobSignal.Shuns(id, "a:1")));
+  }
+
+  @Test
   void generationsThatAllEndWithoutAStepFailTheJob() {
     run();
     for (long generation = 1; generation < Setbacks.MAX_FRUITLESS_GENERATIONS; generation++) {

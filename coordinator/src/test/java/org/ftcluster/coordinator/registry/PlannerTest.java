@@ -55,6 +55,19 @@ class PlannerTest {
   }
 
   @Test
+  void aJobGetsWorkersThatItShunsOnlyWhereThereAreTooFewOthers() {
+    List<Candidate> idle = idle("w2", "w3");
+    idle.add(new Candidate(worker("w1"), "a", Set.of("a")));
+    assertEquals(Map.of("a", List.of("w2", "w3")), assign(List.of(wish("a", 2, 3)), idle));
+    assertEquals(Map.of("a", List.of("w1", "w2", "w3")), assign(List.of(wish("a", 3, 3)), idle));
+    assertEquals(Map.of("b", List.of("w1", "w2", "w3")), assign(List.of(wish("b", 2, 3)), idle));
+    Planner.Growth growth =
+        Planner.grow(List.of(new Planner.Staffed("a", 1, new WorkerDemand(1, 4))), idle);
+    assertEquals(Set.of(), growth.grow());
+    assertEquals(Set.of(worker("w2"), worker("w3")), growth.load().keySet());
+  }
+
+  @Test
   void aJobThatRecoversDoesNotWaitForWorkersThatHaveYetToLoadIt() {
     List<Candidate> idle = idle("w1", "w2");
     idle.add(new Candidate(worker("w3"), "a"));

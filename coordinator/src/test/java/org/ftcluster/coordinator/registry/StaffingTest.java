@@ -121,6 +121,32 @@ class StaffingTest implements Staffing.Orders {
   }
 
   @Test
+  void aWorkerThatFailsAJobIsLeftOutForTenMinutes() {
+    staffing.open();
+    staffing.tick(Duration.ZERO);
+    staffing.present(List.of(a, b));
+    answer(a);
+    answer(b);
+    answer(a);
+    answer(b);
+    staffing.wants(new WantsWorkers("1", new WorkerDemand(1, 2), true));
+    staffing.shuns("1", "a");
+    orders.clear();
+    answer(a);
+    answer(b);
+    expect("1 gets [b]");
+    staffing.demands("1", new WorkerDemand(1, 2));
+    staffing.tick(Duration.ofMinutes(9));
+    answer(a);
+    answer(b, "TRAINING", "1");
+    expect("ask a", "ask b");
+    staffing.tick(Duration.ofMinutes(10));
+    answer(a);
+    answer(b, "TRAINING", "1");
+    expect("ask a", "ask b", "a loads 1");
+  }
+
+  @Test
   void aJobThatIsToWaitGetsWorkersLaterAndNobodyOvertakesIt() {
     staffing.open();
     staffing.present(List.of(a, b));
