@@ -23,9 +23,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Keeps this coordinator among those of its journal. They find each other in the database, which
- * also says who is gone: one that doesn't sign any more is put out of the cluster, long before its
- * heartbeats would be missed there, so that another soon acts. Should it be alive after all, it
- * finds a newer epoch than its own, and ends.
+ * also says who is gone: one that doesn't sign any more, or whose port is closed, is put out of the
+ * cluster, long before its heartbeats would be missed there, so that another soon acts. Should it
+ * be alive after all, it finds a newer epoch than its own, and ends.
  */
 final class Peers implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Peers.class);
@@ -134,7 +134,8 @@ final class Peers implements AutoCloseable {
     Set<String> gone =
         all.stream()
             .map(Roster.Entry::node)
-            .filter(node -> !there.contains(node) && !node.equals(ClusterSystem.address(system)))
+            .filter(node -> !node.equals(ClusterSystem.address(system)))
+            .filter(node -> !there.contains(node) || hasEnded(node))
             .collect(Collectors.toSet());
     Cluster cluster = Cluster.get(system);
     for (Member member : cluster.state().getMembers()) {
@@ -143,6 +144,11 @@ final class Peers implements AutoCloseable {
         cluster.manager().tell(new Down(member.address()));
       }
     }
+  }
+
+  /** Its machine says at once that nobody listens there any more. */
+  private static boolean hasEnded(String node) {
+    return Probe.of(AddressFromURIString.parse(node)) == Probe.REFUSED;
   }
 
   private static void sleep(long ms) {
