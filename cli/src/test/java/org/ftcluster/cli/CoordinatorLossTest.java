@@ -17,7 +17,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** A coordinator's process is killed, and started again. */
 class CoordinatorLossTest {
-  private static final int STEPS = 40;
+  private static final int STEPS = 150;
 
   @TempDir private Path folder;
 
