@@ -16,6 +16,7 @@ import org.ftcluster.cli.local.ChildJvm;
 import org.ftcluster.cli.local.ChildLaunch;
 import org.ftcluster.cli.local.RunFolder;
 import org.ftcluster.protocol.api.NodeInfo;
+import org.ftcluster.worker.training.MachineMemory;
 
 /**
  * The processes of a game day: a coordinator on ports that stay the same, and workers that come and
@@ -126,7 +127,8 @@ final class Fleet implements AutoCloseable {
     int number = ++lastNumber;
     ChildJvm process =
         ChildJvm.start(
-            ChildLaunch.worker(number, network.host(number), address, threads, folder)
+            ChildLaunch.worker(
+                    number, network.host(number), address, threads, MachineMemory.total(), folder)
                 .behind(network.prefix()));
     everStarted.add(process);
     network.connect(number, process);

@@ -65,6 +65,9 @@ public final class PlanCommand implements Callable<Integer> {
       long process,
       long totalWithoutCheckpointing,
       long totalWithCheckpointing,
+      long totalOffloaded,
+      int recomputedLayers,
+      boolean offloaded,
       int microBatchSizeWithoutCheckpointing,
       int microBatchSizeWithCheckpointing,
       long memory,
@@ -104,6 +107,9 @@ public final class PlanCommand implements Callable<Integer> {
             estimate.process(),
             plan.kept().total(),
             plan.recomputed().total(),
+            plan.offloaded().total(),
+            plan.savings().recomputedLayers(),
+            plan.savings().isOffloaded(),
             plan.largestMicroBatchSize(),
             plan.largestRecomputedMicroBatchSize(),
             plan.memory(),
@@ -168,8 +174,9 @@ public final class PlanCommand implements Callable<Integer> {
           what is trained  %7.2f GB  values, gradients, optimizer
           activations      %7.2f GB  of micro-batches of up to %,d tokens
           process          %7.2f GB  JVM and libtorch
+        There %s.
         Without gradient checkpointing it is %.2f GB, and micro_batch_size may be up to %d in %.1f GB;
-        with it %.2f GB, and up to %d.
+        with it %.2f GB, and up to %d; with frozen weights on a disk besides, %.2f GB.
         %s""",
         estimate.total() / 1e9,
         estimate.weights() / 1e9,
@@ -177,11 +184,13 @@ public final class PlanCommand implements Callable<Integer> {
         estimate.activations() / 1e9,
         plan.largest().tokens(),
         estimate.process() / 1e9,
+        plan.choice(),
         plan.kept().total() / 1e9,
         plan.largestMicroBatchSize(),
         plan.memory() / 1e9,
         plan.recomputed().total() / 1e9,
         plan.largestRecomputedMicroBatchSize(),
+        plan.offloaded().total() / 1e9,
         plan.fits() ? "It fits." : "It does not fit: " + plan.remedy() + ".");
   }
 }

@@ -3,6 +3,7 @@ package org.ftcluster.cli.local;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import org.ftcluster.cli.Main;
@@ -40,16 +41,19 @@ public final class ChildLaunch {
   /**
    * @param number counted from 1
    * @param threads libtorch threads
+   * @param memory that it may take, in bytes
    */
-  static Launch worker(int number, Address coordinator, int threads, RunFolder folder) {
-    return worker(number, coordinator.host(), coordinator, threads, folder);
+  static Launch worker(
+      int number, Address coordinator, int threads, long memory, RunFolder folder) {
+    return worker(number, coordinator.host(), coordinator, threads, memory, folder);
   }
 
   /** A worker on an address of its own. */
   public static Launch worker(
-      int number, String host, Address coordinator, int threads, RunFolder folder) {
+      int number, String host, Address coordinator, int threads, long memory, RunFolder folder) {
     List<String> arguments = new ArrayList<>();
     arguments.addAll(List.of("worker", "--coordinator", coordinator.toString(), "--host", host));
+    arguments.addAll(List.of("--memory", String.format(Locale.ROOT, "%.3f", memory / 1e9)));
     arguments.addAll(openly(host));
     return launch(
         "worker-" + number,

@@ -8,6 +8,7 @@ import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.local.ChildJvm.Launch;
+import org.ftcluster.worker.training.MachineMemory;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,8 +53,10 @@ final class LocalCluster implements AutoCloseable {
     LocalCluster cluster = new LocalCluster(ChildLaunch.coordinator(folder), console);
     try {
       List<ChildJvm> started = new ArrayList<>();
+      long memory = MachineMemory.total() / workers;
       for (int number = 1; number <= workers; number++) {
-        started.add(cluster.start(ChildLaunch.worker(number, cluster.address, threads, folder)));
+        started.add(
+            cluster.start(ChildLaunch.worker(number, cluster.address, threads, memory, folder)));
       }
       started.forEach(worker -> worker.awaitReady(START));
       started.forEach(cluster::mind);

@@ -20,6 +20,7 @@ import org.ftcluster.worker.bench.CollectiveBenchmark;
 import org.ftcluster.worker.bench.MeshBenchmark;
 import org.ftcluster.worker.bench.ScalingTable;
 import org.ftcluster.worker.bench.StepBenchmark;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.parallel.Mesh;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -92,6 +93,13 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--gradient-checkpointing",
       description = "Compute each layer again in its backward.")
   private boolean recompute;
+
+  @Option(
+      names = "--offload",
+      paramLabel = "DIR",
+      description =
+          "Read frozen weights from a file there, layer by layer, instead of keeping them.")
+  private @Nullable Path offload;
 
   @Option(
       names = "--threads",
@@ -182,7 +190,7 @@ public final class BenchCommand implements Callable<Integer> {
                 atLeastOne("--batch", batch),
                 atLeastOne("--seq", sequence),
                 atLeastOne("--steps", steps),
-                recompute,
+                savings(),
                 atLeastOne("--threads", threads),
                 profile));
     console.json(result);
@@ -282,6 +290,10 @@ public final class BenchCommand implements Callable<Integer> {
                     line.sharePercent()));
           });
     }
+  }
+
+  private MemorySavings savings() {
+    return new MemorySavings(recompute ? Integer.MAX_VALUE : 0, offload);
   }
 
   private QuantizationType quantization() {

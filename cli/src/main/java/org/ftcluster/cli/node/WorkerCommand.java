@@ -14,6 +14,8 @@ import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.ftcluster.worker.rank.WorkerSettings;
 import org.ftcluster.worker.spot.SpotNotices;
+import org.ftcluster.worker.training.Deadlines;
+import org.ftcluster.worker.training.MachineMemory;
 import org.ftcluster.worker.training.TrainingTaskFactory;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -60,6 +62,12 @@ public final class WorkerCommand implements Callable<Integer> {
   private String device = "cpu";
 
   @Option(
+      names = "--memory",
+      paramLabel = "GB",
+      description = "Memory that it may take, in GB (default: all of the machine's).")
+  private double memory = MachineMemory.total() / 1e9;
+
+  @Option(
       names = "--grace",
       paramLabel = "SECONDS",
       defaultValue = "25",
@@ -73,10 +81,18 @@ public final class WorkerCommand implements Callable<Integer> {
               + " reaches it can read what jobs train on, and take part in them.")
   private boolean insecure;
 
+  private TrainingTaskFactory trainingTasks() {
+    return new TrainingTaskFactory(Deadlines.standard(), (long) (memory * 1e9));
+  }
+
   @Override
   public Integer call() throws InterruptedException {
     Console console = common.console();
     parentWatch.start();
+    if (!(memory > 0)) {
+      throw CommandException.badRequest(
+          "--memory is %s; give gigabytes, such as 16".formatted(memory));
+    }
     Addresses known = coordinator.address();
     if (host != null) {
       BindAddress.resolve(host, insecure);
@@ -86,7 +102,7 @@ public final class WorkerCommand implements Callable<Integer> {
     search.find();
     String ownHost = host == null ? search.ownHost() : host;
     WorkerSettings settings = new WorkerSettings(ownHost, clusterPort, search, device, insecure);
-    try (WorkerNode node = WorkerNode.start(settings, new TrainingTaskFactory())) {
+    try (WorkerNode node = WorkerNode.start(settings, trainingTasks())) {
       Runtime.getRuntime()
           .addShutdownHook(
               new Thread(

@@ -1,7 +1,9 @@
 package org.ftcluster.protocol.job;
 
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
+import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
 
 /** Values that are fine alone and make no sense together. */
 final class Consistency {
@@ -38,6 +40,12 @@ final class Consistency {
     if (problems.none("checkpoint.path", "model.path")
         && spec.checkpoint().path().equals(spec.model().path())) {
       problems.add("checkpoint.path", "is the model's own folder; give another one");
+    }
+    if (spec.offload().parameters() == OffloadTarget.DISK
+        && spec.parallel().sharding() == Sharding.ZERO3) {
+      problems.add(
+          "offload.parameters",
+          "is disk, but parallel.sharding is zero3, which shares the same weights out; leave one out");
     }
     RemoteCheck.check(spec.checkpoint(), problems);
   }

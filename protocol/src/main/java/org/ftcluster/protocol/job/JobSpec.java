@@ -15,13 +15,15 @@ public record JobSpec(
     Data data,
     Training training,
     Parallel parallel,
+    Offload offload,
     Elastic elastic,
     Resources resources,
     Checkpoint checkpoint) {
 
   /** The same job on another mesh. */
   public JobSpec withParallel(Parallel other) {
-    return new JobSpec(name, model, adapter, data, training, other, elastic, resources, checkpoint);
+    return new JobSpec(
+        name, model, adapter, data, training, other, offload, elastic, resources, checkpoint);
   }
 
   /**
@@ -102,8 +104,6 @@ public record JobSpec(
    * @param microBatchSize sequences (or packed rows) that go through the model at once
    * @param warmupSteps optimizer steps, or 0 to let {@code warmupRatio} decide
    * @param maxGradNorm 0 for no clipping
-   * @param gradientCheckpointing keep only each layer's input, and compute the layer again in its
-   *     backward
    * @param logSamples write {@code samples.jsonl}
    */
   public record Training(
@@ -121,9 +121,19 @@ public record JobSpec(
       double adamEpsilon,
       double maxGradNorm,
       long seed,
-      boolean gradientCheckpointing,
+      GradientCheckpointing gradientCheckpointing,
       Reduction reduction,
       boolean logSamples) {}
+
+  /**
+   * Whether layers keep only their input, and compute the rest again in their backward: {@code
+   * auto} lets as many do so as it takes to fit a worker's memory. It changes no result.
+   */
+  public enum GradientCheckpointing {
+    AUTO,
+    FALSE,
+    TRUE
+  }
 
   /** Learning rate after warm-up. */
   public enum Scheduler {
@@ -171,6 +181,21 @@ public record JobSpec(
     ZERO1,
     ZERO2,
     ZERO3
+  }
+
+  /**
+   * What leaves a worker's memory between its uses. It changes no result.
+   *
+   * @param parameters the layers' frozen weights
+   * @param path a folder on each worker's disk; {@code null} for the JVM's temporary one
+   */
+  public record Offload(OffloadTarget parameters, @Nullable Path path) {}
+
+  /** {@code auto} offloads what doesn't fit otherwise. */
+  public enum OffloadTarget {
+    AUTO,
+    NONE,
+    DISK
   }
 
   /** How many workers the job waits for at least, and uses at most. */

@@ -9,6 +9,8 @@ import java.util.List;
 import java.util.Map;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
+import org.ftcluster.protocol.job.JobSpec.GradientCheckpointing;
+import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.protocol.job.JobSpec.Scheduler;
@@ -110,6 +112,7 @@ public final class JobSpecReader {
         data(root.section("data")),
         training(root.section("training"), adapter.type()),
         parallel(root.section("parallel")),
+        offload(root.section("offload")),
         elastic(root.section("elastic")),
         new JobSpec.Resources((int) root.section("resources").whole("threads", 1, 1, 1024)),
         checkpoint(root.section("checkpoint")));
@@ -185,7 +188,7 @@ public final class JobSpecReader {
         training.number("adam_epsilon", 1e-8, Bounds.POSITIVE),
         training.number("max_grad_norm", 1, Bounds.NOT_NEGATIVE),
         training.whole("seed", 42, 0, Long.MAX_VALUE),
-        training.truth("gradient_checkpointing", false),
+        training.choice("gradient_checkpointing", GradientCheckpointing.AUTO),
         training.choice("reduction", reduction(adapter)),
         training.truth("log_samples", false));
   }
@@ -206,6 +209,12 @@ public final class JobSpecReader {
         parallel.integer("interleave", 1, 1),
         parallel.choice("sharding", Sharding.NONE, Map.of("fsdp", Sharding.ZERO3)),
         parallel.truth("mirror", true));
+  }
+
+  private JobSpec.Offload offload(Section offload) {
+    return new JobSpec.Offload(
+        offload.choice("parameters", OffloadTarget.AUTO),
+        offload.path("path", folder).orElse(null));
   }
 
   private static JobSpec.Elastic elastic(Section elastic) {

@@ -13,7 +13,10 @@ import org.ftcluster.protocol.job.JobSpec.Checkpoint;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Data;
 import org.ftcluster.protocol.job.JobSpec.Elastic;
+import org.ftcluster.protocol.job.JobSpec.GradientCheckpointing;
 import org.ftcluster.protocol.job.JobSpec.Model;
+import org.ftcluster.protocol.job.JobSpec.Offload;
+import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
@@ -64,6 +67,7 @@ class JobSpecReaderTest {
         reduction: fast
         log_samples: true
       parallel: {data: 1, tensor: 2, pipeline: 2, interleave: 3, sharding: none, mirror: false}
+      offload: {parameters: disk, path: ../scratch}
       elastic: {min_workers: 2, max_workers: 4}
       resources: {threads: 3}
       checkpoint: {path: ../out, every_steps: 50, keep: 5, overwrite: true, remote: s3://bucket/runs/7, endpoint: "http://10.0.0.1:9000", region: eu-central-1}
@@ -107,10 +111,11 @@ class JobSpecReaderTest {
                 1e-8,
                 1,
                 42,
-                false,
+                GradientCheckpointing.AUTO,
                 Reduction.EXACT,
                 false),
             new Parallel(0, 1, 1, 1, Sharding.NONE, true),
+            new Offload(OffloadTarget.AUTO, null),
             new Elastic(1, 8),
             new Resources(1),
             new Checkpoint(folder.resolve("out"), 0, 3, false, null, null, null));
@@ -157,10 +162,11 @@ class JobSpecReaderTest {
                 1e-6,
                 0,
                 7,
-                true,
+                GradientCheckpointing.TRUE,
                 Reduction.FAST,
                 true),
             new Parallel(1, 2, 2, 3, Sharding.NONE, false),
+            new Offload(OffloadTarget.DISK, root.resolve("scratch")),
             new Elastic(2, 4),
             new Resources(3),
             new Checkpoint(
@@ -212,6 +218,7 @@ class JobSpecReaderTest {
               new Data(train, null, data.maxLength(), data.packing()),
               spec.training(),
               spec.parallel(),
+              spec.offload(),
               spec.elastic(),
               spec.resources(),
               spec.checkpoint());

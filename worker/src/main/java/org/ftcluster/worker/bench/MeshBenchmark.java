@@ -139,6 +139,7 @@ public final class MeshBenchmark {
             t.reduction(),
             false),
         mesh,
+        job.offload(),
         job.elastic(),
         job.resources(),
         new JobSpec.Checkpoint(folder, 0, 1, true, null, null, null));

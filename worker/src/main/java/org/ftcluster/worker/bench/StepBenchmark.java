@@ -11,6 +11,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
@@ -39,7 +40,7 @@ public final class StepBenchmark {
       int batch,
       int sequence,
       int steps,
-      boolean recompute,
+      MemorySavings savings,
       int threads,
       boolean profile) {}
 
@@ -94,11 +95,10 @@ public final class StepBenchmark {
             model,
             adapter,
             reduction,
-            settings.recompute(),
+            settings.savings(),
             MicroBatchShape.full(settings.batch(), settings.sequence()));
     try (CausalLanguageModel loaded =
-            ModelLoader.loadRandom(
-                config, model, adapter, settings.recompute(), settings.threads());
+            ModelLoader.loadRandom(config, model, adapter, settings.savings(), settings.threads());
         GradientSum sum = GradientSum.of(reduction, loaded.parameters().size(), 0)) {
       Times times = time(loaded, sum, batch(settings, config.vocabularySize()), settings);
       double median = times.median();
@@ -165,7 +165,7 @@ public final class StepBenchmark {
           case LORA -> 4;
           case NONE -> 6;
         };
-    return settings.recompute() ? operations + 2 : operations;
+    return settings.savings().recomputedLayers() > 0 ? operations + 2 : operations;
   }
 
   private static StepProfile perStep(Profile profile, double[] seconds) {

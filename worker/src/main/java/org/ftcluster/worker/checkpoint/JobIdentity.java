@@ -31,6 +31,7 @@ record JobIdentity(Map<String, String> settings) {
       List.of(
           "name",
           "parallel",
+          "offload",
           "elastic",
           "resources",
           "checkpoint",

@@ -10,6 +10,7 @@ import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.Tokenizer;
 import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.Generator;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelLoader;
 import org.jspecify.annotations.Nullable;
 
@@ -62,7 +63,7 @@ public final class LoadedModel implements AutoCloseable {
       return ModelLoader.loadFrozen(model, threads);
     }
     JobSpec.Adapter settings = PeftAdapter.read(adapter);
-    CausalLanguageModel loaded = ModelLoader.load(model, settings, false, threads);
+    CausalLanguageModel loaded = ModelLoader.load(model, settings, MemorySavings.NONE, threads);
     try {
       PeftAdapter.readInto(adapter, settings, loaded.parameters());
       loaded.parametersChanged();

@@ -208,8 +208,8 @@ public final class BatchPass implements AutoCloseable {
   }
 
   private void beforeForward(int layer) {
-    if (part.shards() != null) {
-      part.shards().beforeForward(layer, purpose == Purpose.TRAINING);
+    if (part.window() != null) {
+      part.window().beforeForward(layer, purpose == Purpose.TRAINING);
     }
   }
 
@@ -225,7 +225,7 @@ public final class BatchPass implements AutoCloseable {
 
   private Frame frame(int layer, Scope scope, Tensor x) {
     Tensor y = newTensor(scope, rowsOf(layer));
-    if (!part.recompute()) {
+    if (!part.savings().recomputes(layer)) {
       return new Frame(scope, x, y, run(layer, scope, y, x));
     }
     try (Scope temporary = pass.workspace().open()) {
@@ -235,8 +235,8 @@ public final class BatchPass implements AutoCloseable {
   }
 
   private void backward(int layer, Tensor dx, Tensor dy) {
-    if (part.shards() != null) {
-      part.shards().beforeBackward(layer);
+    if (part.window() != null) {
+      part.window().beforeBackward(layer);
     }
     Frame frame = frames.get(layer);
     boolean wantInput = layer > 0 || part.wantsInputGradient();

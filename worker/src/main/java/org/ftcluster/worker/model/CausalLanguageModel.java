@@ -55,8 +55,8 @@ public final class CausalLanguageModel implements TrainableModel {
    */
   public void connect(Communicator group, Communicator copies, Duration timeout) {
     slices.connect(group, timeout);
-    if (part.shards() != null) {
-      part.shards().connect(copies, timeout);
+    if (part.window() != null) {
+      part.window().connect(copies, timeout);
     }
   }
 
@@ -158,8 +158,8 @@ public final class CausalLanguageModel implements TrainableModel {
 
   @Override
   public void accompany(boolean training) {
-    if (part.shards() != null) {
-      part.shards().accompany(training);
+    if (part.window() != null) {
+      part.window().accompany(training);
     }
   }
 

@@ -11,9 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param firstEmbedding of the first part, else null
  * @param lastHead of the last part, else null
  * @param parameters of the whole model
- * @param shards where copies of the part share its frozen layers out, else null
- * @param recompute whether layers run their forward again in the backward, instead of keeping what
- *     it needs
+ * @param window where not all frozen layers are in memory, else null
  */
 record LoadedPart(
     ModelPart place,
@@ -23,8 +21,8 @@ record LoadedPart(
     List<DecoderLayer> layers,
     @Nullable LanguageHead lastHead,
     ParameterBuffer parameters,
-    @Nullable LayerShards shards,
-    boolean recompute) {
+    @Nullable LayerWindow window,
+    MemorySavings savings) {
   LoadedPart {
     layers = List.copyOf(layers);
   }
@@ -55,8 +53,8 @@ record LoadedPart(
    */
   long frozenBytes(boolean tied) {
     long bytes = lastHead == null ? 0 : lastHead.weight().frozenBytes();
-    if (shards != null) {
-      bytes += shards.roomBytes();
+    if (window != null) {
+      bytes += window.roomBytes();
     }
     if (firstEmbedding != null && (!tied || lastHead == null)) {
       bytes += firstEmbedding.table().frozenBytes();

@@ -68,7 +68,7 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       JobSpec.Model model,
       JobSpec.Adapter adapter,
       JobSpec.Reduction reduction,
-      boolean recompute,
+      MemorySavings savings,
       MicroBatchShape shape,
       MicroBatchShape evaluated,
       List<ModelPart> parts,
@@ -82,7 +82,7 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
             long activations = 0;
             for (ModelPart part : parts) {
               try (CausalLanguageModel hollow =
-                  ModelLoader.loadPart(model, adapter, recompute, 1, part, parameters)) {
+                  ModelLoader.loadPart(model, adapter, savings, 1, part, parameters)) {
                 long active = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
                 weights += hollow.frozenBytes();
                 trained += hollow.trainedCopyBytes();
@@ -105,10 +105,10 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       JobSpec.Model model,
       JobSpec.Adapter adapter,
       JobSpec.Reduction reduction,
-      boolean recompute,
+      MemorySavings savings,
       MicroBatchShape shape,
       MicroBatchShape evaluated) {
-    return of(() -> ModelLoader.load(model, adapter, recompute, 1), reduction, shape, evaluated);
+    return of(() -> ModelLoader.load(model, adapter, savings, 1), reduction, shape, evaluated);
   }
 
   /** Of a model of that shape, with a folder in bfloat16. */
@@ -117,10 +117,10 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       JobSpec.Model model,
       JobSpec.Adapter adapter,
       JobSpec.Reduction reduction,
-      boolean recompute,
+      MemorySavings savings,
       MicroBatchShape shape) {
     return of(
-        () -> ModelLoader.loadHollow(config, model, adapter, recompute), reduction, shape, shape);
+        () -> ModelLoader.loadHollow(config, model, adapter, savings), reduction, shape, shape);
   }
 
   private static MemoryEstimate of(

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.model;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -23,7 +24,7 @@ public final class ModelLoader {
   private final TrainedTensors trained;
   private final TensorGroup slices;
   private final RotaryTable rotary;
-  private final @Nullable LayerShards shards;
+  private final @Nullable LayerWindow window;
 
   private ModelLoader(
       ModelConfig config,
@@ -32,8 +33,8 @@ public final class ModelLoader {
       ModelPart part,
       WeightReader reader,
       TrainedTensors trained,
-      @Nullable LayerShards shards) {
-    this.shards = shards;
+      @Nullable LayerWindow window) {
+    this.window = window;
     this.config = config;
     this.model = model;
     this.adapter = adapter;
@@ -52,9 +53,9 @@ public final class ModelLoader {
    * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
    */
   public static CausalLanguageModel load(
-      JobSpec.Model model, JobSpec.Adapter adapter, boolean recompute, int threads) {
+      JobSpec.Model model, JobSpec.Adapter adapter, MemorySavings savings, int threads) {
     ModelConfig config = ModelConfigReader.read(model.path());
-    return load(config, FolderTensors.open(model.path()), model, adapter, recompute, threads);
+    return load(config, FolderTensors.open(model.path()), model, adapter, savings, threads);
   }
 
   /**
@@ -67,13 +68,13 @@ public final class ModelLoader {
   public static CausalLanguageModel loadPart(
       JobSpec.Model model,
       JobSpec.Adapter adapter,
-      boolean recompute,
+      MemorySavings savings,
       int threads,
       ModelPart part,
       ParameterBuffer parameters) {
     ModelConfig config = ModelConfigReader.read(model.path());
     BaseTensors source = FolderTensors.open(model.path());
-    return load(config, source, model, adapter, recompute, threads, part, parameters, () -> {});
+    return load(config, source, model, adapter, savings, threads, part, parameters, () -> {});
   }
 
   /** What a job trains, over all parts of its model, zeroed. */
@@ -87,7 +88,7 @@ public final class ModelLoader {
   /** As above without an adapter: for evaluation and generation. */
   public static CausalLanguageModel loadFrozen(JobSpec.Model model, int threads) {
     var none = new JobSpec.Adapter(JobSpec.AdapterType.LORA, 1, 1, 0, List.of(), false, null);
-    return load(model, none, false, threads);
+    return load(model, none, MemorySavings.NONE, threads);
   }
 
   /** A model of that shape with random weights, for measurements. */
@@ -95,15 +96,15 @@ public final class ModelLoader {
       ModelConfig config,
       JobSpec.Model model,
       JobSpec.Adapter adapter,
-      boolean recompute,
+      MemorySavings savings,
       int threads) {
-    return load(config, new RandomTensors(), model, adapter, recompute, threads);
+    return load(config, new RandomTensors(), model, adapter, savings, threads);
   }
 
   /** A model of that shape for dry runs. */
   static CausalLanguageModel loadHollow(
-      ModelConfig config, JobSpec.Model model, JobSpec.Adapter adapter, boolean recompute) {
-    return load(config, new HollowTensors(), model, adapter, recompute, 1);
+      ModelConfig config, JobSpec.Model model, JobSpec.Adapter adapter, MemorySavings savings) {
+    return load(config, new HollowTensors(), model, adapter, savings, 1);
   }
 
   /** How many parameters a job trains. */
@@ -119,7 +120,7 @@ public final class ModelLoader {
       BaseTensors source,
       JobSpec.Model model,
       JobSpec.Adapter adapter,
-      boolean recompute,
+      MemorySavings savings,
       int threads) {
     ParameterBuffer parameters;
     try {
@@ -130,7 +131,7 @@ public final class ModelLoader {
     }
     ModelPart whole = ModelPart.whole(config);
     return load(
-        config, source, model, adapter, recompute, threads, whole, parameters, parameters::close);
+        config, source, model, adapter, savings, threads, whole, parameters, parameters::close);
   }
 
   private static List<ParameterBuffer.Slice> slices(
@@ -153,7 +154,7 @@ public final class ModelLoader {
       BaseTensors source,
       JobSpec.Model model,
       JobSpec.Adapter adapter,
-      boolean recompute,
+      MemorySavings savings,
       int threads,
       ModelPart part,
       ParameterBuffer parameters,
@@ -166,8 +167,12 @@ public final class ModelLoader {
           case FLOAT32 -> DType.FLOAT32;
         };
     Scope scope = Scope.persistent();
+    LayerWindow window = window(part, savings, scope);
     AutoCloseable weights =
         () -> {
+          if (window != null) {
+            window.close();
+          }
           scope.close();
           source.close();
           release.run();
@@ -176,11 +181,12 @@ public final class ModelLoader {
       WeightReader reader = new WeightReader(source, scope, computeType);
       TrainedTensors trained = new TrainedTensors(scope, parameters, computeType);
       boolean tied = isTied(config, source);
-      LayerShards shards =
-          part.shards() > 1 ? new LayerShards(part.shard(), part.shards(), scope) : null;
-      return new ModelLoader(config, model, adapter, part, reader, trained, shards)
-          .build(parameters, tied, computeType, recompute, weights);
+      return new ModelLoader(config, model, adapter, part, reader, trained, window)
+          .build(parameters, tied, computeType, savings, weights);
     } catch (RuntimeException | Error e) {
+      if (window != null) {
+        window.close();
+      }
       scope.close();
       source.close();
       release.run();
@@ -188,11 +194,19 @@ public final class ModelLoader {
     }
   }
 
+  private static @Nullable LayerWindow window(ModelPart part, MemorySavings savings, Scope scope) {
+    Path folder = savings.offloadedTo();
+    if (part.shards() > 1) {
+      return new LayerWindow(new SharedLayers(part.shard(), part.shards(), scope), scope);
+    }
+    return folder == null ? null : new LayerWindow(new FiledLayers(folder), scope);
+  }
+
   private CausalLanguageModel build(
       ParameterBuffer parameters,
       boolean tied,
       DType computeType,
-      boolean recompute,
+      MemorySavings savings,
       AutoCloseable weights) {
     InitialValues initialValues =
         switch (adapter.type()) {
@@ -212,8 +226,8 @@ public final class ModelLoader {
             layers,
             part.isLast() ? head(tied) : null,
             parameters,
-            shards,
-            recompute);
+            window,
+            savings);
     return new CausalLanguageModel(
         config, loaded, trained, initialValues, Workspace.ofMachine(), slices, weights);
   }
@@ -263,8 +277,8 @@ public final class ModelLoader {
   }
 
   private DecoderLayer layer(String prefix) {
-    if (shards != null) {
-      shards.newLayer();
+    if (window != null) {
+      window.newLayer();
     }
     Map<String, Linear> linears = new HashMap<>();
     for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
@@ -315,11 +329,11 @@ public final class ModelLoader {
   }
 
   private Weight frozen(String name, AdapterLayout.Module module, Piece piece) {
-    if (shards == null) {
+    if (window == null) {
       return reader.linear(name, module.outputs(), module.inputs(), model.quantization(), piece);
     }
     try (Scope temporary = Scope.persistent()) {
-      return shards.keep(
+      return window.keep(
           reader
               .into(temporary)
               .linear(name, module.outputs(), module.inputs(), model.quantization(), piece));

@@ -58,7 +58,7 @@ public record MeshCosts(
             .max()
             .orElse(0);
     // Two in a layer's forward, two in its backward, and the forward's again where it runs again.
-    int sums = layers * (spec.training().gradientCheckpointing() ? 6 : 4) + 1;
+    int sums = layers * (recomputed(spec) ? 6 : 4) + 1;
     boolean between = mesh.pipeline() > 1;
     return new MeshCosts(
         reductions(spec, mesh, microBatches) * trainedParameters,
@@ -88,6 +88,11 @@ public record MeshCosts(
   /** How long a step takes with such ranks. */
   public StepTime stepTime(Machine machine) {
     return StepTime.of(work, layout, machine);
+  }
+
+  /** What the memory decides isn't asked of slices, see {@code SavingsChoice}. */
+  private static boolean recomputed(JobSpec spec) {
+    return spec.training().gradientCheckpointing() == JobSpec.GradientCheckpointing.TRUE;
   }
 
   /** All that a rank sends in a step. */

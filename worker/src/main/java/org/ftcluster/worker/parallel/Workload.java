@@ -2,6 +2,7 @@ package org.ftcluster.worker.parallel;
 
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
+import org.ftcluster.protocol.job.JobSpec.GradientCheckpointing;
 import org.ftcluster.worker.model.ModelConfig;
 
 /**
@@ -55,7 +56,7 @@ public record Workload(
         microBatches,
         tokens,
         tokens / spec.training().microBatchSize(),
-        spec.training().gradientCheckpointing(),
+        spec.training().gradientCheckpointing() == GradientCheckpointing.TRUE,
         spec.adapter().type() == AdapterType.NONE,
         activation,
         switch (spec.model().quantization().type()) {

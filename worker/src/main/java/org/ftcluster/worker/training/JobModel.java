@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.CausalLanguageModel;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
@@ -77,6 +78,7 @@ interface JobModel extends AutoCloseable {
   final class InParts implements JobModel {
     private final JobSpec spec;
     private final ModelConfig config;
+    private final MemorySavings savings;
     private final Deadlines deadlines;
     private final ParameterBuffer parameters;
     private List<ModelPart> parts = List.of();
@@ -88,8 +90,9 @@ interface JobModel extends AutoCloseable {
      *
      * @throws org.ftcluster.protocol.job.BadJobException when the model can't be cut like that
      */
-    InParts(JobSpec spec, Deadlines deadlines) {
+    InParts(JobSpec spec, MemorySavings savings, Deadlines deadlines) {
       this.spec = spec;
+      this.savings = savings;
       this.config = ModelConfigReader.read(spec.model().path());
       this.deadlines = deadlines;
       MeshParts.check(config, spec.parallel());
@@ -113,7 +116,7 @@ interface JobModel extends AutoCloseable {
             ModelLoader.loadPart(
                 spec.model(),
                 spec.adapter(),
-                spec.training().gradientCheckpointing(),
+                savings,
                 spec.resources().threads(),
                 part,
                 parameters));

@@ -1,10 +1,13 @@
 package org.ftcluster.worker.training;
 
+import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.Locale;
 import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpec.AdapterType;
+import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatch;
@@ -12,6 +15,7 @@ import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
@@ -28,9 +32,12 @@ import org.jspecify.annotations.Nullable;
  * need.
  *
  * @param largest the largest micro-batch that the data make
- * @param kept where layers keep what their backward needs
- * @param recomputed where they run their forward again
- * @param gradientCheckpointing which of the two the job asks for
+ * @param layerCount of the model
+ * @param savings what a worker with that much memory does, as far as the job leaves it open
+ * @param estimate with these
+ * @param kept where layers keep what their backward needs, and frozen weights stay in memory
+ * @param recomputed where all layers run their forward again
+ * @param offloaded where frozen weights lie on a disk besides
  * @param memory what there is, in bytes
  * @param largestMicroBatchSize that fits where layers keep what they need, 0 where none does
  * @param largestRecomputedMicroBatchSize that fits where they don't
@@ -38,9 +45,12 @@ import org.jspecify.annotations.Nullable;
  */
 public record MemoryPlan(
     MicroBatchShape largest,
+    int layerCount,
+    MemorySavings savings,
+    MemoryEstimate estimate,
     MemoryEstimate kept,
     MemoryEstimate recomputed,
-    boolean gradientCheckpointing,
+    MemoryEstimate offloaded,
     long memory,
     int largestMicroBatchSize,
     int largestRecomputedMicroBatchSize,
@@ -52,35 +62,68 @@ public record MemoryPlan(
 
   static MemoryPlan of(
       JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
-    MeshParts.check(ModelConfigReader.read(spec.model().path()), spec.parallel());
+    ModelConfig config = ModelConfigReader.read(spec.model().path());
+    MeshParts.check(config, spec.parallel());
     MicroBatchShape largest = largest(batches);
     MicroBatchShape evaluated = eval == null ? SMALLEST : largest(eval);
+    MemorySavings offloaded = new MemorySavings(config.layers(), scratch(spec));
+    MemorySavings savings = savings(spec, largest, evaluated, memory);
     return new MemoryPlan(
         largest,
-        estimate(spec, false, largest, evaluated),
-        estimate(spec, true, largest, evaluated),
-        spec.training().gradientCheckpointing(),
+        config.layers(),
+        savings,
+        estimate(spec, savings, largest, evaluated),
+        estimate(spec, MemorySavings.NONE, largest, evaluated),
+        estimate(spec, MemorySavings.RECOMPUTED, largest, evaluated),
+        estimate(spec, offloaded, largest, evaluated),
         memory,
-        largestSize(spec, false, largest, memory),
-        largestSize(spec, true, largest, memory),
+        largestSize(spec, MemorySavings.NONE, largest, memory),
+        largestSize(spec, MemorySavings.RECOMPUTED, largest, memory),
         costs(spec, batches));
   }
 
   /**
-   * Refuses a job that doesn't fit, as {@link #check} does; takes less time where it fits.
+   * What a worker does to fit its memory.
    *
-   * @throws BadJobException which says what would make it fit
+   * @throws BadJobException when the job doesn't fit, which says what would make it
    */
-  static void check(JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
+  static MemorySavings fitting(
+      JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
+    MicroBatchShape trained = largest(batches);
+    MicroBatchShape evaluated = eval == null ? SMALLEST : largest(eval);
     MeshParts.check(ModelConfigReader.read(spec.model().path()), spec.parallel());
-    if (need(spec, largest(batches), eval == null ? SMALLEST : largest(eval)) > memory) {
+    MemorySavings savings = savings(spec, trained, evaluated, memory);
+    if (estimate(spec, savings, trained, evaluated).total() > memory) {
       of(spec, batches, eval, memory).check();
     }
+    return savings;
   }
 
-  /** Bytes that a job needs of a worker. */
-  static long need(JobSpec spec, MicroBatchShape trained, MicroBatchShape evaluated) {
-    return estimate(spec, spec.training().gradientCheckpointing(), trained, evaluated).total();
+  /** Bytes that a job needs of a worker that saves what it must to fit into so much. */
+  static long need(JobSpec spec, MicroBatchShape trained, MicroBatchShape evaluated, long memory) {
+    MemorySavings savings = savings(spec, trained, evaluated, memory);
+    return estimate(spec, savings, trained, evaluated).total();
+  }
+
+  private static MemorySavings savings(
+      JobSpec spec, MicroBatchShape trained, MicroBatchShape evaluated, long memory) {
+    return SavingsChoice.of(
+        spec,
+        ModelConfigReader.read(spec.model().path()).layers(),
+        scratch(spec),
+        memory,
+        choice -> estimate(spec, choice, trained, evaluated).total());
+  }
+
+  /** Where frozen weights could go; null where there are none, or no disk. */
+  private static @Nullable Path scratch(JobSpec spec) {
+    if (spec.adapter().type() == AdapterType.NONE || spec.parallel().sharding() == Sharding.ZERO3) {
+      return null;
+    }
+    Path given = spec.offload().path();
+    Path folder = given == null ? Path.of(System.getProperty("java.io.tmpdir")) : given;
+    boolean asked = spec.offload().parameters() == OffloadTarget.DISK;
+    return asked || MemorySavings.canOffloadTo(folder) ? folder : null;
   }
 
   /** Of the first step. */
@@ -99,13 +142,8 @@ public record MemoryPlan(
             microBatches));
   }
 
-  /** As the job is. */
-  public MemoryEstimate estimate() {
-    return gradientCheckpointing ? recomputed : kept;
-  }
-
   public boolean fits() {
-    return estimate().total() <= memory;
+    return estimate.total() <= memory;
   }
 
   /**
@@ -117,13 +155,27 @@ public record MemoryPlan(
     if (!fits()) {
       throw new BadJobException(
           "The job needs %s of memory on a worker, and there are %s: %s."
-              .formatted(gigabytes(estimate().total()), gigabytes(memory), remedy()));
+              .formatted(gigabytes(estimate.total()), gigabytes(memory), remedy()));
     }
+  }
+
+  /** What a worker does to fit its memory, in a sentence. */
+  public String choice() {
+    int recomputed = Math.min(savings.recomputedLayers(), layerCount);
+    String layers =
+        recomputed == 0
+            ? "all layers keep what their backward needs"
+            : "%d of %d layers run their forward again".formatted(recomputed, layerCount);
+    String weights =
+        savings.isOffloaded()
+            ? "frozen weights lie in " + savings.offloadedTo()
+            : "all weights stay in memory";
+    return layers + ", and " + weights;
   }
 
   /** What would make a job fit that doesn't. */
   public String remedy() {
-    if (!gradientCheckpointing && recomputed.total() <= memory) {
+    if (savings.recomputedLayers() == 0 && recomputed.total() <= memory) {
       return "training.gradient_checkpointing: true would need %s"
           .formatted(gigabytes(recomputed.total()));
     }
@@ -131,14 +183,18 @@ public record MemoryPlan(
       return "training.micro_batch_size: %d with training.gradient_checkpointing: true would fit"
           .formatted(largestRecomputedMicroBatchSize);
     }
+    if (!savings.isOffloaded() && offloaded.total() <= memory) {
+      return "offload.parameters: disk with training.gradient_checkpointing: true would need %s"
+          .formatted(gigabytes(offloaded.total()));
+    }
     return "no micro-batch size would fit; a smaller model would, or a smaller data.max_length";
   }
 
   private static MemoryEstimate estimate(
-      JobSpec spec, boolean recompute, MicroBatchShape trained, MicroBatchShape evaluated) {
+      JobSpec spec, MemorySavings savings, MicroBatchShape trained, MicroBatchShape evaluated) {
     if (spec.parallel().replicaRanks() == 1 && spec.parallel().sharding() == Sharding.NONE) {
       return MemoryEstimate.of(
-          spec.model(), spec.adapter(), spec.training().reduction(), recompute, trained, evaluated);
+          spec.model(), spec.adapter(), spec.training().reduction(), savings, trained, evaluated);
     }
     // The first slice has as much as any.
     ModelConfig config = ModelConfigReader.read(spec.model().path());
@@ -150,7 +206,7 @@ public record MemoryPlan(
                     spec.model(),
                     spec.adapter(),
                     spec.training().reduction(),
-                    recompute,
+                    savings,
                     trained,
                     evaluated,
                     MeshParts.parts(config, mesh, new Mesh.Place(0, stage, 0), spec.parallel()),
@@ -207,13 +263,13 @@ public record MemoryPlan(
 
   /** By bisection, of micro-batches that grow in the proportions of the one at hand. */
   private static int largestSize(
-      JobSpec spec, boolean recompute, MicroBatchShape largest, long memory) {
+      JobSpec spec, MemorySavings savings, MicroBatchShape largest, long memory) {
     int low = 0;
     int high = spec.training().globalBatchSize() + 1;
     while (high - low > 1) {
       int size = (low + high) >>> 1;
       MicroBatchShape scaled = scaled(largest, size, spec.training().microBatchSize());
-      if (estimate(spec, recompute, scaled, scaled).total() <= memory) {
+      if (estimate(spec, savings, scaled, scaled).total() <= memory) {
         low = size;
       } else {
         high = size;

@@ -55,14 +55,16 @@ record MeshChoice(
    * @throws BadJobException when none does: which would, with more workers
    */
   JobSpec.Parallel fastest(int workers, Machine machine) {
-    Optional<Layout> found = fastestLayout(workers, machine);
+    Optional<Layout> found = fastestLayout(workers, machine, false);
+    if (found.isEmpty()) {
+      found = fastestLayout(workers, machine, true);
+    }
     if (found.isPresent()) {
       return parallel(found.get());
     }
-    String more =
-        "a smaller training.micro_batch_size, or training.gradient_checkpointing: true, may";
+    String more = "a smaller training.micro_batch_size may";
     for (int n = workers + 1; n <= MOST_WORKERS; n++) {
-      Optional<Layout> larger = fastestLayout(n, machine);
+      Optional<Layout> larger = fastestLayout(n, machine, true);
       if (larger.isPresent()) {
         more = "%s on %d workers would".formatted(text(larger.get()), larger.get().mesh().size());
         break;
@@ -77,19 +79,23 @@ record MeshChoice(
   Optional<String> nearest(int workers) {
     JobSpec.Parallel asked = spec.parallel();
     Layout wanted = new Layout(MemoryPlan.smallestMesh(spec), asked.interleave(), asked.sharding());
-    return MeshSearch.nearest(spec, config, work, wanted, workers, fits())
+    return MeshSearch.nearest(spec, config, work, wanted, workers, fits(true))
         .map(layout -> "%s on %d workers".formatted(text(layout), layout.mesh().size()));
   }
 
-  private Optional<Layout> fastestLayout(int workers, Machine machine) {
-    return MeshSearch.fastest(spec, config, work, machine, workers, fits());
+  private Optional<Layout> fastestLayout(int workers, Machine machine, boolean saving) {
+    return MeshSearch.fastest(spec, config, work, machine, workers, fits(saving));
   }
 
-  private Predicate<Layout> fits() {
+  /**
+   * @param saving whether workers may save memory at the cost of time, beyond what the job asks for
+   */
+  private Predicate<Layout> fits(boolean saving) {
     return layout -> {
       JobSpec laidOut = with(layout);
       MeshParts.check(config, laidOut.parallel());
-      return MemoryPlan.need(laidOut, trained, evaluated) <= memory;
+      return MemoryPlan.need(laidOut, trained, evaluated, saving ? memory : Long.MAX_VALUE)
+          <= memory;
     };
   }
 

@@ -11,28 +11,37 @@ import org.ftcluster.worker.data.Dataset;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.Tokenizer;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
 import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.safetensors.SafetensorsException;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Loads a job's data and language model. Data come first: what is wrong with them shows before the
  * weights are read.
  */
 public final class TrainingTaskFactory implements RankTask.Factory {
+  private static final Logger LOG = LoggerFactory.getLogger(TrainingTaskFactory.class);
   private static final String LOOPBACK = "127.0.0.1";
 
   private final Deadlines deadlines;
+  private final long memory;
 
-  /** With the standard deadlines. */
+  /** With the standard deadlines, for a worker that has the machine to itself. */
   public TrainingTaskFactory() {
-    this(Deadlines.standard());
+    this(Deadlines.standard(), MachineMemory.total());
   }
 
-  public TrainingTaskFactory(Deadlines deadlines) {
+  /**
+   * @param memory that a rank may take, in bytes
+   */
+  public TrainingTaskFactory(Deadlines deadlines, long memory) {
     this.deadlines = deadlines;
+    this.memory = memory;
   }
 
   /**
@@ -116,16 +125,13 @@ public final class TrainingTaskFactory implements RankTask.Factory {
 
   /** Of a model that is cut into parts, none is loaded before its place is known. */
   private JobModel model(JobSpec spec, Data data) {
-    MemoryPlan.check(spec, data.train(), data.eval(), MachineMemory.total());
+    MemorySavings savings = MemoryPlan.fitting(spec, data.train(), data.eval(), memory);
+    LOG.info("{}", savings);
     if (spec.parallel().replicaRanks() > 1 || spec.parallel().sharding() == Sharding.ZERO3) {
-      return new JobModel.InParts(spec, deadlines);
+      return new JobModel.InParts(spec, savings, deadlines);
     }
     return new JobModel.Whole(
-        ModelLoader.load(
-            spec.model(),
-            spec.adapter(),
-            spec.training().gradientCheckpointing(),
-            spec.resources().threads()));
+        ModelLoader.load(spec.model(), spec.adapter(), savings, spec.resources().threads()));
   }
 
   /** Whether it fits shows here; its values are read again where there is no checkpoint. */

@@ -12,6 +12,8 @@ import java.util.Random;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class CausalLanguageModelTest {
   private static final Path LLAMA = Path.of("src/test/resources/golden/llama3");
@@ -21,12 +23,12 @@ class CausalLanguageModelTest {
       JobSpec.ComputeType type,
       JobSpec.QuantizationType quantization,
       double dropout,
-      boolean recompute) {
+      MemorySavings savings) {
     var adapter =
         new JobSpec.Adapter(
             JobSpec.AdapterType.LORA, 4, 8, dropout, List.of("all-linear"), false, null);
     var model = new JobSpec.Model(LLAMA, type, new JobSpec.Quantization(quantization, true));
-    CausalLanguageModel loaded = ModelLoader.load(model, adapter, recompute, 1);
+    CausalLanguageModel loaded = ModelLoader.load(model, adapter, savings, 1);
     Random random = new Random(2);
     for (long i = 0; i < loaded.parameters().size(); i++) {
       float value = (float) random.nextGaussian() * 0.05f;
@@ -36,8 +38,8 @@ class CausalLanguageModelTest {
     return loaded;
   }
 
-  private static CausalLanguageModel float32(double dropout, boolean recompute) {
-    return model(JobSpec.ComputeType.FLOAT32, JobSpec.QuantizationType.NONE, dropout, recompute);
+  private static CausalLanguageModel float32(double dropout, MemorySavings savings) {
+    return model(JobSpec.ComputeType.FLOAT32, JobSpec.QuantizationType.NONE, dropout, savings);
   }
 
   /** Random tokens, the first third of each sequence a prompt. */
@@ -64,7 +66,7 @@ class CausalLanguageModelTest {
 
   @Test
   void packedSequencesGiveWhatTheyGiveAlone() {
-    try (CausalLanguageModel model = float32(0, false)) {
+    try (CausalLanguageModel model = float32(0, MemorySavings.NONE)) {
       TokenBatch packed = batch(LENGTHS);
       float[] together = gradients(model, packed, 0);
       double loss = model.lossSum(packed);
@@ -94,10 +96,31 @@ class CausalLanguageModelTest {
   @Test
   void recomputationChangesNoBitAndTakesLessMemory() {
     TokenBatch batch = batch(LENGTHS);
-    try (CausalLanguageModel kept = float32(0.1, false);
-        CausalLanguageModel recomputed = float32(0.1, true)) {
-      assertArrayEquals(gradients(kept, batch, 3), gradients(recomputed, batch, 3));
+    try (CausalLanguageModel kept = float32(0.1, MemorySavings.NONE);
+        CausalLanguageModel one = float32(0.1, new MemorySavings(1, null));
+        CausalLanguageModel recomputed = float32(0.1, MemorySavings.RECOMPUTED)) {
+      float[] expected = gradients(kept, batch, 3);
+      assertArrayEquals(expected, gradients(one, batch, 3));
+      assertArrayEquals(expected, gradients(recomputed, batch, 3));
       assertTrue(recomputed.peakWorkspaceBytes() < 0.7 * kept.peakWorkspaceBytes());
+      assertTrue(one.peakWorkspaceBytes() < kept.peakWorkspaceBytes());
+      assertTrue(one.peakWorkspaceBytes() > recomputed.peakWorkspaceBytes());
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"BFLOAT16, NF4, 0", "BFLOAT16, NONE, 1", "FLOAT32, NF4, 9"})
+  void weightsOnADiskChangeNoBitAndTakeLessMemory(
+      JobSpec.ComputeType type, JobSpec.QuantizationType quantization, int recomputed) {
+    TokenBatch batch = batch(LENGTHS);
+    var savings = new MemorySavings(recomputed, Path.of("target"));
+    try (CausalLanguageModel kept = model(type, quantization, 0.1, MemorySavings.NONE);
+        CausalLanguageModel offloaded = model(type, quantization, 0.1, savings)) {
+      for (int step = 0; step < 3; step++) {
+        assertArrayEquals(gradients(kept, batch, step), gradients(offloaded, batch, step));
+        assertEquals(kept.lossSum(batch), offloaded.lossSum(batch));
+      }
+      assertTrue(offloaded.frozenBytes() < kept.frozenBytes());
     }
   }
 
@@ -105,7 +128,7 @@ class CausalLanguageModelTest {
   void theSameStepGivesTheSameBitsColdAndWarm() {
     TokenBatch batch = batch(LENGTHS);
     try (CausalLanguageModel model =
-        model(JobSpec.ComputeType.BFLOAT16, JobSpec.QuantizationType.NF4, 0, false)) {
+        model(JobSpec.ComputeType.BFLOAT16, JobSpec.QuantizationType.NF4, 0, MemorySavings.NONE)) {
       float[] cold = gradients(model, batch, 0);
       for (int i = 0; i < 60; i++) {
         assertArrayEquals(cold, gradients(model, batch, 0), "pass " + i);
@@ -116,7 +139,7 @@ class CausalLanguageModelTest {
   @Test
   void dropoutIsAFunctionOfItsSeed() {
     TokenBatch batch = batch(LENGTHS);
-    try (CausalLanguageModel model = float32(0.3, false)) {
+    try (CausalLanguageModel model = float32(0.3, MemorySavings.NONE)) {
       float[] first = gradients(model, batch, 1);
 
       assertArrayEquals(first, gradients(model, batch, 1));
@@ -131,7 +154,7 @@ class CausalLanguageModelTest {
   @Test
   void dropoutGradientsMatchDifferencesOfTheLoss() {
     TokenBatch batch = batch(LENGTHS);
-    try (CausalLanguageModel model = float32(0.3, false)) {
+    try (CausalLanguageModel model = float32(0.3, MemorySavings.NONE)) {
       float[] gradient = gradients(model, batch, 5);
       double square = 0;
       for (float g : gradient) {
@@ -161,9 +184,13 @@ class CausalLanguageModelTest {
   @Test
   void bfloat16IsFloat32WithinItsPrecision() {
     TokenBatch batch = batch(LENGTHS);
-    try (CausalLanguageModel exact = float32(0, false);
+    try (CausalLanguageModel exact = float32(0, MemorySavings.NONE);
         CausalLanguageModel half =
-            model(JobSpec.ComputeType.BFLOAT16, JobSpec.QuantizationType.NONE, 0, false)) {
+            model(
+                JobSpec.ComputeType.BFLOAT16,
+                JobSpec.QuantizationType.NONE,
+                0,
+                MemorySavings.NONE)) {
       assertEquals(exact.lossSum(batch), half.lossSum(batch), 0.01 * exact.lossSum(batch));
       float[] a = gradients(exact, batch, 0);
       float[] b = gradients(half, batch, 0);
@@ -181,7 +208,7 @@ class CausalLanguageModelTest {
 
   @Test
   void aBatchWithoutTargetsHasNoLossAndNoGradient() {
-    try (CausalLanguageModel model = float32(0, false)) {
+    try (CausalLanguageModel model = float32(0, MemorySavings.NONE)) {
       TokenBatch batch = new TokenBatch(new int[] {5}, new int[] {-100}, new int[] {1});
 
       assertEquals(0, model.forwardBackward(batch, 1, 0));
@@ -198,7 +225,7 @@ class CausalLanguageModelTest {
                 ModelLoader.load(
                     TestModels.float32(LLAMA),
                     TestModels.adapter(4, 8, List.of("query")),
-                    false,
+                    MemorySavings.NONE,
                     1));
 
     assertEquals(

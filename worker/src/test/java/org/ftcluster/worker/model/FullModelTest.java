@@ -35,7 +35,8 @@ class FullModelTest {
     Path folder = out.resolve("model");
     float[] trained;
     float[] before;
-    try (CausalLanguageModel full = ModelLoader.load(model, TestModels.noAdapter(), false, 1);
+    try (CausalLanguageModel full =
+            ModelLoader.load(model, TestModels.noAdapter(), MemorySavings.NONE, 1);
         OptimizerState state = new OptimizerState(full.parameters().size())) {
       full.initialize(0);
       before = full.logits(BATCH, new int[] {3}, null)[0];
@@ -54,7 +55,8 @@ class FullModelTest {
   @Test
   void trainingBeginsFromTheBaseModel() {
     JobSpec.Model model = TestModels.float32(GOLDEN.resolve("full-llama"));
-    try (CausalLanguageModel full = ModelLoader.load(model, TestModels.noAdapter(), false, 1);
+    try (CausalLanguageModel full =
+            ModelLoader.load(model, TestModels.noAdapter(), MemorySavings.NONE, 1);
         CausalLanguageModel base = ModelLoader.loadFrozen(model, 1)) {
       full.initialize(0);
       assertEquals(base.lossSum(BATCH), full.lossSum(BATCH));
@@ -77,7 +79,8 @@ class FullModelTest {
             new JobSpec.Quantization(JobSpec.QuantizationType.NONE, false));
     Path folder = out.resolve("model");
     double loss;
-    try (CausalLanguageModel full = ModelLoader.load(model, TestModels.noAdapter(), true, 1)) {
+    try (CausalLanguageModel full =
+        ModelLoader.load(model, TestModels.noAdapter(), MemorySavings.RECOMPUTED, 1)) {
       full.initialize(0);
       loss = full.lossSum(BATCH);
       FullModel.write(folder, model, full.parameters());

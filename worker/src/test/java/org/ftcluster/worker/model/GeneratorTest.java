@@ -21,7 +21,10 @@ class GeneratorTest {
   private static CausalLanguageModel model(String name) {
     Path folder = Path.of("src/test/resources/golden", name);
     return ModelLoader.load(
-        TestModels.float32(folder), TestModels.adapter(4, 8, List.of("all-linear")), false, 1);
+        TestModels.float32(folder),
+        TestModels.adapter(4, 8, List.of("all-linear")),
+        MemorySavings.NONE,
+        1);
   }
 
   private static List<int[]> generate(CausalLanguageModel model, Sampling sampling, int... ends) {

@@ -46,15 +46,16 @@ class GoldenCasesTest {
     return cases.stream()
         .flatMap(
             path ->
-                Stream.of(false, true)
+                Stream.of(MemorySavings.NONE, MemorySavings.RECOMPUTED)
                     .map(
-                        recompute ->
+                        savings ->
                             DynamicTest.dynamicTest(
-                                path.getFileName() + (recompute ? ", recomputed" : ""),
-                                () -> check(path, recompute))));
+                                path.getFileName()
+                                    + (savings.recomputedLayers() > 0 ? ", recomputed" : ""),
+                                () -> check(path, savings))));
   }
 
-  private static void check(Path folder, boolean recompute) throws IOException {
+  private static void check(Path folder, MemorySavings savings) throws IOException {
     try {
       ModelConfigReader.read(folder);
     } catch (BadJobException e) {
@@ -64,7 +65,7 @@ class GoldenCasesTest {
     try (SafetensorsFile golden = SafetensorsFile.open(folder.resolve("golden.safetensors"));
         CausalLanguageModel model =
             ModelLoader.load(
-                TestModels.float32(folder), adapter(settings.path("lora")), recompute, 1)) {
+                TestModels.float32(folder), adapter(settings.path("lora")), savings, 1)) {
       new Case(golden, settings, model).check();
     }
   }

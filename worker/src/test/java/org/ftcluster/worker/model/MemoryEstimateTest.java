@@ -9,27 +9,33 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class MemoryEstimateTest {
   private static final Path LLAMA = Path.of("src/test/resources/golden/llama3");
 
   @ParameterizedTest
   @CsvSource({
-    "LORA, BFLOAT16, NF4, 0, false",
-    "LORA, BFLOAT16, NF4, 0.1, true",
-    "LORA, FLOAT32, NONE, 0.1, false",
-    "LORA, FLOAT32, NONE, 0, true",
-    "NONE, BFLOAT16, NONE, 0, false",
-    "NONE, FLOAT32, NONE, 0, true"
+    "LORA, BFLOAT16, NF4, 0, 0,",
+    "LORA, BFLOAT16, NF4, 0.1, 9,",
+    "LORA, BFLOAT16, NF4, 0.1, 1, target",
+    "LORA, FLOAT32, NONE, 0.1, 0,",
+    "LORA, FLOAT32, NONE, 0, 1,",
+    "LORA, FLOAT32, NONE, 0, 0, target",
+    "NONE, BFLOAT16, NONE, 0, 0,",
+    "NONE, FLOAT32, NONE, 0, 9,"
   })
   void activationsAreWhatTheModelTakes(
       JobSpec.AdapterType type,
       ComputeType dtype,
       QuantizationType quantization,
       double dropout,
-      boolean recompute) {
+      int recomputedLayers,
+      @Nullable Path offloadedTo) {
+    var savings = new MemorySavings(recomputedLayers, offloadedTo);
     var model = new JobSpec.Model(LLAMA, dtype, new JobSpec.Quantization(quantization, true));
     var adapter = new JobSpec.Adapter(type, 8, 16, dropout, List.of("all-linear"), false, null);
     int[] lengths = {50, 50};
@@ -40,10 +46,10 @@ class MemoryEstimateTest {
             model,
             adapter,
             JobSpec.Reduction.EXACT,
-            recompute,
+            savings,
             new MicroBatchShape(2, 100, 25),
             new MicroBatchShape(1, 1, 0));
-    try (CausalLanguageModel real = ModelLoader.load(model, adapter, recompute, 1)) {
+    try (CausalLanguageModel real = ModelLoader.load(model, adapter, savings, 1)) {
       real.initialize(0);
       real.forwardBackward(new TokenBatch(new int[100], targets, lengths), 1, 0);
       assertEquals(real.peakWorkspaceBytes(), estimate.activations());
@@ -52,8 +58,8 @@ class MemoryEstimateTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"true", "false"})
-  void aModelThatFitsNoMachineIsEstimatedAllTheSame(boolean recompute) {
+  @ValueSource(ints = {0, 16})
+  void aModelThatFitsNoMachineIsEstimatedAllTheSame(int recomputedLayers) {
     ModelConfig small = ModelConfigReader.read(LLAMA);
     ModelConfig large =
         new ModelConfig(
@@ -80,7 +86,7 @@ class MemoryEstimateTest {
                 LLAMA, ComputeType.BFLOAT16, new JobSpec.Quantization(QuantizationType.NONE, true)),
             TestModels.noAdapter(),
             JobSpec.Reduction.FAST,
-            recompute,
+            new MemorySavings(recomputedLayers, null),
             MicroBatchShape.full(4, 4096));
     double parameters = 16 * (8192.0 * 8192 * 2.25 + 3 * 8192.0 * 28672) + 2 * 8192.0 * 128256;
     assertEquals(22.0 * parameters, estimate.trained(), 0.01 * 22 * parameters);

@@ -86,7 +86,7 @@ class SlicedModelTest {
         new JobSpec.Model(GOLDEN.resolve(folder), dtype, new Quantization(quantization, true));
     var adapter = new JobSpec.Adapter(type, 8, 16, dropout, List.of("all-linear"), false, null);
     Outcome whole;
-    try (CausalLanguageModel alone = ModelLoader.load(model, adapter, false, 1)) {
+    try (CausalLanguageModel alone = ModelLoader.load(model, adapter, MemorySavings.NONE, 1)) {
       whole = Outcome.of(alone);
     }
 
@@ -99,7 +99,13 @@ class SlicedModelTest {
                   ModelPart.of(config, new Span(0, config.layers()), ranks.rank(), slices);
               try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter);
                   CausalLanguageModel slice =
-                      ModelLoader.loadPart(model, adapter, slices > 2, 1, part, parameters)) {
+                      ModelLoader.loadPart(
+                          model,
+                          adapter,
+                          new MemorySavings(slices > 2 ? 1 : 0, null),
+                          1,
+                          part,
+                          parameters)) {
                 slice.connect(ranks, ranks, LIMIT);
                 return Outcome.of(slice);
               }

@@ -9,6 +9,7 @@ import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.parallel.StepTime.Layout;
@@ -20,11 +21,16 @@ class MemoryPlanTest {
 
   private static MemoryPlan plan(
       boolean checkpointing, double memory, int largest, int largestRecomputed) {
+    MemoryEstimate kept = new MemoryEstimate(GB, GB, 6 * GB, GB);
+    MemoryEstimate recomputed = new MemoryEstimate(GB, GB, 2 * GB, GB);
     return new MemoryPlan(
         MicroBatchShape.full(4, 512),
-        new MemoryEstimate(GB, GB, 6 * GB, GB),
-        new MemoryEstimate(GB, GB, 2 * GB, GB),
-        checkpointing,
+        10,
+        checkpointing ? MemorySavings.RECOMPUTED : MemorySavings.NONE,
+        checkpointing ? recomputed : kept,
+        kept,
+        recomputed,
+        new MemoryEstimate(0, GB, GB, GB),
         (long) (memory * GB),
         largest,
         largestRecomputed,
@@ -50,6 +56,8 @@ class MemoryPlanTest {
     kept.check();
     assertEquals(9 * GB, kept.estimate().total());
     assertEquals(5 * GB, plan(true, 5, 0, 4).estimate().total());
+    assertEquals(
+        "all layers keep what their backward needs, and all weights stay in memory", kept.choice());
   }
 
   @Test
@@ -66,5 +74,9 @@ class MemoryPlanTest {
         "The job needs 5.00 GB of memory on a worker, and there are 2.50 GB:"
             + " no micro-batch size would fit; a smaller model would, or a smaller data.max_length.",
         refusal(plan(true, 2.5, 0, 0)));
+    assertEquals(
+        "The job needs 5.00 GB of memory on a worker, and there are 3.50 GB: offload.parameters:"
+            + " disk with training.gradient_checkpointing: true would need 3.00 GB.",
+        refusal(plan(true, 3.5, 0, 0)));
   }
 }

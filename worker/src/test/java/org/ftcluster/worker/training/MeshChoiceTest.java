@@ -25,6 +25,10 @@ class MeshChoiceTest {
   private static final Path SAMPLE = Path.of("../deploy/samples/decompile");
   private static final long PLENTY = 1L << 40;
 
+  private static final String[] SAVING_NOTHING = {
+    "training.gradient_checkpointing=false", "offload.parameters=none"
+  };
+
   @TempDir static Path models;
   private static Path llama;
 
@@ -57,8 +61,14 @@ class MeshChoiceTest {
   }
 
   @Test
+  void memoryIsSavedBeforeAJobIsRefused() {
+    long alone = need(choose(job("parallel=auto"), 1, PLENTY), 1);
+    assertEquals(1, choose(job("parallel=auto"), 1, alone - 1).pipeline());
+  }
+
+  @Test
   void moreThanThereAreRefusedWithWhatWouldDo() {
-    JobSpec job = job("parallel=auto");
+    JobSpec job = job("parallel=auto", SAVING_NOTHING[0], SAVING_NOTHING[1]);
     long alone = need(choose(job, 1, PLENTY), 1);
     BadJobException e = assertThrows(BadJobException.class, () -> choose(job, 1, alone - 1));
     assertTrue(e.getMessage().contains("no layout on 1 worker fits into"), e.getMessage());
@@ -68,9 +78,10 @@ class MeshChoiceTest {
   @Test
   void theNearestLayoutThatFitsIsNamed() {
     long alone = need(choose(job("parallel=auto"), 1, PLENTY), 1);
-    String nearest = new TrainingTaskFactory().nearestMesh(job(), 4, alone - 1).orElseThrow();
+    String nearest =
+        new TrainingTaskFactory().nearestMesh(job(SAVING_NOTHING), 4, alone - 1).orElseThrow();
     assertTrue(nearest.endsWith("on 2 workers"), nearest);
-    assertTrue(new TrainingTaskFactory().nearestMesh(job(), 4, 1000).isEmpty());
+    assertTrue(new TrainingTaskFactory().nearestMesh(job(SAVING_NOTHING), 4, 1000).isEmpty());
   }
 
   @Test

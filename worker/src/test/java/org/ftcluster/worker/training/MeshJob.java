@@ -87,7 +87,9 @@ final class MeshJob implements AutoCloseable {
 
   /** A worker, which goes with the job. */
   RankTask newTask() {
-    RankTask task = new TrainingTaskFactory(Generation.DEADLINES).create("job", yaml, "127.0.0.1");
+    RankTask task =
+        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total())
+            .create("job", yaml, "127.0.0.1");
     tasks.add(task);
     return task;
   }

@@ -65,7 +65,8 @@ class TrainingTaskFactoryTest {
   }
 
   private TrainingResult train(int size, String name, List<String> sets) throws Exception {
-    TrainingTaskFactory factory = new TrainingTaskFactory(Generation.DEADLINES);
+    TrainingTaskFactory factory =
+        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total());
     List<RankTask> tasks = new ArrayList<>();
     try {
       for (int rank = 0; rank < size; rank++) {

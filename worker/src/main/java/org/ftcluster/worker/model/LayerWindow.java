@@ -5,7 +5,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.worker.collective.Communicator;
-import org.ftcluster.worker.collective.Work;
+import org.ftcluster.worker.model.LayerStore.Arrival;
+import org.ftcluster.worker.model.LayerStore.Kept;
 import org.ftcluster.worker.quantization.Weight;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.DryRun;
@@ -14,56 +15,50 @@ import org.ftcluster.worker.tensor.Scope;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The frozen weights of a part's layers, of which each copy of the part holds a share: a layer is
- * put together from all shares when it is about to run, one layer ahead of that, and dropped for
- * the next but one (arXiv:1910.02054, stage 3). Packed weights travel packed; their scales stay
- * with every copy.
+ * The frozen weights of a part's layers where memory doesn't hold them all: a layer is brought
+ * there when it is about to run, one layer ahead of that, and dropped for the next but one. Packed
+ * weights travel packed; their scales stay.
  *
- * <p>All copies go through their layers the same number of times, in the same order; one without a
- * batch only keeps the others {@link #accompany company}. Used by the thread that runs the model.
+ * <p>Used by the thread that runs the model.
  */
-final class LayerShards {
-  /** What shares are a multiple of, in bytes. */
-  private static final long ALIGNMENT = 64;
+final class LayerWindow implements AutoCloseable {
+  /** For a layer from a store that isn't connected to others. */
+  private static final Duration PATIENCE = Duration.ofMinutes(5);
 
-  private final int shard;
-  private final int shards;
+  private final LayerStore store;
   private final Scope scope;
   private final List<Layer> layers = new ArrayList<>();
   private final List<Slot> slots = List.of(new Slot(), new Slot());
-  private @Nullable Communicator copies;
-  private Duration timeout = Duration.ZERO;
+  private Duration timeout = PATIENCE;
 
   /**
-   * @param shard of {@code shards}, this rank's
-   * @param scope where shares stay
+   * @param scope where the window's room stays
    */
-  LayerShards(int shard, int shards, Scope scope) {
-    this.shard = shard;
-    this.shards = shards;
+  LayerWindow(LayerStore store, Scope scope) {
+    this.store = store;
     this.scope = scope;
   }
 
-  /** A layer's shares, weight after weight. */
   private static final class Layer {
-    private final List<MemorySegment> shares = new ArrayList<>();
     private long bytes;
     private @Nullable Slot slot;
   }
 
-  /** Where a layer is put together. */
+  /** Where a layer is brought. */
   private static final class Slot {
-    private final List<Work> gathers = new ArrayList<>();
+    private @Nullable Arrival arrival;
     private @Nullable MemorySegment memory;
     private @Nullable Layer layer;
 
     void await(Duration timeout) {
-      gathers.forEach(gather -> gather.await(timeout));
-      gathers.clear();
+      if (arrival != null) {
+        arrival.await(timeout);
+        arrival = null;
+      }
     }
 
     void drop() {
-      gathers.clear();
+      arrival = null;
       if (layer != null) {
         layer.slot = null;
         layer = null;
@@ -76,20 +71,14 @@ final class LayerShards {
     layers.add(new Layer());
   }
 
-  /** The same weight, of which only a share stays here; the whole one may be dropped. */
+  /** The same weight, put away; the one in memory may be dropped. */
   Weight keep(Weight whole) {
     Layer layer = layers.getLast();
     MemorySegment elements = whole.elements();
     long size = elements.byteSize();
-    long part = Math.ceilDiv(size, shards * ALIGNMENT) * ALIGNMENT;
-    MemorySegment share = scope.empty(DType.UINT8, part).memory();
-    long from = Math.min(size, shard * part);
-    if (!DryRun.isOn()) {
-      MemorySegment.copy(elements, from, share, 0, Math.min(part, size - from));
-    }
+    Kept kept = store.keep(layers.size() - 1, elements);
     long offset = layer.bytes;
-    layer.shares.add(share);
-    layer.bytes += part * shards;
+    layer.bytes += kept.room();
     return whole.movedTo(
         new Weight.Storage() {
           @Override
@@ -102,30 +91,28 @@ final class LayerShards {
 
           @Override
           public long held() {
-            return part;
+            return kept.held();
           }
         });
   }
 
-  /** Bytes of the room that layers are put together in. */
+  /** Bytes of the room that layers are brought to. */
   long roomBytes() {
     return slots.size() * largest();
   }
 
   /**
-   * Connects the ranks that hold the other shares, for a generation.
+   * Connects the ranks that hold the other shares, for a generation, where layers are shared out.
    *
    * @param ranks by shard
    * @param timeout for a layer
    */
   void connect(Communicator ranks, Duration timeout) {
-    if (ranks.size() != shards || ranks.rank() != shard) {
-      throw new IllegalArgumentException(
-          "rank %d of %d for shard %d of %d".formatted(ranks.rank(), ranks.size(), shard, shards));
+    if (store instanceof SharedLayers shared) {
+      shared.connect(ranks);
+      this.timeout = timeout;
+      slots.forEach(Slot::drop); // newcomers have nothing yet, and all do the same
     }
-    this.copies = ranks;
-    this.timeout = timeout;
-    slots.forEach(Slot::drop); // newcomers have nothing yet, and all do the same
   }
 
   /**
@@ -143,8 +130,14 @@ final class LayerShards {
     need(layer, layer > 0 ? layer - 1 : Math.min(1, layers.size() - 1));
   }
 
-  /** What a batch would ask for, without one. */
+  /**
+   * What a batch would ask for, without one: ranks that share layers out all go through them the
+   * same number of times, in the same order.
+   */
   void accompany(boolean training) {
+    if (!(store instanceof SharedLayers)) {
+      return;
+    }
     for (int layer = 0; layer < layers.size(); layer++) {
       beforeForward(layer, training);
     }
@@ -154,11 +147,11 @@ final class LayerShards {
   }
 
   private void need(int index, int next) {
-    Slot here = fetch(layers.get(index), null);
+    Slot here = fetch(index, null);
     long start = Profile.begin();
     here.await(timeout);
-    Profile.ended("wait for a layer's shares", start, 0, layers.get(index).bytes);
-    fetch(layers.get(next), here);
+    Profile.ended("wait for a layer's weights", start, 0, layers.get(index).bytes);
+    fetch(next, here);
   }
 
   /**
@@ -166,7 +159,8 @@ final class LayerShards {
    *
    * @param other where it mustn't go, because that is in use
    */
-  private Slot fetch(Layer layer, @Nullable Slot other) {
+  private Slot fetch(int index, @Nullable Slot other) {
+    Layer layer = layers.get(index);
     if (layer.slot != null) {
       return layer.slot;
     }
@@ -179,25 +173,17 @@ final class LayerShards {
     slot.layer = layer;
     layer.slot = slot;
     if (!DryRun.isOn()) {
-      gather(layer, slot, slot.memory);
+      slot.arrival = store.fetch(index, slot.memory.asSlice(0, layer.bytes));
     }
     return slot;
   }
 
-  private void gather(Layer layer, Slot slot, MemorySegment memory) {
-    Communicator ranks = copies;
-    if (ranks == null) {
-      throw new IllegalStateException("a share of a model runs with all others, or not at all");
-    }
-    long offset = 0;
-    for (MemorySegment share : layer.shares) {
-      long bytes = share.byteSize() * shards;
-      slot.gathers.add(ranks.allGather(share, memory.asSlice(offset, bytes)));
-      offset += bytes;
-    }
-  }
-
   private long largest() {
     return layers.stream().mapToLong(layer -> layer.bytes).max().orElse(0);
+  }
+
+  @Override
+  public void close() {
+    store.close();
   }
 }
