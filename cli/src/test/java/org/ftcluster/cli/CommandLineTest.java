@@ -13,6 +13,7 @@ import org.ftcluster.cli.console.Json;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 
 /** What every command line can rely on: help with an example, exit codes, sentences. */
@@ -57,6 +58,15 @@ class CommandLineTest {
     assertEquals(2, result.exitCode());
     assertTrue(result.err().contains("'job'"), result.err());
     assertTrue(result.err().contains("jobs"), result.err());
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"0", "-1", "NaN"})
+  void aWorkerHasSomeMemory(String gigabytes) {
+    Cli.Result result = Cli.run("worker", "--memory", gigabytes);
+
+    assertEquals(2, result.exitCode());
+    assertTrue(result.err().contains("give gigabytes, such as 16"), result.err());
   }
 
   @Test

@@ -6,14 +6,15 @@ import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
+import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.parallel.MeshCosts;
-import org.ftcluster.worker.training.MachineMemory;
 import org.ftcluster.worker.training.MemoryPlan;
 import org.ftcluster.worker.training.TrainingTaskFactory;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -30,12 +31,7 @@ import picocli.CommandLine.Option;
 public final class PlanCommand implements Callable<Integer> {
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private JobFileArguments jobFile = new JobFileArguments();
-
-  @Option(
-      names = "--memory",
-      paramLabel = "GB",
-      description = "Memory of a worker, in GB (default: this machine's).")
-  private double memory = MachineMemory.total() / 1e9;
+  @Mixin private MemoryOption memory = new MemoryOption();
 
   @Option(
       names = "--workers",
@@ -65,7 +61,7 @@ public final class PlanCommand implements Callable<Integer> {
       long process,
       long totalWithoutCheckpointing,
       long totalWithCheckpointing,
-      long totalOffloaded,
+      @Nullable Long totalOffloaded,
       int recomputedLayers,
       boolean offloaded,
       int microBatchSizeWithoutCheckpointing,
@@ -83,14 +79,10 @@ public final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Console console = common.console();
-    if (!(memory > 0)) {
-      throw CommandException.badRequest(
-          "--memory is %s; give gigabytes, such as 16".formatted(memory));
-    }
     if (!(gflops > 0 && link > 0)) {
       throw CommandException.badRequest("--gflops and --link are above 0");
     }
-    long bytes = (long) (memory * 1e9);
+    long bytes = memory.bytes();
     JobSpec asked = jobFile.read();
     int most = workers > 0 ? workers : asked.elastic().maxWorkers();
     JobSpec job = OpenMesh.chosen(asked, most, bytes, machine(most), console);
@@ -107,7 +99,7 @@ public final class PlanCommand implements Callable<Integer> {
             estimate.process(),
             plan.kept().total(),
             plan.recomputed().total(),
-            plan.offloaded().total(),
+            plan.offloaded() == null ? null : plan.offloaded().total(),
             plan.savings().recomputedLayers(),
             plan.savings().isOffloaded(),
             plan.largestMicroBatchSize(),
@@ -176,7 +168,7 @@ public final class PlanCommand implements Callable<Integer> {
           process          %7.2f GB  JVM and libtorch
         There %s.
         Without gradient checkpointing it is %.2f GB, and micro_batch_size may be up to %d in %.1f GB;
-        with it %.2f GB, and up to %d; with frozen weights on a disk besides, %.2f GB.
+        with it %.2f GB, and up to %d%s.
         %s""",
         estimate.total() / 1e9,
         estimate.weights() / 1e9,
@@ -184,13 +176,22 @@ public final class PlanCommand implements Callable<Integer> {
         estimate.activations() / 1e9,
         plan.largest().tokens(),
         estimate.process() / 1e9,
-        plan.choice(),
+        plan.savings().text(),
         plan.kept().total() / 1e9,
         plan.largestMicroBatchSize(),
         plan.memory() / 1e9,
         plan.recomputed().total() / 1e9,
         plan.largestRecomputedMicroBatchSize(),
-        plan.offloaded().total() / 1e9,
+        onDisk(plan.offloaded()),
         plan.fits() ? "It fits." : "It does not fit: " + plan.remedy() + ".");
+  }
+
+  private static String onDisk(@Nullable MemoryEstimate offloaded) {
+    return offloaded == null
+        ? ""
+        : String.format(
+            Locale.ROOT,
+            "; with frozen weights on a disk besides, %.2f GB",
+            offloaded.total() / 1e9);
   }
 }

@@ -9,13 +9,13 @@ import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
+import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.ftcluster.worker.rank.WorkerSettings;
 import org.ftcluster.worker.spot.SpotNotices;
 import org.ftcluster.worker.training.Deadlines;
-import org.ftcluster.worker.training.MachineMemory;
 import org.ftcluster.worker.training.TrainingTaskFactory;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -36,6 +36,7 @@ public final class WorkerCommand implements Callable<Integer> {
 
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private CoordinatorOption coordinator = new CoordinatorOption();
+  @Mixin private MemoryOption memory = new MemoryOption();
   @Mixin private SpotOptions spot = new SpotOptions();
   @Mixin private ParentWatch parentWatch = new ParentWatch();
 
@@ -62,12 +63,6 @@ public final class WorkerCommand implements Callable<Integer> {
   private String device = "cpu";
 
   @Option(
-      names = "--memory",
-      paramLabel = "GB",
-      description = "Memory that it may take, in GB (default: all of the machine's).")
-  private double memory = MachineMemory.total() / 1e9;
-
-  @Option(
       names = "--grace",
       paramLabel = "SECONDS",
       defaultValue = "25",
@@ -81,18 +76,11 @@ public final class WorkerCommand implements Callable<Integer> {
               + " reaches it can read what jobs train on, and take part in them.")
   private boolean insecure;
 
-  private TrainingTaskFactory trainingTasks() {
-    return new TrainingTaskFactory(Deadlines.standard(), (long) (memory * 1e9));
-  }
-
   @Override
   public Integer call() throws InterruptedException {
     Console console = common.console();
     parentWatch.start();
-    if (!(memory > 0)) {
-      throw CommandException.badRequest(
-          "--memory is %s; give gigabytes, such as 16".formatted(memory));
-    }
+    TrainingTaskFactory tasks = new TrainingTaskFactory(Deadlines.standard(), memory.bytes());
     Addresses known = coordinator.address();
     if (host != null) {
       BindAddress.resolve(host, insecure);
@@ -102,7 +90,7 @@ public final class WorkerCommand implements Callable<Integer> {
     search.find();
     String ownHost = host == null ? search.ownHost() : host;
     WorkerSettings settings = new WorkerSettings(ownHost, clusterPort, search, device, insecure);
-    try (WorkerNode node = WorkerNode.start(settings, trainingTasks())) {
+    try (WorkerNode node = WorkerNode.start(settings, tasks)) {
       Runtime.getRuntime()
           .addShutdownHook(
               new Thread(

@@ -41,13 +41,24 @@ final class Consistency {
         && spec.checkpoint().path().equals(spec.model().path())) {
       problems.add("checkpoint.path", "is the model's own folder; give another one");
     }
-    if (spec.offload().parameters() == OffloadTarget.DISK
-        && spec.parallel().sharding() == Sharding.ZERO3) {
+    checkOffload(spec, problems);
+    RemoteCheck.check(spec.checkpoint(), problems);
+  }
+
+  private static void checkOffload(JobSpec spec, Problems problems) {
+    if (spec.offload().parameters() != OffloadTarget.DISK) {
+      return;
+    }
+    if (spec.parallel().sharding() == Sharding.ZERO3) {
       problems.add(
           "offload.parameters",
           "is disk, but parallel.sharding is zero3, which shares the same weights out; leave one out");
     }
-    RemoteCheck.check(spec.checkpoint(), problems);
+    if (spec.adapter().type() == AdapterType.NONE) {
+      problems.add(
+          "offload.parameters",
+          "is disk, but adapter.type is none, which leaves no frozen weights; leave it out");
+    }
   }
 
   private static void checkMesh(JobSpec spec, Problems problems) {

@@ -123,6 +123,9 @@ public final class CausalLanguageModel implements TrainableModel {
         if (i == 0 && evaluated.targetCount() > 0) {
           try (BatchPass pass = beginEvaluating(memory, evaluated)) {
             pass.forward();
+            if (part.place().isLast()) {
+              pass.loss();
+            }
           }
         }
         bytes += memory.peakBytes();

@@ -33,6 +33,9 @@ final class FiledLayers implements LayerStore {
   /** Bytes that are written or read at once. */
   private static final long PIECE = 64 << 20;
 
+  /** For a read that is under way at the end. */
+  private static final Duration PATIENCE = Duration.ofMinutes(1);
+
   private static final Set<String> IN_MEMORY = Set.of("tmpfs", "ramfs");
 
   private final Path folder;
@@ -144,7 +147,18 @@ final class FiledLayers implements LayerStore {
 
   @Override
   public void close() {
-    reader.close(); // what it reads into is freed next
+    reader.shutdown();
+    try {
+      // What it reads into is freed next.
+      if (!reader.awaitTermination(PATIENCE.toSeconds(), TimeUnit.SECONDS)) {
+        throw new IllegalStateException(
+            "a layer is still being read from %s after %d s"
+                .formatted(folder, PATIENCE.toSeconds()));
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted while a layer was read", e);
+    }
     try {
       if (file != null) {
         file.close();

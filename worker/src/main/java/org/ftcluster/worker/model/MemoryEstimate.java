@@ -2,7 +2,6 @@ package org.ftcluster.worker.model;
 
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.Supplier;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DryRun;
@@ -59,6 +58,8 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
   /**
    * Of parts of a model folder's model; its weights are not read.
    *
+   * @param shape of the largest micro-batch that is trained on
+   * @param evaluated of the largest that is only evaluated
    * @param parts that a rank has
    * @param inFlight micro-batches whose activations it holds at once, each of one part
    * @param share of what is trained
@@ -94,23 +95,6 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
         });
   }
 
-  /**
-   * Of a model folder's model; its weights are not read.
-   *
-   * @param shape of the largest micro-batch that is trained on
-   * @param evaluated of the largest that is only evaluated
-   * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
-   */
-  public static MemoryEstimate of(
-      JobSpec.Model model,
-      JobSpec.Adapter adapter,
-      JobSpec.Reduction reduction,
-      MemorySavings savings,
-      MicroBatchShape shape,
-      MicroBatchShape evaluated) {
-    return of(() -> ModelLoader.load(model, adapter, savings, 1), reduction, shape, evaluated);
-  }
-
   /** Of a model of that shape, with a folder in bfloat16. */
   public static MemoryEstimate of(
       ModelConfig config,
@@ -119,32 +103,18 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
       JobSpec.Reduction reduction,
       MemorySavings savings,
       MicroBatchShape shape) {
-    return of(
-        () -> ModelLoader.loadHollow(config, model, adapter, savings), reduction, shape, shape);
-  }
-
-  private static MemoryEstimate of(
-      Supplier<CausalLanguageModel> loader,
-      JobSpec.Reduction reduction,
-      MicroBatchShape shape,
-      MicroBatchShape evaluated) {
     Aten.initialize();
     return DryRun.of(
         () -> {
-          try (CausalLanguageModel hollow = loader.get()) {
-            hollow.forwardBackward(shape.batch(), 1, 0);
-            hollow.lossSum(evaluated.batch());
-            return of(hollow, reduction);
+          try (CausalLanguageModel hollow =
+              ModelLoader.loadHollow(config, model, adapter, savings)) {
+            long state = TrainedShare.ALL.bytes(hollow.parameters().size(), reduction);
+            return new MemoryEstimate(
+                hollow.frozenBytes(),
+                state + hollow.trainedCopyBytes(),
+                hollow.activationBytes(shape.batch(), shape.batch(), 1),
+                PROCESS_BYTES);
           }
         });
-  }
-
-  private static MemoryEstimate of(CausalLanguageModel hollow, JobSpec.Reduction reduction) {
-    long state = TrainedShare.ALL.bytes(hollow.parameters().size(), reduction);
-    return new MemoryEstimate(
-        hollow.frozenBytes(),
-        state + hollow.trainedCopyBytes(),
-        hollow.peakWorkspaceBytes(),
-        PROCESS_BYTES);
   }
 }

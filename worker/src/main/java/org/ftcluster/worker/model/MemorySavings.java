@@ -23,6 +23,18 @@ public record MemorySavings(int recomputedLayers, @Nullable Path offloadedTo) {
     return offloadedTo != null;
   }
 
+  /** In words. */
+  public String text() {
+    String layers =
+        recomputedLayers == 0
+            ? "every layer keeps what its backward needs"
+            : "the first %d layers run their forward again".formatted(recomputedLayers);
+    return layers
+        + (isOffloaded()
+            ? ", and frozen weights lie in " + offloadedTo
+            : ", and all weights stay in memory");
+  }
+
   /** Whether a folder is there, or can be made, on a disk: one in memory would save nothing. */
   public static boolean canOffloadTo(Path folder) {
     Path there = folder;

@@ -32,12 +32,11 @@ import org.jspecify.annotations.Nullable;
  * need.
  *
  * @param largest the largest micro-batch that the data make
- * @param layerCount of the model
  * @param savings what a worker with that much memory does, as far as the job leaves it open
  * @param estimate with these
  * @param kept where layers keep what their backward needs, and frozen weights stay in memory
  * @param recomputed where all layers run their forward again
- * @param offloaded where frozen weights lie on a disk besides
+ * @param offloaded where frozen weights lie on a disk besides; null where they can't
  * @param memory what there is, in bytes
  * @param largestMicroBatchSize that fits where layers keep what they need, 0 where none does
  * @param largestRecomputedMicroBatchSize that fits where they don't
@@ -45,12 +44,11 @@ import org.jspecify.annotations.Nullable;
  */
 public record MemoryPlan(
     MicroBatchShape largest,
-    int layerCount,
     MemorySavings savings,
     MemoryEstimate estimate,
     MemoryEstimate kept,
     MemoryEstimate recomputed,
-    MemoryEstimate offloaded,
+    @Nullable MemoryEstimate offloaded,
     long memory,
     int largestMicroBatchSize,
     int largestRecomputedMicroBatchSize,
@@ -66,16 +64,17 @@ public record MemoryPlan(
     MeshParts.check(config, spec.parallel());
     MicroBatchShape largest = largest(batches);
     MicroBatchShape evaluated = eval == null ? SMALLEST : largest(eval);
-    MemorySavings offloaded = new MemorySavings(config.layers(), scratch(spec));
+    Path scratch = scratch(spec);
     MemorySavings savings = savings(spec, largest, evaluated, memory);
     return new MemoryPlan(
         largest,
-        config.layers(),
         savings,
         estimate(spec, savings, largest, evaluated),
         estimate(spec, MemorySavings.NONE, largest, evaluated),
         estimate(spec, MemorySavings.RECOMPUTED, largest, evaluated),
-        estimate(spec, offloaded, largest, evaluated),
+        scratch == null
+            ? null
+            : estimate(spec, new MemorySavings(config.layers(), scratch), largest, evaluated),
         memory,
         largestSize(spec, MemorySavings.NONE, largest, memory),
         largestSize(spec, MemorySavings.RECOMPUTED, largest, memory),
@@ -159,20 +158,6 @@ public record MemoryPlan(
     }
   }
 
-  /** What a worker does to fit its memory, in a sentence. */
-  public String choice() {
-    int recomputed = Math.min(savings.recomputedLayers(), layerCount);
-    String layers =
-        recomputed == 0
-            ? "all layers keep what their backward needs"
-            : "%d of %d layers run their forward again".formatted(recomputed, layerCount);
-    String weights =
-        savings.isOffloaded()
-            ? "frozen weights lie in " + savings.offloadedTo()
-            : "all weights stay in memory";
-    return layers + ", and " + weights;
-  }
-
   /** What would make a job fit that doesn't. */
   public String remedy() {
     if (savings.recomputedLayers() == 0 && recomputed.total() <= memory) {
@@ -183,7 +168,7 @@ public record MemoryPlan(
       return "training.micro_batch_size: %d with training.gradient_checkpointing: true would fit"
           .formatted(largestRecomputedMicroBatchSize);
     }
-    if (!savings.isOffloaded() && offloaded.total() <= memory) {
+    if (offloaded != null && !savings.isOffloaded() && offloaded.total() <= memory) {
       return "offload.parameters: disk with training.gradient_checkpointing: true would need %s"
           .formatted(gigabytes(offloaded.total()));
     }
@@ -192,10 +177,6 @@ public record MemoryPlan(
 
   private static MemoryEstimate estimate(
       JobSpec spec, MemorySavings savings, MicroBatchShape trained, MicroBatchShape evaluated) {
-    if (spec.parallel().replicaRanks() == 1 && spec.parallel().sharding() == Sharding.NONE) {
-      return MemoryEstimate.of(
-          spec.model(), spec.adapter(), spec.training().reduction(), savings, trained, evaluated);
-    }
     // The first slice has as much as any.
     ModelConfig config = ModelConfigReader.read(spec.model().path());
     Mesh mesh = smallestMesh(spec);

@@ -126,7 +126,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
   /** Of a model that is cut into parts, none is loaded before its place is known. */
   private JobModel model(JobSpec spec, Data data) {
     MemorySavings savings = MemoryPlan.fitting(spec, data.train(), data.eval(), memory);
-    LOG.info("{}", savings);
+    LOG.info("to fit {} bytes of memory: {}", memory, savings.text());
     if (spec.parallel().replicaRanks() > 1 || spec.parallel().sharding() == Sharding.ZERO3) {
       return new JobModel.InParts(spec, savings, deadlines);
     }

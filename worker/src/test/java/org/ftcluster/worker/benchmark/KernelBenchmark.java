@@ -16,11 +16,13 @@ import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.OptimizerState;
 import org.ftcluster.worker.quantization.Nf4Weight;
+import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.CrossEntropy;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.Rotary;
+import org.ftcluster.worker.tensor.kernel.ShortAttention;
 import org.ftcluster.worker.tensor.kernel.SwiGlu;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -70,6 +72,19 @@ public class KernelBenchmark {
   private final float[][] sin = new float[512][HEAD / 2];
   private final NDArray cosArray = inputs.manager().ones(heads(1));
   private final NDArray sinArray = inputs.manager().zeros(heads(1));
+
+  private static final int SEQUENCE = 512;
+  private final ShortAttention.Shape attention =
+      new ShortAttention.Shape(SEQUENCE, HIDDEN / HEAD, 1, HEAD, SEQUENCE, 1 / Math.sqrt(HEAD));
+  private final Tensor query = inputs.random(SEQUENCE, HIDDEN);
+  private final Tensor key = inputs.random(SEQUENCE, HIDDEN);
+  private final Tensor value = inputs.random(SEQUENCE, HIDDEN);
+  private final Tensor attended = inputs.empty(SEQUENCE, HIDDEN);
+  private final Tensor logSumExp = inputs.empty(HIDDEN / HEAD, SEQUENCE);
+  private final Tensor dAttended = inputs.random(SEQUENCE, HIDDEN);
+  private final Tensor dQuery = inputs.empty(SEQUENCE, HIDDEN);
+  private final Tensor dKey = inputs.empty(SEQUENCE, HIDDEN);
+  private final Tensor dValue = inputs.empty(SEQUENCE, HIDDEN);
 
   private final Tensor gate = inputs.random(TOKENS, INTERMEDIATE);
   private final Tensor up = inputs.random(TOKENS, INTERMEDIATE);
@@ -169,6 +184,43 @@ public class KernelBenchmark {
   }
 
   @Benchmark
+  public Tensor attention() {
+    ShortAttention.forward(attention, attended, query, key, value, logSumExp);
+    return attended;
+  }
+
+  /** Of one sequence, as {@link #attention}. */
+  @Benchmark
+  public void attentionByLibtorch() {
+    try (var scope = org.ftcluster.worker.tensor.Scope.persistent()) {
+      byLibtorch(scope);
+    }
+  }
+
+  @Benchmark
+  public Tensor attentionWithBackward() {
+    attention();
+    ShortAttention.backward(
+        attention, dQuery, dKey, dValue, dAttended, attended, query, key, value, logSumExp);
+    return dQuery;
+  }
+
+  @Benchmark
+  public void attentionWithBackwardByLibtorch() {
+    try (var scope = org.ftcluster.worker.tensor.Scope.persistent()) {
+      Aten.attentionBackward(
+          scope,
+          headsFirst(dAttended),
+          headsFirst(query),
+          headsFirst(key),
+          headsFirst(value),
+          byLibtorch(scope),
+          null,
+          attention.scale());
+    }
+  }
+
+  @Benchmark
   public Tensor swiGlu() {
     SwiGlu.forward(gated, gate, up);
     return gated;
@@ -232,6 +284,17 @@ public class KernelBenchmark {
       NDArray update = firstMoment.div(secondMoment.sqrt().addi(1e-8));
       values.muli(1 - 1e-6).subi(update.muli(1e-4));
     }
+  }
+
+  private Aten.Attention byLibtorch(org.ftcluster.worker.tensor.Scope scope) {
+    return Aten.attention(
+        scope, headsFirst(query), headsFirst(key), headsFirst(value), null, attention.scale());
+  }
+
+  /** [tokens, heads head size] as [1, heads, tokens, head size]. */
+  private static Tensor headsFirst(Tensor x) {
+    return x.strided(
+        new long[] {1, HIDDEN / HEAD, SEQUENCE, HEAD}, new long[] {0, HEAD, HIDDEN, 1}, 0);
   }
 
   private static void backward(Supplier<NDArray> loss) {

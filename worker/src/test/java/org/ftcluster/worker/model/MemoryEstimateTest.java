@@ -48,7 +48,10 @@ class MemoryEstimateTest {
             JobSpec.Reduction.EXACT,
             savings,
             new MicroBatchShape(2, 100, 25),
-            new MicroBatchShape(1, 1, 0));
+            new MicroBatchShape(1, 1, 0),
+            List.of(ModelPart.whole(ModelConfigReader.read(LLAMA))),
+            1,
+            TrainedShare.ALL);
     try (CausalLanguageModel real = ModelLoader.load(model, adapter, savings, 1)) {
       real.initialize(0);
       real.forwardBackward(new TokenBatch(new int[100], targets, lengths), 1, 0);
