@@ -55,7 +55,7 @@ public final class CoordinatorNode implements AutoCloseable {
    * @throws org.ftcluster.protocol.cluster.NodeStartException when it can't be started like that
    */
   public static CoordinatorNode start(CoordinatorSettings settings) {
-    InetAddress host = BindAddress.resolve(settings.bindHost(), settings.insecure());
+    InetAddress host = settings.host().address();
     BindAddress.requireFree(host, settings.grpcPort());
     // Both take a while to load; events are first read when the singleton starts.
     CompletableFuture<Journal> opening =
@@ -67,11 +67,7 @@ public final class CoordinatorNode implements AutoCloseable {
           ClusterSystem.listen(
               Behaviors.empty(),
               new NodeSettings(
-                  settings.bindHost(),
-                  settings.clusterPort(),
-                  ClusterSystem.COORDINATOR,
-                  List.of(),
-                  settings.insecure()),
+                  settings.host(), settings.clusterPort(), ClusterSystem.COORDINATOR, List.of()),
               settings.journal().config());
       Journal journal = opened(opening);
       JournalTerm term = new JournalTerm(journal, system::terminate);
@@ -82,7 +78,7 @@ public final class CoordinatorNode implements AutoCloseable {
               settings.grpcPort(),
               new ApiService(system, singleton(system, term, settings), () -> others(joined.get())),
               new Forwarding(term::isActing, term::actingElsewhere));
-      String address = BindAddress.reachable(host) + ":" + server.port();
+      String address = settings.host().reachable() + ":" + server.port();
       term.at(address);
       Peers peers = Peers.join(journal.roster(), system, address);
       joined.set(peers);

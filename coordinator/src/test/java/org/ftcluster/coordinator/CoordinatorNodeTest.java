@@ -8,6 +8,7 @@ import java.net.ServerSocket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.ftcluster.coordinator.journal.JournalStore;
+import org.ftcluster.protocol.cluster.NodeHost;
 import org.ftcluster.protocol.cluster.NodeStartException;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -51,13 +52,16 @@ class CoordinatorNodeTest {
             () ->
                 CoordinatorNode.start(
                     new CoordinatorSettings(
-                        host, grpcPort, clusterPort, new JournalStore.H2File(folder), false)))
+                        new NodeHost(host, "", false),
+                        grpcPort,
+                        clusterPort,
+                        new JournalStore.H2File(folder))))
         .getMessage();
   }
 
   private void startAndStop() {
     CoordinatorNode.start(
-            new CoordinatorSettings("127.0.0.1", 0, 0, new JournalStore.H2File(dataDir), false))
+            new CoordinatorSettings(NodeHost.loopback(), 0, 0, new JournalStore.H2File(dataDir)))
         .close();
   }
 }

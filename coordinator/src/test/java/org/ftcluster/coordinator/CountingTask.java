@@ -15,6 +15,7 @@ import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.training.RankTask;
 
 /**
@@ -70,7 +71,7 @@ final class CountingTask implements RankTask {
     this.spec = spec;
   }
 
-  static RankTask create(String job, String yaml, String host) {
+  static RankTask create(String job, String yaml, ListenAddress listen) {
     JobSpec spec = JobSpecReader.resolved(yaml);
     if (spec.name().startsWith("bad")) {
       throw new BadJobException("train.jsonl:3: this is not JSON.");

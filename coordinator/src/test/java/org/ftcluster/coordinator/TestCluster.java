@@ -21,6 +21,7 @@ import org.ftcluster.protocol.api.NodeInfo;
 import org.ftcluster.protocol.api.ScaleJobRequest;
 import org.ftcluster.protocol.api.SubmitJobRequest;
 import org.ftcluster.protocol.api.WatchJobRequest;
+import org.ftcluster.protocol.cluster.NodeHost;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.ftcluster.worker.rank.WorkerSettings;
 
@@ -68,7 +69,7 @@ final class TestCluster implements AutoCloseable {
     coordinator =
         CoordinatorNode.start(
             new CoordinatorSettings(
-                "127.0.0.1", 0, 0, new JournalStore.H2File(dataDir), false, PATIENCE));
+                NodeHost.loopback(), 0, 0, new JournalStore.H2File(dataDir), PATIENCE));
     channel =
         ManagedChannelBuilder.forAddress("127.0.0.1", coordinator.grpcPort())
             .usePlaintext()
@@ -86,7 +87,7 @@ final class TestCluster implements AutoCloseable {
   WorkerNode addWorker() {
     WorkerNode worker =
         WorkerNode.start(
-            new WorkerSettings("127.0.0.1", 0, this::seedNodes, "cpu", false),
+            new WorkerSettings(NodeHost.loopback(), 0, 0, this::seedNodes, "cpu"),
             CountingTask::create);
     workers.add(worker);
     return worker;

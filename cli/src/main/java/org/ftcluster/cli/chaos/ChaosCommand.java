@@ -4,8 +4,10 @@ import java.nio.file.Path;
 import java.security.SecureRandom;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
@@ -79,8 +81,8 @@ public final class ChaosCommand implements Callable<Integer> {
       description = {
         "Any of kill, pause, partition, join, drain, slow, coordinator, disk-full, with commas; one"
             + " that is named twice comes twice as often (default: all that this machine can do).",
-        "partition and disk-full need network and mount namespaces: root, or a system that lets"
-            + " users make them."
+        "Where network and mount namespaces aren't permitted, partitions are made by relays between"
+            + " the nodes, and a full disk by a limit on the workers' processes."
       })
   private @Nullable String faults;
 
@@ -101,6 +103,11 @@ public final class ChaosCommand implements Callable<Integer> {
 
   @Option(names = "--plan", description = "Print the schedule (--count faults, or 20), and stop.")
   private boolean plan;
+
+  @Option(
+      names = "--relays",
+      description = "Use relays and limits also where this machine permits namespaces.")
+  private boolean relays;
 
   @Option(names = Enclosure.OPTION, hidden = true, description = "Networks and mounts are ours.")
   private boolean enclosed;
@@ -124,7 +131,7 @@ public final class ChaosCommand implements Callable<Integer> {
     }
     List<FaultKind> kinds = kinds();
     Optional<Enclosure> enclosure =
-        enclosed || plan || kinds.stream().noneMatch(Enclosure::isNeededFor)
+        enclosed || plan || relays || kinds.stream().noneMatch(Enclosure::isWantedFor)
             ? Optional.empty()
             : Enclosure.find();
     if (enclosure.isPresent()) {
@@ -137,7 +144,7 @@ public final class ChaosCommand implements Callable<Integer> {
             minutes,
             count,
             seed == null ? new SecureRandom().nextLong(SEEDS) : seed,
-            enclosed || plan ? kinds : withoutEnclosure(kinds, console),
+            enclosed || plan ? kinds : possible(kinds, console),
             every,
             enclosed,
             given == null ? null : given.toAbsolutePath().normalize());
@@ -221,20 +228,24 @@ public final class ChaosCommand implements Callable<Integer> {
     return kinds;
   }
 
-  /** What is left where this machine permits no namespaces. */
-  private List<FaultKind> withoutEnclosure(List<FaultKind> kinds, Console console) {
-    List<FaultKind> impossible = kinds.stream().filter(Enclosure::isNeededFor).distinct().toList();
+  /** Those that this machine can do without namespaces. */
+  private List<FaultKind> possible(List<FaultKind> kinds, Console console) {
+    Set<FaultKind> impossible = EnumSet.noneOf(FaultKind.class);
+    if (kinds.contains(FaultKind.PARTITION) && !RelayNetwork.isPossible()) {
+      impossible.add(FaultKind.PARTITION);
+    }
+    if (kinds.contains(FaultKind.DISK_FULL) && !WriteLimits.isPossible()) {
+      impossible.add(FaultKind.DISK_FULL);
+    }
     if (impossible.isEmpty()) {
       return kinds;
     }
-    String why =
-        "need network and mount namespaces (unshare, ip), which this machine doesn't permit";
+    String words = FaultKind.words(List.copyOf(impossible));
+    String why = "needs Linux, with namespaces or /proc and prlimit";
     if (faults != null) {
-      throw CommandException.badRequest(
-          "--faults: %s %s; run as root, or leave them out"
-              .formatted(FaultKind.words(impossible), why));
+      throw CommandException.badRequest("--faults: %s %s; leave it out".formatted(words, why));
     }
-    console.talk("Left out: %s, which %s.".formatted(FaultKind.words(impossible), why));
-    return kinds.stream().filter(kind -> !Enclosure.isNeededFor(kind)).toList();
+    console.talk("Left out: %s, which %s.".formatted(words, why));
+    return kinds.stream().filter(kind -> !impossible.contains(kind)).toList();
   }
 }

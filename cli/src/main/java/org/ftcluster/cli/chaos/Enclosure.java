@@ -30,8 +30,8 @@ final class Enclosure {
     this.unshare = unshare;
   }
 
-  /** Whether a fault can only be had inside. */
-  static boolean isNeededFor(FaultKind kind) {
+  /** Whether a fault is best had inside. */
+  static boolean isWantedFor(FaultKind kind) {
     return kind == FaultKind.PARTITION || kind == FaultKind.DISK_FULL;
   }
 

@@ -1,8 +1,5 @@
 package org.ftcluster.cli.chaos;
 
-import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -15,6 +12,7 @@ import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.local.ChildJvm;
 import org.ftcluster.cli.local.ChildLaunch;
 import org.ftcluster.cli.local.RunFolder;
+import org.ftcluster.cli.local.Site;
 import org.ftcluster.protocol.api.NodeInfo;
 import org.ftcluster.worker.training.MachineMemory;
 
@@ -28,8 +26,7 @@ final class Fleet implements AutoCloseable {
   private final Network network;
   private final int threads;
   private final RunFolder folder;
-  private final Address address;
-  private final int clusterPort;
+  private final Site coordinatorSite;
   private final Thread hook = new Thread(this::endAll, "end-game-day");
   private final List<ChildJvm> everStarted = new ArrayList<>();
   private final List<Member> members = new ArrayList<>();
@@ -82,8 +79,7 @@ final class Fleet implements AutoCloseable {
     this.threads = threads;
     this.folder = folder;
     Runtime.getRuntime().addShutdownHook(hook);
-    address = new Address(network.coordinatorHost(), freePort(network));
-    clusterPort = freePort(network);
+    coordinatorSite = network.site(Cut.COORDINATOR);
     coordinator = launchCoordinator();
   }
 
@@ -103,35 +99,29 @@ final class Fleet implements AutoCloseable {
     }
   }
 
-  private static int freePort(Network network) {
-    try (ServerSocket socket =
-        new ServerSocket(0, 1, InetAddress.getByName(network.coordinatorHost()))) {
-      return socket.getLocalPort();
-    } catch (IOException e) {
-      throw CommandException.failed("no port is free: " + e.getMessage()).because(e);
-    }
-  }
-
+  /** Where this process reaches the coordinator, whatever is cut. */
   Address address() {
-    return address;
+    return new Address(coordinatorSite.host(), coordinatorSite.servicePort());
   }
 
   private synchronized ChildJvm launchCoordinator() {
-    ChildJvm started = ChildJvm.start(ChildLaunch.coordinator(address, clusterPort, folder));
+    ChildJvm started = ChildJvm.start(ChildLaunch.coordinator(coordinatorSite, folder));
     everStarted.add(started);
+    network.connect(Cut.COORDINATOR, coordinatorSite, started);
     return started;
   }
 
   /** Returns at once. */
   synchronized Member startWorker() {
     int number = ++lastNumber;
+    Site site = network.site(number);
+    Address coordinator = new Address(coordinatorSite.advertised(), coordinatorSite.servicePort());
     ChildJvm process =
         ChildJvm.start(
-            ChildLaunch.worker(
-                    number, network.host(number), address, threads, MachineMemory.total(), folder)
+            ChildLaunch.worker(number, site, coordinator, threads, MachineMemory.total(), folder)
                 .behind(network.prefix()));
     everStarted.add(process);
-    network.connect(number, process);
+    network.connect(number, site, process);
     Member member = new Member(number, process);
     members.add(member);
     return member;

@@ -37,7 +37,7 @@ final class GameDay {
    *
    * @param job the job, with its results in a folder
    * @param count of faults; 0 leaves it to {@code minutes}
-   * @param enclosed whether networks and mounts are ours
+   * @param enclosed whether networks and mounts are ours; relays and limits do otherwise
    * @param reference an undisturbed run; null to make one
    */
   record Settings(
@@ -50,6 +50,13 @@ final class GameDay {
       double everySeconds,
       boolean enclosed,
       @Nullable Path reference) {
+    Network network() {
+      if (enclosed) {
+        return new NamespaceNetwork();
+      }
+      return kinds.contains(FaultKind.PARTITION) ? new RelayNetwork() : new Network.Loopback();
+    }
+
     Schedule schedule() {
       return new Schedule(seed, kinds, workers, 1000 * everySeconds);
     }
@@ -64,17 +71,18 @@ final class GameDay {
   /** Returns when all is over, and no process is left. */
   void play() {
     Path given = settings.reference();
-    Network network = settings.enclosed() ? new NamespaceNetwork() : new Network.Loopback();
     int threads = settings.job().apply(folder.path()).resources().threads();
-    Fleet fleet = Fleet.start(settings.workers(), threads, network, folder);
-    try (fleet;
-        CoordinatorClient client = new CoordinatorClient(fleet.address())) {
-      Path referenceFolder = given == null ? folder.path().resolve("reference") : given;
-      Results reference =
-          given == null ? undisturbed(client, referenceFolder) : Results.read(given);
-      disturbed(fleet, network, client, reference, referenceFolder);
+    try (Network network = settings.network()) {
+      Fleet fleet = Fleet.start(settings.workers(), threads, network, folder);
+      try (fleet;
+          CoordinatorClient client = new CoordinatorClient(fleet.address())) {
+        Path referenceFolder = given == null ? folder.path().resolve("reference") : given;
+        Results reference =
+            given == null ? undisturbed(client, referenceFolder) : Results.read(given);
+        disturbed(fleet, network, client, reference, referenceFolder);
+      }
+      fleet.orphans().forEach(orphan -> report.broken("a process is left: " + orphan));
     }
-    fleet.orphans().forEach(orphan -> report.broken("a process is left: " + orphan));
   }
 
   private Results undisturbed(CoordinatorClient client, Path place) {
@@ -103,7 +111,7 @@ final class GameDay {
       Path referenceFolder) {
     Path rounds = folder.path().resolve("rounds");
     delete(rounds);
-    LimitedDisk disk = limited(rounds, referenceFolder);
+    Disk disk = disk(rounds, referenceFolder);
     Injector injector = new Injector(fleet, network, disk, client, GameDay::nowMs);
     NextFault next = new NextFault(settings.schedule());
     beganMs = nowMs();
@@ -172,12 +180,15 @@ final class GameDay {
     return JobSpecWriter.toYaml(settings.job().apply(place));
   }
 
-  /** Room for what a run leaves, several times. */
-  private @Nullable LimitedDisk limited(Path rounds, Path reference) {
+  /** Null where it is never full; else with room for what a run leaves, several times. */
+  private @Nullable Disk disk(Path rounds, Path reference) {
     try {
       Files.createDirectories(rounds);
       if (!settings.kinds().contains(FaultKind.DISK_FULL)) {
         return null;
+      }
+      if (!settings.enclosed()) {
+        return new WriteLimits();
       }
       long bytes = 0;
       try (Stream<Path> files = Files.walk(reference)) {
@@ -201,7 +212,7 @@ final class GameDay {
 
   /** A limited disk vanishes with us. */
   private void keep(Path place) {
-    if (settings.kinds().contains(FaultKind.DISK_FULL)) {
+    if (settings.enclosed() && settings.kinds().contains(FaultKind.DISK_FULL)) {
       Path kept = folder.path().resolve("kept");
       Shell.run("mkdir", "-p", kept.toString());
       Shell.run("cp", "-r", place.toString(), kept.toString());

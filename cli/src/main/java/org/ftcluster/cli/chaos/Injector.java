@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
 final class Injector {
   private final Fleet fleet;
   private final Network network;
-  private final @Nullable LimitedDisk disk;
+  private final @Nullable Disk disk;
   private final CoordinatorClient client;
   private final LongSupplier clockMs;
   private final List<Ending> endings = new ArrayList<>();
@@ -27,12 +27,12 @@ final class Injector {
   /**
    * Begins without faults.
    *
-   * @param disk null where the job's folder isn't limited
+   * @param disk null where it is never full
    */
   Injector(
       Fleet fleet,
       Network network,
-      @Nullable LimitedDisk disk,
+      @Nullable Disk disk,
       CoordinatorClient client,
       LongSupplier clockMs) {
     this.fleet = fleet;
@@ -40,6 +40,9 @@ final class Injector {
     this.disk = disk;
     this.client = client;
     this.clockMs = clockMs;
+    if (disk != null) {
+      fleet.serving().forEach(member -> disk.joined(member.process()));
+    }
   }
 
   /** Ends what is due. */
@@ -100,7 +103,16 @@ final class Injector {
   private String kill(Member member) {
     member.expectEnd();
     member.process().handle().destroyForcibly();
-    return "SIGKILL to %s, %s in its place".formatted(member.name(), fleet.startWorker().name());
+    return "SIGKILL to %s, %s in its place".formatted(member.name(), startWorker().name());
+  }
+
+  /** Returns at once. */
+  Member startWorker() {
+    Member started = fleet.startWorker();
+    if (disk != null) {
+      disk.joined(started.process());
+    }
+    return started;
   }
 
   private String pause(Member member, long ms) {
@@ -168,7 +180,7 @@ final class Injector {
       oldest.process().handle().destroy();
       leaves = ", SIGTERM to " + oldest.name();
     }
-    return fleet.startWorker().name() + " joins" + leaves;
+    return startWorker().name() + " joins" + leaves;
   }
 
   private String drain(Member member, Fault.Drain drain) {
@@ -177,7 +189,7 @@ final class Injector {
     if (!asked) {
       member.process().handle().destroy();
     }
-    String other = drain.replaced() ? ", %s joins".formatted(fleet.startWorker().name()) : "";
+    String other = drain.replaced() ? ", %s joins".formatted(startWorker().name()) : "";
     return "%s is %s%s".formatted(member.name(), asked ? "drained" : "told to end", other);
   }
 
@@ -210,9 +222,9 @@ final class Injector {
   }
 
   private String fillDisk(long ms) {
-    LimitedDisk full = disk;
+    Disk full = disk;
     if (full == null) {
-      throw new IllegalStateException("the disk isn't limited");
+      throw new IllegalStateException("the disk is never full");
     }
     full.fill();
     endLater(ms, full::free);

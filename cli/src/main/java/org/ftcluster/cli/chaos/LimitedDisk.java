@@ -5,12 +5,13 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.cli.local.ChildJvm;
 
 /**
  * A file system of limited size, in memory, mounted inside an {@link Enclosure}, with which it
  * goes.
  */
-final class LimitedDisk {
+final class LimitedDisk implements Disk {
   private static final int CHUNK = 1 << 20;
   private static final int PAGE = 1 << 12;
 
@@ -22,8 +23,8 @@ final class LimitedDisk {
     filler = folder.resolve(".filler");
   }
 
-  /** Leaves no room. */
-  void fill() {
+  @Override
+  public void fill() {
     for (int size : new int[] {CHUNK, PAGE}) {
       try (OutputStream output =
           Files.newOutputStream(
@@ -40,8 +41,11 @@ final class LimitedDisk {
     }
   }
 
-  /** Makes room again. */
-  void free() {
+  @Override
+  public void joined(ChildJvm worker) {}
+
+  @Override
+  public void free() {
     try {
       Files.deleteIfExists(filler);
     } catch (IOException e) {

@@ -11,6 +11,7 @@ import java.util.Map;
 import org.ftcluster.cli.chaos.Cut.Direction;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.local.Site;
 
 /**
  * A network namespace a worker, each with an Ethernet of its own to a bridge where the coordinator
@@ -21,6 +22,7 @@ import org.ftcluster.cli.local.ChildJvm;
  */
 final class NamespaceNetwork implements Network {
   private static final String BRIDGE = "ftbridge";
+  private static final String COORDINATOR_HOST = "10.77.255.1";
   private static final String NOBODY = "02:00:00:00:00:00";
   private static final Duration PATIENCE = Duration.ofSeconds(20);
   private static final int HOSTS_EACH = 250;
@@ -30,19 +32,20 @@ final class NamespaceNetwork implements Network {
   NamespaceNetwork() {
     Shell.run("ip", "link", "set", "lo", "up");
     Shell.run("ip", "link", "add", BRIDGE, "type", "bridge");
-    Shell.run("ip", "address", "add", coordinatorHost() + "/16", "dev", BRIDGE);
+    Shell.run("ip", "address", "add", COORDINATOR_HOST + "/16", "dev", BRIDGE);
     Shell.run("ip", "link", "set", BRIDGE, "up");
   }
 
   @Override
-  public String coordinatorHost() {
-    return "10.77.255.1";
+  public Site site(int node) {
+    return node == Cut.COORDINATOR
+        ? Network.coordinator(COORDINATOR_HOST, COORDINATOR_HOST)
+        : Site.on(host(node));
   }
 
-  @Override
-  public String host(int node) {
+  private static String host(int node) {
     return node == Cut.COORDINATOR
-        ? coordinatorHost()
+        ? COORDINATOR_HOST
         : "10.77.%d.%d".formatted(node / HOSTS_EACH, node % HOSTS_EACH + 2);
   }
 
@@ -53,7 +56,10 @@ final class NamespaceNetwork implements Network {
   }
 
   @Override
-  public void connect(int node, ChildJvm process) {
+  public void connect(int node, Site site, ChildJvm process) {
+    if (node == Cut.COORDINATOR) {
+      return; // It is where this process is.
+    }
     String pid = String.valueOf(process.pid());
     awaitNamespace(process);
     String cable = "ftnode" + node;
@@ -65,7 +71,7 @@ final class NamespaceNetwork implements Network {
             "sh",
             "-c",
             "ip link set lo up && ip address add %s/16 dev eth0 && ip link set eth0 up"
-                .formatted(host(node))));
+                .formatted(site.host())));
     processes.put(node, process);
     process.release();
   }
@@ -103,6 +109,10 @@ final class NamespaceNetwork implements Network {
   public void heal(Direction direction) {
     neighbour(direction, "delete");
   }
+
+  /** It goes with the processes in it. */
+  @Override
+  public void close() {}
 
   private void neighbour(Direction direction, String verb, String... how) {
     List<String> command = new ArrayList<>(List.of("ip", "neighbour", verb, host(direction.to())));

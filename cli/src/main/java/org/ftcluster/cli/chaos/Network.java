@@ -1,39 +1,61 @@
 package org.ftcluster.cli.chaos;
 
+import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.util.List;
 import org.ftcluster.cli.chaos.Cut.Direction;
+import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.local.Site;
 
-/** Where the nodes of a game day listen, and what lies between them. Nodes are numbered from 1. */
-interface Network {
-  /** A worker's address. */
-  String host(int node);
-
-  /** The coordinator's. */
-  String coordinatorHost();
+/**
+ * Where the nodes of a game day listen, and what lies between them. Workers are numbered from 1;
+ * {@link Cut#COORDINATOR} is the coordinator.
+ */
+sealed interface Network extends AutoCloseable
+    permits Network.Loopback, NamespaceNetwork, RelayNetwork {
+  /** Where a node is to be; the coordinator's ports are always given. */
+  Site site(int node);
 
   /** What goes in front of a worker's command. */
   List<String> prefix();
 
-  /** Called when a worker's process runs, and before its command does. */
-  void connect(int node, ChildJvm process);
+  /** Called when a node's process runs; a worker's command waits for it where it has a prefix. */
+  void connect(int node, Site site, ChildJvm process);
 
-  /** Loses packets from now on. */
+  /** Loses what is sent that way, from now on. */
   void cut(Direction direction);
 
   /** Ends that. */
   void heal(Direction direction);
 
+  /** To be called when no node is left. */
+  @Override
+  void close();
+
+  /** The coordinator's place on an address: its ports outlive its process. */
+  static Site coordinator(String host, String advertised) {
+    return new Site(host, advertised, freePort(host), freePort(host));
+  }
+
+  /** A port of this machine that nobody listens on. */
+  static int freePort(String host) {
+    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getByName(host))) {
+      return socket.getLocalPort();
+    } catch (IOException e) {
+      throw CommandException.failed("no port of %s is free: %s".formatted(host, e.getMessage()))
+          .because(e);
+    }
+  }
+
   /** All nodes on one loopback interface: nothing can be cut. */
   final class Loopback implements Network {
-    @Override
-    public String host(int node) {
-      return coordinatorHost();
-    }
+    private static final String HOST = "127.0.0.1";
 
     @Override
-    public String coordinatorHost() {
-      return "127.0.0.1";
+    public Site site(int node) {
+      return node == Cut.COORDINATOR ? Network.coordinator(HOST, HOST) : Site.on(HOST);
     }
 
     @Override
@@ -42,7 +64,7 @@ interface Network {
     }
 
     @Override
-    public void connect(int node, ChildJvm process) {}
+    public void connect(int node, Site site, ChildJvm process) {}
 
     @Override
     public void cut(Direction direction) {
@@ -51,5 +73,8 @@ interface Network {
 
     @Override
     public void heal(Direction direction) {}
+
+    @Override
+    public void close() {}
   }
 }

@@ -122,7 +122,7 @@ final class Round {
     if (fleet.isCoordinatorDown() && injector.isIdle()) {
       fleet.restartCoordinator();
     } else {
-      fleet.startWorker();
+      injector.startWorker();
     }
   }
 

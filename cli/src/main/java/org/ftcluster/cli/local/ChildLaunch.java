@@ -14,21 +14,21 @@ import org.jspecify.annotations.Nullable;
 
 /** How the processes of a local run are started: by the commands that anyone can type. */
 public final class ChildLaunch {
-  private static final String ANY_PORT = "127.0.0.1:0";
+  private static final Site LOOPBACK = Site.on("127.0.0.1");
 
   private ChildLaunch() {}
 
   static Launch coordinator(RunFolder folder) {
-    return coordinator(Address.parse(ANY_PORT), 0, folder);
+    return coordinator(LOOPBACK, folder);
   }
 
-  /** A coordinator on ports that are given. */
-  public static Launch coordinator(Address grpc, int clusterPort, RunFolder folder) {
+  /** A coordinator in a given place. */
+  public static Launch coordinator(Site site, RunFolder folder) {
+    Address grpc = new Address(site.host(), site.servicePort());
     List<String> arguments = new ArrayList<>();
     arguments.addAll(List.of("coordinator", "--grpc", grpc.toString()));
-    arguments.addAll(List.of("--cluster-port", String.valueOf(clusterPort)));
     arguments.addAll(List.of("--data-dir", folder.coordinatorData().toString()));
-    arguments.addAll(openly(grpc.host()));
+    arguments.addAll(common(site));
     return launch(
         "coordinator",
         JvmFlags.network(),
@@ -45,16 +45,18 @@ public final class ChildLaunch {
    */
   static Launch worker(
       int number, Address coordinator, int threads, long memory, RunFolder folder) {
-    return worker(number, coordinator.host(), coordinator, threads, memory, folder);
+    return worker(number, LOOPBACK, coordinator, threads, memory, folder);
   }
 
-  /** A worker on an address of its own. */
+  /** A worker in a given place. */
   public static Launch worker(
-      int number, String host, Address coordinator, int threads, long memory, RunFolder folder) {
+      int number, Site site, Address coordinator, int threads, long memory, RunFolder folder) {
     List<String> arguments = new ArrayList<>();
-    arguments.addAll(List.of("worker", "--coordinator", coordinator.toString(), "--host", host));
+    arguments.addAll(
+        List.of("worker", "--coordinator", coordinator.toString(), "--host", site.host()));
+    arguments.addAll(List.of("--collective-port", String.valueOf(site.servicePort())));
     arguments.addAll(List.of("--memory", String.format(Locale.ROOT, "%.3f", memory / 1e9)));
-    arguments.addAll(openly(host));
+    arguments.addAll(common(site));
     return launch(
         "worker-" + number,
         JvmFlags.tensor(),
@@ -64,9 +66,16 @@ public final class ChildLaunch {
         folder.logs());
   }
 
-  /** Other networks than loopback are ours alone, too. */
-  private static List<String> openly(String host) {
-    return host.startsWith("127.") ? List.of() : List.of("--insecure");
+  private static List<String> common(Site site) {
+    List<String> arguments = new ArrayList<>();
+    arguments.addAll(List.of("--cluster-port", String.valueOf(site.clusterPort())));
+    if (!site.advertised().equals(site.host())) {
+      arguments.addAll(List.of("--advertise", site.advertised()));
+    }
+    if (!site.host().startsWith("127.")) {
+      arguments.add("--insecure"); // Other networks than loopback are ours alone, too.
+    }
+    return arguments;
   }
 
   /**

@@ -12,6 +12,7 @@ import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.coordinator.CoordinatorNode;
 import org.ftcluster.coordinator.CoordinatorSettings;
+import org.ftcluster.protocol.cluster.NodeHost;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -58,6 +59,8 @@ public final class CoordinatorCommand implements Callable<Integer> {
               + "). 0 takes any free one.")
   private int clusterPort;
 
+  @Mixin private AdvertiseOption advertise = new AdvertiseOption();
+
   @Option(
       names = "--data-dir",
       paramLabel = "FOLDER",
@@ -83,11 +86,10 @@ public final class CoordinatorCommand implements Callable<Integer> {
     parentWatch.start();
     CoordinatorSettings settings =
         new CoordinatorSettings(
-            grpc.host(),
+            new NodeHost(grpc.host(), advertise.host(), insecure),
             grpc.port(),
             clusterPort,
-            database.journalOr(dataDir.toAbsolutePath()),
-            insecure);
+            database.journalOr(dataDir.toAbsolutePath()));
     try (CoordinatorNode node = CoordinatorNode.start(settings)) {
       Address listening = new Address(grpc.host(), node.grpcPort());
       console.json(ReadyLine.of("coordinator", listening.toString()));

@@ -12,6 +12,7 @@ import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.protocol.cluster.BindAddress;
+import org.ftcluster.protocol.cluster.NodeHost;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.ftcluster.worker.rank.WorkerSettings;
 import org.ftcluster.worker.spot.SpotNotices;
@@ -56,6 +57,15 @@ public final class WorkerCommand implements Callable<Integer> {
   private int clusterPort;
 
   @Option(
+      names = "--collective-port",
+      paramLabel = "PORT",
+      defaultValue = "0",
+      description = "Where the other workers of a job connect to (default: any free one).")
+  private int collectivePort;
+
+  @Mixin private AdvertiseOption advertise = new AdvertiseOption();
+
+  @Option(
       names = "--device",
       paramLabel = "DEVICE",
       defaultValue = "cpu",
@@ -89,7 +99,13 @@ public final class WorkerCommand implements Callable<Integer> {
     // The coordinator's name may be known only once it is there, so our own address comes second.
     search.find();
     String ownHost = host == null ? search.ownHost() : host;
-    WorkerSettings settings = new WorkerSettings(ownHost, clusterPort, search, device, insecure);
+    WorkerSettings settings =
+        new WorkerSettings(
+            new NodeHost(ownHost, advertise.host(), insecure),
+            clusterPort,
+            collectivePort,
+            search,
+            device);
     try (WorkerNode node = WorkerNode.start(settings, tasks)) {
       Runtime.getRuntime()
           .addShutdownHook(

@@ -51,11 +51,11 @@ public final class ClusterSystem {
   public static <T> ActorSystem<T> listen(
       Behavior<T> guardian, NodeSettings settings, Config extra) {
     settings.seedNodes().forEach(ClusterSystem::parse);
-    InetAddress bind = BindAddress.resolve(settings.bindHost(), settings.insecure());
+    InetAddress bind = settings.host().address();
     Config config =
         ConfigFactory.parseMap(
                 Map.of(
-                    "pekko.remote.artery.canonical.hostname", BindAddress.reachable(bind),
+                    "pekko.remote.artery.canonical.hostname", settings.host().reachable(),
                     "pekko.remote.artery.canonical.port", settings.port(),
                     "pekko.remote.artery.bind.hostname", bind.getHostAddress(),
                     "pekko.cluster.roles", List.of(settings.role())))
@@ -95,7 +95,7 @@ public final class ClusterSystem {
     try {
       return ActorSystem.create(guardian, NAME, config);
     } catch (RemoteTransportException e) {
-      throw BindAddress.taken(settings.bindHost(), settings.port(), e);
+      throw BindAddress.taken(settings.host().bind(), settings.port(), e);
     }
   }
 

@@ -87,7 +87,7 @@ class ClusterSystemTest {
   }
 
   private static NodeSettings loopback(int port, String role, List<String> seeds) {
-    return new NodeSettings("127.0.0.1", port, role, seeds, false);
+    return new NodeSettings(NodeHost.loopback(), port, role, seeds);
   }
 
   private static ActorSystem<Void> start(NodeSettings settings) {

@@ -22,6 +22,7 @@ import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.worker.bench.CollectiveBenchmark.Kind;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.training.RankTask;
@@ -159,7 +160,9 @@ public final class MeshBenchmark {
           .name("bench-rank-" + rank)
           .start(
               () -> {
-                try (RankTask task = new TrainingTaskFactory().create("bench", yaml, "127.0.0.1")) {
+                try (RankTask task =
+                    new TrainingTaskFactory()
+                        .create("bench", yaml, ListenAddress.on("127.0.0.1"))) {
                   peers[rank] = task.prepare(rank, ranks, 1, SECRET);
                   prepared.countDown();
                   await(prepared);

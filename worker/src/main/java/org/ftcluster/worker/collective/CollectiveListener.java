@@ -23,11 +23,11 @@ public final class CollectiveListener implements AutoCloseable {
     this.address = (InetSocketAddress) server.getLocalAddress();
   }
 
-  static CollectiveListener open(String host) {
+  static CollectiveListener open(ListenAddress listen) {
     try {
       ServerSocketChannel server = ServerSocketChannel.open();
       try {
-        server.bind(new InetSocketAddress(host, 0), BACKLOG);
+        server.bind(new InetSocketAddress(listen.host(), listen.port()), BACKLOG);
         return new CollectiveListener(server);
       } catch (IOException | RuntimeException e) {
         server.close();
@@ -35,7 +35,9 @@ public final class CollectiveListener implements AutoCloseable {
       }
     } catch (IOException | RuntimeException e) {
       throw new CollectiveException(
-          "can't listen on %s for other ranks: %s".formatted(host, e.getMessage()), e);
+          "can't listen on %s:%d for other ranks: %s"
+              .formatted(listen.host(), listen.port(), e.getMessage()),
+          e);
     }
   }
 

@@ -74,14 +74,18 @@ public final class TcpCommunicator implements Communicator {
     return rank >= 0 && rank < size ? members.get(rank) : -1;
   }
 
+  /** As {@link #listen(ListenAddress)}, on any free port of an address of this machine. */
+  public static CollectiveListener listen(String host) {
+    return listen(ListenAddress.on(host));
+  }
+
   /**
    * Opens a port for the other ranks of a generation to connect to.
    *
-   * @param host the address of this machine that peers reach it by; the port is a free one
-   * @throws CollectiveException when this machine has no such address
+   * @throws CollectiveException when this machine has no such address, or the port is taken
    */
-  public static CollectiveListener listen(String host) {
-    return CollectiveListener.open(host);
+  public static CollectiveListener listen(ListenAddress address) {
+    return CollectiveListener.open(address);
   }
 
   @Override

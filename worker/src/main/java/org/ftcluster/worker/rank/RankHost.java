@@ -14,6 +14,7 @@ import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
 import org.ftcluster.protocol.message.WorkerCommand.StartRank;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.training.RankTask;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -79,10 +80,10 @@ final class RankHost implements AutoCloseable {
   private String loading = "";
 
   /**
-   * @param host where listeners of collectives bind
+   * @param listen where collectives listen
    */
-  RankHost(RankTask.Factory factory, String host) {
-    this.resident = new Resident(factory, host);
+  RankHost(RankTask.Factory factory, ListenAddress listen) {
+    this.resident = new Resident(factory, listen);
   }
 
   /**

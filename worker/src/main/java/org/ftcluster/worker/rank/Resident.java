@@ -2,6 +2,7 @@ package org.ftcluster.worker.rank;
 
 import java.util.Optional;
 import java.util.function.Consumer;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.training.RankTask;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -17,15 +18,15 @@ final class Resident {
   private record Loaded(String job, RankTask task) {}
 
   private final RankTask.Factory factory;
-  private final String host;
+  private final ListenAddress listen;
   private volatile @Nullable Loaded loaded;
 
   /**
-   * @param host where listeners of collectives bind
+   * @param listen where collectives listen
    */
-  Resident(RankTask.Factory factory, String host) {
+  Resident(RankTask.Factory factory, ListenAddress listen) {
     this.factory = factory;
-    this.host = host;
+    this.listen = listen;
   }
 
   /** The job's task; empty where another job, or none, is loaded. Any thread may ask. */
@@ -49,7 +50,7 @@ final class Resident {
       return known.get();
     }
     close();
-    RankTask created = factory.create(job, yaml, host);
+    RankTask created = factory.create(job, yaml, listen);
     loaded = new Loaded(job, created);
     return created;
   }

@@ -2,7 +2,6 @@ package org.ftcluster.worker.rank;
 
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
-import java.net.InetAddress;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -13,10 +12,11 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import org.apache.pekko.actor.typed.ActorSystem;
-import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.protocol.cluster.ClusterSystem;
+import org.ftcluster.protocol.cluster.NodeHost;
 import org.ftcluster.protocol.cluster.NodeSettings;
 import org.ftcluster.protocol.cluster.NodeStartException;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.training.RankTask;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -74,8 +74,12 @@ public final class WorkerNode implements AutoCloseable {
    * @throws org.ftcluster.protocol.cluster.NodeStartException when it can't be started like that
    */
   public static WorkerNode start(WorkerSettings settings, RankTask.Factory tasks) {
-    InetAddress host = BindAddress.resolve(settings.bindHost(), settings.insecure());
-    RankHost rank = new RankHost(tasks, BindAddress.reachable(host));
+    NodeHost host = settings.host();
+    RankHost rank =
+        new RankHost(
+            tasks,
+            new ListenAddress(
+                host.address().getHostAddress(), settings.collectivePort(), host.reachable()));
     WorkerNode worker = new WorkerNode(settings, rank);
     try {
       ActorSystem<WorkerGuardian.Command> first = worker.join();
@@ -231,12 +235,7 @@ public final class WorkerNode implements AutoCloseable {
       throw new NodeStartException("A worker needs the address of a coordinator to join.");
     }
     NodeSettings next =
-        new NodeSettings(
-            settings.bindHost(),
-            settings.clusterPort(),
-            ClusterSystem.WORKER,
-            seedNodes,
-            settings.insecure());
+        new NodeSettings(settings.host(), settings.clusterPort(), ClusterSystem.WORKER, seedNodes);
     synchronized (this) {
       if (closed) {
         return null;

@@ -2,25 +2,20 @@ package org.ftcluster.worker.rank;
 
 import java.util.List;
 import java.util.Set;
+import org.ftcluster.protocol.cluster.NodeHost;
 
 /**
  * How a worker is started.
  *
- * @param bindHost a host name or address of this machine, for the cluster and for collectives
+ * @param host where it listens, for the cluster and for collectives
  * @param clusterPort 0 for any free port
+ * @param collectivePort where other ranks connect; 0 for any free port
  * @param seedNodes finds the coordinators to join; asked again whenever the worker has lost its
  *     cluster
  * @param device {@code cpu}, or {@code cuda:0}
- * @param insecure whether to bind, without encryption, where other machines can connect
  */
 public record WorkerSettings(
-    String bindHost, int clusterPort, SeedNodes seedNodes, String device, boolean insecure) {
-
-  /** With seed nodes that never change. */
-  public WorkerSettings(
-      String bindHost, int clusterPort, List<String> seedNodes, String device, boolean insecure) {
-    this(bindHost, clusterPort, () -> seedNodes, device, insecure);
-  }
+    NodeHost host, int clusterPort, int collectivePort, SeedNodes seedNodes, String device) {
 
   /** Knows where coordinators are. */
   @FunctionalInterface

@@ -6,6 +6,7 @@ import org.ftcluster.protocol.message.RankReport;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
+import org.ftcluster.worker.collective.ListenAddress;
 
 /**
  * One worker's part in a job, over all its generations. What training leaves behind (weights,
@@ -47,8 +48,7 @@ public interface RankTask extends AutoCloseable {
   default void take(int rank, int worldSize) {}
 
   /**
-   * Begins a generation, and {@link #take}s its place: opens the listener of its collectives, on a
-   * port of its own.
+   * Begins a generation, and {@link #take}s its place: opens the listener of its collectives.
    *
    * @param secret what ranks of this generation show each other when they connect
    * @return where the other ranks reach this one
@@ -132,9 +132,9 @@ public interface RankTask extends AutoCloseable {
      *
      * @param job its id, which no other job ever had
      * @param jobYaml the resolved job file
-     * @param host where listeners of collectives bind
+     * @param listen where collectives listen
      * @throws org.ftcluster.protocol.job.BadJobException when the job itself is wrong
      */
-    RankTask create(String job, String jobYaml, String host);
+    RankTask create(String job, String jobYaml, ListenAddress listen);
   }
 }

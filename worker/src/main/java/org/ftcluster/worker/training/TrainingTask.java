@@ -19,6 +19,7 @@ import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.CollectiveListener;
 import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.collective.TcpCommunicator;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
@@ -42,7 +43,7 @@ final class TrainingTask implements RankTask {
   private final JobModel model;
   private final CheckpointStore checkpoints;
   private final CheckpointWriter checkpointWriter;
-  private final String host;
+  private final ListenAddress listen;
   private final Deadlines deadlines;
 
   // Of the generation at hand. Guarded by this, since stop() comes from any thread.
@@ -80,7 +81,7 @@ final class TrainingTask implements RankTask {
    *
    * @param id of the job; no other ever had it
    * @param model closed with the task
-   * @param host where listeners of collectives bind
+   * @param listen where collectives listen
    */
   TrainingTask(
       String id,
@@ -88,9 +89,9 @@ final class TrainingTask implements RankTask {
       TrainableModel model,
       GlobalBatches batches,
       @Nullable EvalBatches eval,
-      String host,
+      ListenAddress listen,
       Deadlines deadlines) {
-    this(id, spec, new JobModel.Whole(model), batches, eval, host, deadlines);
+    this(id, spec, new JobModel.Whole(model), batches, eval, listen, deadlines);
   }
 
   /**
@@ -104,7 +105,7 @@ final class TrainingTask implements RankTask {
       JobModel model,
       GlobalBatches batches,
       @Nullable EvalBatches eval,
-      String host,
+      ListenAddress listen,
       Deadlines deadlines) {
     this.id = id;
     this.model = model;
@@ -123,7 +124,7 @@ final class TrainingTask implements RankTask {
             System.nanoTime());
     this.checkpoints = CheckpointStore.of(spec);
     this.checkpointWriter = new CheckpointWriter(checkpoints);
-    this.host = host;
+    this.listen = listen;
     this.deadlines = deadlines;
   }
 
@@ -164,9 +165,9 @@ final class TrainingTask implements RankTask {
     Mesh mesh = Mesh.of(job.spec().parallel(), worldSize);
     synchronized (this) {
       checkStopped(generation);
-      CollectiveListener listener = TcpCommunicator.listen(host);
+      CollectiveListener listener = TcpCommunicator.listen(listen);
       current = new Generation(rank, generation, secret, mesh, listener);
-      return new PeerAddress(host, listener.port());
+      return new PeerAddress(listen.advertised(), listener.port());
     }
   }
 

@@ -7,6 +7,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.data.Dataset;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
@@ -26,7 +27,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class TrainingTaskFactory implements RankTask.Factory {
   private static final Logger LOG = LoggerFactory.getLogger(TrainingTaskFactory.class);
-  private static final String LOOPBACK = "127.0.0.1";
+  private static final ListenAddress LOOPBACK = ListenAddress.on("127.0.0.1");
 
   private final Deadlines deadlines;
   private final long memory;
@@ -106,18 +107,18 @@ public final class TrainingTaskFactory implements RankTask.Factory {
 
   /** To be called on the rank's thread, which the model belongs to. */
   @Override
-  public RankTask create(String job, String jobYaml, String host) {
-    return load(job, jobYaml, host);
+  public RankTask create(String job, String jobYaml, ListenAddress listen) {
+    return load(job, jobYaml, listen);
   }
 
-  private TrainingTask load(String job, String jobYaml, String host) {
+  private TrainingTask load(String job, String jobYaml, ListenAddress listen) {
     JobSpec spec = JobSpecReader.resolved(jobYaml);
     int threads = spec.resources().threads();
     try {
       Data data = data(spec, threads);
       JobModel model = model(spec, data);
       checkInitialAdapter(spec, model);
-      return new TrainingTask(job, spec, model, data.train(), data.eval(), host, deadlines);
+      return new TrainingTask(job, spec, model, data.train(), data.eval(), listen, deadlines);
     } catch (SafetensorsException e) {
       throw new BadJobException(String.valueOf(e.getMessage()), e);
     }

@@ -34,6 +34,7 @@ import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
 import org.ftcluster.protocol.message.WorkerCommand.StartRank;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.tensor.NativeException;
 import org.ftcluster.worker.training.RankTask;
 import org.junit.jupiter.api.AfterAll;
@@ -48,7 +49,8 @@ class RankHostTest {
   private final List<FakeTask> created = new CopyOnWriteArrayList<>();
   private final BlockingQueue<RankReport> reports = new LinkedBlockingQueue<>();
   private RuntimeException loading;
-  private final RankHost host = new RankHost((job, yaml, address) -> create(), "127.0.0.1");
+  private final RankHost host =
+      new RankHost((job, yaml, address) -> create(), ListenAddress.on("127.0.0.1"));
 
   @BeforeAll
   static void start() {

@@ -15,6 +15,7 @@ import java.util.Objects;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.safetensors.SafetensorsFile;
 
 /** Ten steps of a tiny model, whose ranks are threads. */
@@ -89,7 +90,7 @@ final class MeshJob implements AutoCloseable {
   RankTask newTask() {
     RankTask task =
         new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total())
-            .create("job", yaml, "127.0.0.1");
+            .create("job", yaml, ListenAddress.on("127.0.0.1"));
     tasks.add(task);
     return task;
   }

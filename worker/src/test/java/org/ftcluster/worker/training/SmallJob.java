@@ -19,6 +19,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.checkpoint.Checksums;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.data.Dataset;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
@@ -181,7 +182,7 @@ abstract class SmallJob {
         model,
         new GlobalBatches(data, spec),
         new EvalBatches(data, 4096),
-        "127.0.0.1",
+        ListenAddress.on("127.0.0.1"),
         Generation.DEADLINES);
   }
 

@@ -16,6 +16,7 @@ import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -60,7 +61,7 @@ class TrainingTaskFactoryTest {
     BadJobException e =
         assertThrows(
             BadJobException.class,
-            () -> new TrainingTaskFactory().create("job", yaml, "127.0.0.1"));
+            () -> new TrainingTaskFactory().create("job", yaml, ListenAddress.on("127.0.0.1")));
     assertTrue(String.valueOf(e.getMessage()).contains(message), e.getMessage());
   }
 
@@ -70,7 +71,7 @@ class TrainingTaskFactoryTest {
     List<RankTask> tasks = new ArrayList<>();
     try {
       for (int rank = 0; rank < size; rank++) {
-        tasks.add(factory.create("job", yaml(name, sets), "127.0.0.1"));
+        tasks.add(factory.create("job", yaml(name, sets), ListenAddress.on("127.0.0.1")));
       }
       Generation generation = new Generation(1, tasks).run(-1);
       for (RuntimeException failure : generation.failures) {
