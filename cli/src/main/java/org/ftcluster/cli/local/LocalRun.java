@@ -28,21 +28,11 @@ final class LocalRun {
           "--workers is %d, but a job needs at least 1 worker".formatted(workers));
     }
     int atMost = Math.max(workers, read.apply(List.of()).elastic().maxWorkers());
-    // Workers share this machine's memory, and are near each other.
-    Machine machine =
-        new Machine(
-            Machine.CPU.flops(),
-            Machine.CPU.memoryBytes(),
-            Machine.CPU.near(),
-            Machine.CPU.far(),
-            workers);
-    JobSpec job =
-        OpenMesh.chosen(
-            read.apply(List.of("elastic.max_workers=" + atMost)),
-            workers,
-            MachineMemory.total() / workers,
-            machine,
-            console);
+    JobSpec open = read.apply(List.of("elastic.max_workers=" + atMost));
+    // Workers share this machine's memory and cores, and are near each other.
+    int cores = Runtime.getRuntime().availableProcessors();
+    Machine machine = Machine.CPU.sharing(cores, workers, open.resources().threads());
+    JobSpec job = OpenMesh.chosen(open, workers, MachineMemory.total() / workers, machine, console);
     int needed = Math.max(1, job.parallel().data()) * job.parallel().replicaRanks();
     if (workers < needed) {
       throw CommandException.badRequest(

@@ -135,8 +135,8 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--meshes",
       paramLabel = "JOB.yaml",
       description =
-          "Time --steps of that job on two ranks of this process in every kind of mesh, beside what"
-              + " is predicted.")
+          "Time --steps of that job on one, two and four ranks of this process in every kind of"
+              + " mesh, beside what is predicted.")
   private @Nullable Path meshesOf;
 
   /** Buffers of 1 KB to 256 MB. */
@@ -215,6 +215,7 @@ public final class BenchCommand implements Callable<Integer> {
     MeshBenchmark.run(
         JobSpecReader.read(job, List.of()),
         atLeastOne("--steps", steps),
+        MOST_RANKS,
         line -> {
           console.json(line);
           console.text(
@@ -227,7 +228,7 @@ public final class BenchCommand implements Callable<Integer> {
                   line.mesh().interleave(),
                   line.mesh().sharding().name().toLowerCase(Locale.ROOT),
                   line.seconds(),
-                  line.predicted(),
+                  line.predicted().seconds(),
                   line.error() * 100));
         });
   }

@@ -37,6 +37,8 @@ public final class CollectiveBenchmark {
   private static final Duration TIMEOUT = Duration.ofMinutes(2);
   private static final byte[] SECRET = "benchmark".getBytes(StandardCharsets.UTF_8);
   private static final int STREAM_BUFFER_BYTES = 1 << 20;
+  private static final int WARM_UP_CALLS = 1000;
+  private static final long WARM_UP_BYTES = 32 << 10;
 
   /** What is timed. */
   public enum Kind {
@@ -146,6 +148,9 @@ public final class CollectiveBenchmark {
           () -> {
             try (Communicator all = listeners.get(rank).connect(rank, peers, 1, SECRET, TIMEOUT)) {
               for (Kind kind : kinds) {
+                warmUp(kind, all);
+              }
+              for (Kind kind : kinds) {
                 for (long size : sizes) {
                   Line line = time(kind, all, size, stream);
                   if (rank == 0) {
@@ -158,6 +163,17 @@ public final class CollectiveBenchmark {
           });
     }
     together(bodies);
+  }
+
+  /** Calls in which code is compiled. */
+  private static void warmUp(Kind kind, Communicator all) {
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment whole = arena.allocate(WARM_UP_BYTES * all.size(), 64);
+      MemorySegment part = arena.allocate(WARM_UP_BYTES, 64);
+      for (int i = 0; i < WARM_UP_CALLS; i++) {
+        call(kind, all, whole, part);
+      }
+    }
   }
 
   private static Line time(Kind kind, Communicator all, long size, double stream) {

@@ -1,231 +1,212 @@
 package org.ftcluster.worker.bench;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
-import java.util.Comparator;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
-import java.util.stream.Stream;
+import java.util.stream.LongStream;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
-import org.ftcluster.protocol.job.JobSpecWriter;
-import org.ftcluster.protocol.message.RankReport.Pace;
-import org.ftcluster.protocol.message.RankReport.StepMetrics;
-import org.ftcluster.protocol.message.RankReport.TrainingResult;
-import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.worker.bench.CollectiveBenchmark.Kind;
-import org.ftcluster.worker.collective.ListenAddress;
+import org.ftcluster.worker.data.Dataset;
+import org.ftcluster.worker.data.GlobalBatch;
+import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.data.Tokenizer;
+import org.ftcluster.worker.model.ModelConfig;
+import org.ftcluster.worker.model.ModelConfigReader;
+import org.ftcluster.worker.model.ModelLoader;
 import org.ftcluster.worker.parallel.Machine;
+import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshCosts;
-import org.ftcluster.worker.training.RankTask;
-import org.ftcluster.worker.training.TrainingTaskFactory;
-import org.jspecify.annotations.Nullable;
+import org.ftcluster.worker.parallel.StepTime;
+import org.ftcluster.worker.parallel.Workload;
 
 /**
- * Runs some steps of a job on two ranks of this process in every kind of mesh, beside the time that
- * {@link org.ftcluster.worker.parallel.StepTime} predicts from a run on one rank and the links'
- * measured rates.
+ * Runs some steps of a job on ranks of this process in every kind of mesh, beside the time that
+ * {@link StepTime} predicts for the same steps from measured rates: of as many ranks that compute
+ * at once without sending anything, of slices as narrow as the mesh's, of a pass over gradients,
+ * and of links on which as many ranks send. All are measured right before, since a machine that is
+ * shared has other rates each minute.
  */
 public final class MeshBenchmark {
-  private static final byte[] SECRET = "benchmark".getBytes(StandardCharsets.UTF_8);
-  private static final long LIMIT_MINUTES = 20;
+  /** Rounds in which code is compiled, before anything is measured. */
+  private static final int WARM_UP_ROUNDS = 15;
 
-  /** Steps in which code is compiled. */
-  private static final int WARM_UP = 2;
+  /** Steps of each mesh in which what only it runs is compiled. */
+  private static final int WARM_UP_STEPS = 8;
 
-  private static final int RANKS = 2;
+  private static final int ROUNDS = 5;
 
-  /** A mesh of two ranks. */
-  private static final List<Parallel> MESHES =
+  /** Meshes of one, two and four ranks. */
+  private static final List<Mesh> MESHES =
       List.of(
-          new Parallel(RANKS, 1, 1, 1, Sharding.NONE, true),
-          new Parallel(RANKS, 1, 1, 1, Sharding.ZERO1, true),
-          new Parallel(RANKS, 1, 1, 1, Sharding.ZERO2, true),
-          new Parallel(RANKS, 1, 1, 1, Sharding.ZERO3, true),
-          new Parallel(1, RANKS, 1, 1, Sharding.NONE, true),
-          new Parallel(1, 1, RANKS, 1, Sharding.NONE, true),
-          new Parallel(1, 1, RANKS, 2, Sharding.NONE, true));
+          new Mesh(1, 1, 1),
+          new Mesh(2, 1, 1),
+          new Mesh(1, 2, 1),
+          new Mesh(1, 1, 2),
+          new Mesh(4, 1, 1),
+          new Mesh(1, 4, 1),
+          new Mesh(1, 1, 4),
+          new Mesh(2, 2, 1),
+          new Mesh(2, 1, 2),
+          new Mesh(1, 2, 2));
+
+  private final JobSpec job;
+  private final int steps;
+  private final GlobalBatches batches;
+  private final ModelConfig config;
+  private final long trained;
 
   /**
    * A measurement.
    *
    * @param seconds of a step, measured
-   * @param predicted seconds
+   * @param predicted likewise
+   * @param machine from whose rates it is predicted
    */
-  public record Line(Parallel mesh, double seconds, double predicted) {
+  public record Line(Parallel mesh, double seconds, StepTime predicted, Machine machine) {
     /** How far off the prediction is, as a share of what was measured. */
     public double error() {
-      return predicted / seconds - 1;
+      return predicted.seconds() / seconds - 1;
     }
   }
 
-  private MeshBenchmark() {}
+  private MeshBenchmark(JobSpec job, int steps, GlobalBatches batches) {
+    this.job = job;
+    this.steps = steps;
+    this.batches = batches;
+    this.config = ModelConfigReader.read(job.model().path());
+    this.trained = ModelLoader.trainedParameters(job.model(), job.adapter());
+  }
 
   /**
    * Runs all of them.
    *
    * @param job whose steps are taken
    * @param steps that count
+   * @param ranks that there are at most
    */
-  public static void run(JobSpec job, int steps, Consumer<Line> lines) {
-    Parallel alone = new Parallel(1, 1, 1, 1, Sharding.NONE, true);
-    double seconds = seconds(job, alone, 1, steps);
-    MeshCosts costs = costs(job, alone);
-    Machine machine = machine(costs.work().flops() / seconds);
-    lines.accept(new Line(alone, seconds, costs.stepTime(machine).seconds()));
-    for (Parallel mesh : MESHES) {
-      double predicted = costs(job, mesh).stepTime(machine).seconds();
-      lines.accept(new Line(mesh, seconds(job, mesh, RANKS, steps), predicted));
+  public static void run(JobSpec job, int steps, int ranks, Consumer<Line> lines) {
+    MeshBenchmark benchmark = new MeshBenchmark(job, steps, batches(job));
+    benchmark.rates().seconds(1, 1, WARM_UP_ROUNDS);
+    for (Mesh mesh : MESHES) {
+      if (mesh.size() <= ranks) {
+        benchmark.layouts(mesh).forEach(layout -> lines.accept(benchmark.line(layout)));
+      }
     }
   }
 
-  private static Machine machine(double flops) {
+  private static GlobalBatches batches(JobSpec job) {
+    int vocabulary = ModelConfigReader.read(job.model().path()).vocabularySize();
+    try (Tokenizer tokenizer = Tokenizer.open(job.model().path(), vocabulary)) {
+      int threads = job.resources().threads();
+      return new GlobalBatches(
+          Dataset.load(job.data().train(), tokenizer, job.data().maxLength(), threads), job);
+    }
+  }
+
+  private ComputeRates rates() {
+    return new ComputeRates(job, batches.batch(WARM_UP_STEPS).microBatches());
+  }
+
+  /** What a mesh can be run with. */
+  private List<StepTime.Layout> layouts(Mesh mesh) {
+    List<StepTime.Layout> layouts = new ArrayList<>();
+    layouts.add(new StepTime.Layout(mesh, 1, Sharding.NONE));
+    if (mesh.pipeline() == 2 && mesh.size() == 2) {
+      layouts.add(new StepTime.Layout(mesh, 2, Sharding.NONE));
+    }
+    if (mesh.data() == mesh.size() && mesh.size() > 1) {
+      layouts.add(new StepTime.Layout(mesh, 1, Sharding.ZERO1));
+      layouts.add(new StepTime.Layout(mesh, 1, Sharding.ZERO2));
+    }
+    if (mesh.data() > 1 && mesh.pipeline() == 1) {
+      layouts.add(new StepTime.Layout(mesh, 1, Sharding.ZERO3));
+    }
+    return layouts;
+  }
+
+  private Line line(StepTime.Layout layout) {
+    Mesh mesh = layout.mesh();
+    Parallel parallel =
+        new Parallel(
+            mesh.data(),
+            mesh.tensor(),
+            mesh.pipeline(),
+            layout.interleave(),
+            layout.sharding(),
+            true);
+    JobSpec laidOut = job.withParallel(parallel);
+    Machine machine = machine(mesh);
+    List<Double> seconds = MeshRun.seconds(job, parallel, mesh.size(), WARM_UP_STEPS + steps);
+    List<GlobalBatch> measured =
+        LongStream.range(WARM_UP_STEPS, WARM_UP_STEPS + steps).mapToObj(batches::batch).toList();
+    double tokens = measured.stream().mapToLong(GlobalBatch::tokens).average().orElseThrow();
+    double[] perToken = new double[steps];
+    for (int i = 0; i < steps; i++) {
+      // The first step's time isn't among them.
+      perToken[i] = seconds.get(WARM_UP_STEPS + i - 1) / measured.get(i).tokens();
+    }
+    List<StepTime> predicted =
+        measured.stream()
+            .map(batch -> MeshCosts.of(laidOut, config, mesh, trained, batch).stepTime(machine))
+            .toList();
+    return new Line(
+        parallel, ComputeRates.median(perToken) * tokens, StepTime.mean(predicted), machine);
+  }
+
+  private Machine machine(Mesh mesh) {
+    int ranks = mesh.size();
+    int slices = mesh.tensor();
+    ComputeRates rates = rates();
+    double alone = rates.seconds(slices, 1, ROUNDS);
+    List<Double> company = new ArrayList<>();
+    for (int working = 2; working <= ranks; working *= 2) {
+      double slowdown = rates.seconds(slices, working, ROUNDS) / alone;
+      while (company.size() < working - 2) {
+        company.add((company.getLast() + slowdown) / 2);
+      }
+      company.add(slowdown);
+    }
+    double memoryBytes = rates.memoryBytes(trained);
+    Workload work = work();
+    double products = alone - work.expansions() / slices / memoryBytes;
+    int threads = job.resources().threads();
+    boolean overlaps = ranks * threads < Runtime.getRuntime().availableProcessors();
+    Machine.Link link = ranks == 1 ? Machine.CPU.near() : link(ranks, messageBytes(mesh, work));
+    return new Machine(
+        work.flops() / slices / products, memoryBytes, company, overlaps, link, link, ranks);
+  }
+
+  private Workload work() {
+    GlobalBatch batch = batches.batch(WARM_UP_STEPS);
+    int count = batch.microBatches().size();
+    return Workload.of(
+        job,
+        config,
+        trained,
+        count,
+        (double) batch.tokens() / count,
+        (double) batch.targetTokens() / count);
+  }
+
+  /** Of what ranks send most. */
+  private static long messageBytes(Mesh mesh, Workload work) {
+    return Math.round(
+        mesh.tensor() > 1
+            ? work.tokens() * work.hidden() * Float.BYTES
+            : work.trained() * work.gradientBytes());
+  }
+
+  /** What an all-reduce of as many ranks finds, between small buffers and such as are sent. */
+  private static Machine.Link link(int ranks, long bytes) {
     List<CollectiveBenchmark.Line> sums = new ArrayList<>();
     CollectiveBenchmark.run(
-        List.of(Kind.ALL_REDUCE), RANKS, List.of(1L << 10, 1L << 20), 1, sums::add);
-    // Two ranks send once in each half of an all-reduce.
-    double latency = sums.getFirst().seconds() / 2;
-    Machine.Link link = new Machine.Link(sums.getLast().busGigabytesPerSecond() * 1e9, latency);
-    return new Machine(flops, Machine.CPU.memoryBytes(), link, link, RANKS);
-  }
-
-  private static MeshCosts costs(JobSpec job, Parallel mesh) {
-    String yaml = JobSpecWriter.toYaml(job.withParallel(mesh));
-    return new TrainingTaskFactory().plan(yaml, Long.MAX_VALUE).costs();
-  }
-
-  private static double seconds(JobSpec job, Parallel mesh, int ranks, int steps) {
-    Path folder = null;
-    try {
-      folder = Files.createTempDirectory("ftcluster-bench");
-      return seconds(JobSpecWriter.toYaml(limited(job, mesh, folder, steps)), ranks);
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    } finally {
-      remove(folder);
-    }
-  }
-
-  private static JobSpec limited(JobSpec job, Parallel mesh, Path folder, int steps) {
-    JobSpec.Training t = job.training();
-    return new JobSpec(
-        job.name(),
-        job.model(),
-        job.adapter(),
-        new JobSpec.Data(job.data().train(), null, job.data().maxLength(), job.data().packing()),
-        new JobSpec.Training(
-            t.numTrainEpochs(),
-            (long) steps + WARM_UP,
-            t.globalBatchSize(),
-            t.microBatchSize(),
-            t.learningRate(),
-            t.lrSchedulerType(),
-            t.warmupRatio(),
-            t.warmupSteps(),
-            t.weightDecay(),
-            t.adamBeta1(),
-            t.adamBeta2(),
-            t.adamEpsilon(),
-            t.maxGradNorm(),
-            t.seed(),
-            t.gradientCheckpointing(),
-            t.reduction(),
-            false),
-        mesh,
-        job.offload(),
-        job.elastic(),
-        job.resources(),
-        new JobSpec.Checkpoint(folder, 0, 1, true, null, null, null));
-  }
-
-  /** Of a step, the mean over those that count. */
-  private static double seconds(String yaml, int ranks) {
-    List<Long> ends = Collections.synchronizedList(new ArrayList<>());
-    List<RuntimeException> failures = Collections.synchronizedList(new ArrayList<>());
-    CountDownLatch prepared = new CountDownLatch(ranks);
-    CountDownLatch done = new CountDownLatch(ranks);
-    PeerAddress[] peers = new PeerAddress[ranks];
-    for (int r = 0; r < ranks; r++) {
-      int rank = r;
-      Thread.ofPlatform()
-          .daemon()
-          .name("bench-rank-" + rank)
-          .start(
-              () -> {
-                try (RankTask task =
-                    new TrainingTaskFactory()
-                        .create("bench", yaml, ListenAddress.on("127.0.0.1"))) {
-                  peers[rank] = task.prepare(rank, ranks, 1, SECRET);
-                  prepared.countDown();
-                  await(prepared);
-                  task.run(List.of(peers), -1, new StepEnds(ends));
-                } catch (RuntimeException e) {
-                  failures.add(e);
-                } finally {
-                  prepared.countDown();
-                  done.countDown();
-                }
-              });
-    }
-    await(done);
-    if (!failures.isEmpty()) {
-      throw failures.getFirst();
-    }
-    return (ends.getLast() - ends.get(WARM_UP - 1)) / 1e9 / (ends.size() - WARM_UP);
-  }
-
-  private static void await(CountDownLatch latch) {
-    try {
-      if (!latch.await(LIMIT_MINUTES, TimeUnit.MINUTES)) {
-        throw new IllegalStateException("a rank hangs");
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted", e);
-    }
-  }
-
-  private static void remove(@Nullable Path folder) {
-    if (folder == null) {
-      return;
-    }
-    try (Stream<Path> files = Files.walk(folder)) {
-      for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-        Files.deleteIfExists(file);
-      }
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
-  }
-
-  /** When steps ended. */
-  private record StepEnds(List<Long> ends) implements RankTask.RankEvents {
-    @Override
-    public void started(long step) {}
-
-    @Override
-    public void stepCompleted(StepMetrics metrics) {
-      ends.add(System.nanoTime());
-    }
-
-    @Override
-    public void paced(double slowness, Pace pace) {}
-
-    @Override
-    public void noted(String note) {}
-
-    @Override
-    public void completed(TrainingResult result) {}
-
-    @Override
-    public void handedOver(long step) {}
+        List.of(Kind.ALL_REDUCE), ranks, List.of(1L << 10, bytes), 1, sums::add);
+    // Messages that go one after the other.
+    int turns = 2 * (ranks - 1);
+    double latency = sums.getFirst().seconds() / turns;
+    double each = sums.getLast().seconds() / turns;
+    return new Machine.Link((double) bytes / ranks / Math.max(each - latency, each / 2), latency);
   }
 }

@@ -134,10 +134,12 @@ public final class ScalingTable {
         new Workload(
             shape.layers(),
             shape.layerWeights(),
+            0, // every token carries a loss
             shape.headWeights(),
             shape.hidden(),
             trained,
             GLOBAL_BATCH,
+            SEQUENCE,
             SEQUENCE,
             SEQUENCE,
             recompute,

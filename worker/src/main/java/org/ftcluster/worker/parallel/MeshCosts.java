@@ -1,11 +1,15 @@
 package org.ftcluster.worker.parallel;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.data.GlobalBatch;
+import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.Span;
+import org.ftcluster.worker.parallel.ScheduleTimes.Cost;
 import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
 import org.ftcluster.worker.parallel.StepTime.Layout;
 
@@ -35,15 +39,42 @@ public record MeshCosts(
   /**
    * What goes through a copy of the model in a step.
    *
-   * @param microBatches of the copy that has the most
+   * @param microBatches of the copy that has the most to do
    * @param tokens of one of them
+   * @param targets of those, how many carry a loss
    * @param allMicroBatches of all copies
    */
-  public record Load(int microBatches, double tokens, int allMicroBatches) {}
+  private record Load(int microBatches, double tokens, double targets, int allMicroBatches) {
+    /**
+     * What a step's micro-batches are for copies that take equally many.
+     *
+     * @param together whether all copies wait for each other after each micro-batch
+     */
+    static Load of(GlobalBatch batch, int copies, boolean together) {
+      List<MicroBatch> all = batch.microBatches();
+      Deal deal = Deal.even(all.size(), copies);
+      double[] rounds = new double[deal.most()];
+      double most = 0;
+      for (int copy = 0; copy < copies; copy++) {
+        List<MicroBatch> share = deal.share(copy, all);
+        double tokens = 0;
+        for (int i = 0; i < share.size(); i++) {
+          rounds[i] = Math.max(rounds[i], share.get(i).tokenCount());
+          tokens += share.get(i).tokenCount();
+        }
+        most = Math.max(most, tokens);
+      }
+      double tokens = (together ? Arrays.stream(rounds).sum() : most) / rounds.length;
+      double targets = tokens * batch.targetTokens() / batch.tokens();
+      return new Load(rounds.length, tokens, targets, all.size());
+    }
+  }
 
-  /** What a job's settings come to. */
+  /** What a job's settings come to in a step. */
   public static MeshCosts of(
-      JobSpec spec, ModelConfig config, Mesh mesh, long trainedParameters, Load load) {
+      JobSpec spec, ModelConfig config, Mesh mesh, long trainedParameters, GlobalBatch batch) {
+    boolean together = spec.parallel().sharding().compareTo(JobSpec.Sharding.ZERO2) >= 0;
+    Load load = Load.of(batch, mesh.data(), together);
     double activations = load.tokens() * config.hiddenSize();
     double microBatches = load.microBatches();
     int chunks = spec.parallel().interleave();
@@ -77,7 +108,8 @@ public record MeshCosts(
                 / mesh.tensor()
             : 0,
         bubble(config, parts, new Schedule(mesh.pipeline(), chunks, load.microBatches())),
-        Workload.of(spec, config, trainedParameters, load.allMicroBatches(), load.tokens()),
+        Workload.of(
+            spec, config, trainedParameters, load.allMicroBatches(), load.tokens(), load.targets()),
         new Layout(mesh, chunks, spec.parallel().sharding()));
   }
 
@@ -101,9 +133,9 @@ public record MeshCosts(
   }
 
   private static double bubble(ModelConfig config, List<Span> parts, Schedule schedule) {
-    List<Double> costs = new ArrayList<>();
-    parts.forEach(span -> costs.add((double) span.size()));
-    costs.set(costs.size() - 1, costs.getLast() + MeshParts.headCost(config));
+    List<Cost> costs = new ArrayList<>();
+    parts.forEach(span -> costs.add(new Cost(span.size(), 0)));
+    costs.add(new Cost(costs.removeLast().work() + MeshParts.headCost(config), 0));
     // With adapters a backward computes about what the forward does: no gradients of weights.
     return ScheduleTimes.of(new Costs(costs, costs, 0), schedule).bubble();
   }

@@ -5,6 +5,7 @@ import java.util.List;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.model.Span;
 import org.ftcluster.worker.parallel.Machine.Link;
+import org.ftcluster.worker.parallel.ScheduleTimes.Cost;
 import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
 
 /**
@@ -19,37 +20,61 @@ public record StepTime(double microBatches, double gradients, double update) {
   /** Bytes of a parameter that an update reads and writes: value, gradient, both moments. */
   private static final int UPDATE_BYTES = 28;
 
-  /** Bytes that expanding a packed weight reads and writes. */
-  private static final double EXPANSION_BYTES = 4.5;
+  /** What a shard's update writes besides, before it is known to be everybody's. */
+  private static final int PREVIEW_BYTES = 16;
 
   /** Sums over slices are of float32. */
   private static final int SUM_BYTES = Float.BYTES;
 
   /** A mesh and how it is used. */
-  public record Layout(Mesh mesh, int interleave, Sharding sharding) {}
+  public record Layout(Mesh mesh, int interleave, Sharding sharding) {
+    boolean sharesGradients() {
+      return switch (sharding) {
+        case NONE, ZERO1 -> false;
+        case ZERO2, ZERO3 -> true;
+      };
+    }
+
+    /** Whether a rank's gradients are those of a part of the model, zeros elsewhere. */
+    boolean isInParts() {
+      return mesh.pipeline() * mesh.tensor() > 1;
+    }
+  }
 
   /** Predicts one. */
   public static StepTime of(Workload work, Layout layout, Machine machine) {
     Mesh mesh = layout.mesh();
-    int copies = mesh.data();
-    int mine = Math.ceilDiv(work.microBatches(), copies);
+    int mine = Math.ceilDiv(work.microBatches(), mesh.data());
     Link all = machine.link(mesh.size());
     double values = work.trained() * Float.BYTES;
     double sums = work.trained() * work.gradientBytes();
-    double perMicroBatch = 0;
     double gradients =
         switch (layout.sharding()) {
           case NONE -> all.allReduce(sums, mesh.size());
           case ZERO1 -> all.allReduce(sums, mesh.size()) + all.gather(values, mesh.size());
-          case ZERO2, ZERO3 -> {
-            perMicroBatch = all.gather(sums, mesh.size());
-            yield all.gather(values, mesh.size());
-          }
+          case ZERO2, ZERO3 -> all.gather(values, mesh.size());
         };
-    double update = work.trained() * UPDATE_BYTES / machine.memoryBytes();
+    // Once for the norm, once from sums to floats.
+    double bytes = UPDATE_BYTES + Float.BYTES + work.gradientBytes() + Float.BYTES;
+    double perParameter = bytes + (layout.sharding() == Sharding.NONE ? 0 : PREVIEW_BYTES);
+    double update =
+        work.trained() * perParameter / machine.memoryBytes() * machine.slowdown(mesh.size());
     Schedule schedule = new Schedule(mesh.pipeline(), layout.interleave(), mine);
-    double passes = ScheduleTimes.of(costs(work, layout, machine), schedule).seconds();
-    return new StepTime(passes + mine * perMicroBatch, gradients, update);
+    double passes =
+        ScheduleTimes.of(
+                costs(work, layout, machine),
+                schedule,
+                stages -> machine.slowdown(stages * mesh.data() * mesh.tensor()))
+            .seconds();
+    return new StepTime(passes, gradients, update);
+  }
+
+  /** Of several steps. */
+  public static StepTime mean(List<StepTime> steps) {
+    return new StepTime(
+        steps.stream().mapToDouble(StepTime::microBatches).average().orElseThrow(),
+        steps.stream().mapToDouble(StepTime::gradients).average().orElseThrow(),
+        steps.stream().mapToDouble(StepTime::update).average().orElseThrow());
   }
 
   /** Seconds altogether. */
@@ -68,36 +93,80 @@ public record StepTime(double microBatches, double gradients, double update) {
     double head = work.headWeights() / work.layerWeights();
     List<Span> parts = LayerDeal.deal(work.layers(), head, mesh.pipeline() * layout.interleave());
     double activations = work.tokens() * work.hidden();
-    // Two sums in a layer's forward, two in its backward, and the forward's again.
-    double sum = machine.link(slices).allReduce(activations * SUM_BYTES, slices);
-    double expansion =
-        work.weightBytes() < Short.BYTES
-            ? work.layerWeights() / slices * EXPANSION_BYTES / machine.memoryBytes()
-            : 0;
-    double forward = work.layerForward() / slices / machine.flops() + expansion + 2 * sum;
-    double backward =
-        work.layerBackward() / slices / machine.flops()
-            + expansion
-            + 2 * sum
-            + (work.recompute() ? expansion + 2 * sum : 0);
-    if (layout.sharding() == Sharding.ZERO3) {
-      // Gathered while the layer before computes.
-      double bytes = work.layerWeights() / slices * work.weightBytes();
-      double gather = machine.link(mesh.size()).gather(bytes, mesh.data());
-      forward = Math.max(forward, gather);
-      backward = Math.max(backward, gather);
-    }
-    double atHead = work.head() / slices / machine.flops();
-    List<Double> forwards = new ArrayList<>();
-    List<Double> backwards = new ArrayList<>();
-    for (Span part : parts) {
-      boolean last = part.to() == work.layers();
-      forwards.add(part.size() * forward);
-      // The head's loss and gradient come out of one call.
-      backwards.add(part.size() * backward + (last ? atHead : 0));
-    }
     Link stages = machine.link(mesh.pipeline() * slices);
     double transfer = mesh.pipeline() == 1 ? 0 : stages.send(activations * work.activationBytes());
-    return new Costs(forwards, backwards, transfer);
+    double atHead = work.head() / slices / machine.flops();
+    Cost summing = gradientSum(work, layout, machine);
+    List<Cost> forwards = new ArrayList<>();
+    List<Cost> backwards = new ArrayList<>();
+    for (Span part : parts) {
+      boolean last = part.to() == work.layers();
+      int full = part.size() - (last ? 1 : 0);
+      Cost forward = times(full, forward(work, layout, machine, work.tokens()));
+      Cost backward = plus(times(full, backward(work, layout, machine, work.tokens())), summing);
+      if (last) {
+        forward = plus(forward, forward(work, layout, machine, work.targets()));
+        // The head's loss and gradient come out of one call.
+        backward =
+            plus(
+                plus(backward, backward(work, layout, machine, work.targets())),
+                new Cost(atHead, 0));
+      }
+      boolean sends = !machine.overlaps();
+      forwards.add(plus(forward, new Cost(0, sends && !last ? transfer : 0)));
+      backwards.add(plus(backward, new Cost(0, sends && part.from() > 0 ? transfer : 0)));
+    }
+    return new Costs(forwards, backwards, machine.overlaps() ? transfer : 0);
+  }
+
+  private static Cost forward(Workload work, Layout layout, Machine machine, double rows) {
+    return layer(work, layout, machine, work.layerForward(rows), 1);
+  }
+
+  private static Cost backward(Workload work, Layout layout, Machine machine, double rows) {
+    return layer(work, layout, machine, work.layerBackward(rows), work.recompute() ? 2 : 1);
+  }
+
+  /**
+   * A layer, one way.
+   *
+   * @param passes in which its weights are expanded, and two sums over slices made
+   */
+  private static Cost layer(
+      Workload work, Layout layout, Machine machine, double flops, int passes) {
+    Mesh mesh = layout.mesh();
+    int slices = mesh.tensor();
+    double expansion = work.expansion() / slices / machine.memoryBytes();
+    double compute = flops / slices / machine.flops() + passes * expansion;
+    double activations = work.tokens() * work.hidden();
+    double sums = 2 * passes * machine.link(slices).allReduce(activations * SUM_BYTES, slices);
+    if (layout.sharding() != Sharding.ZERO3) {
+      return new Cost(compute, sums);
+    }
+    double bytes = work.layerWeights() / slices * work.weightBytes();
+    double gather = machine.link(mesh.size()).gather(bytes, mesh.data());
+    // At best the layer is gathered while the one before computes.
+    double late = machine.overlaps() ? Math.max(0, gather - compute - sums) : gather;
+    return new Cost(compute, sums + late);
+  }
+
+  /** Adding the gradient of a chunk's micro-batch to those before it. */
+  private static Cost gradientSum(Workload work, Layout layout, Machine machine) {
+    double bytes = Float.BYTES + 2 * work.gradientBytes() + (layout.isInParts() ? Float.BYTES : 0);
+    double exchange = 0;
+    if (layout.sharesGradients()) {
+      bytes += 2 * work.gradientBytes();
+      int ranks = layout.mesh().size();
+      exchange = machine.link(ranks).gather(work.trained() * work.gradientBytes(), ranks);
+    }
+    return new Cost(work.trained() * bytes / machine.memoryBytes(), exchange);
+  }
+
+  private static Cost plus(Cost a, Cost b) {
+    return new Cost(a.work() + b.work(), a.exchange() + b.exchange());
+  }
+
+  private static Cost times(int n, Cost cost) {
+    return new Cost(n * cost.work(), n * cost.exchange());
   }
 }

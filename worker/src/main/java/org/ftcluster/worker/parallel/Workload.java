@@ -9,11 +9,13 @@ import org.ftcluster.worker.model.ModelConfig;
  * What a step has to do, whatever the mesh.
  *
  * @param layerWeights of a layer's matrices
+ * @param pastAttention how many of them work, in the last layer, on tokens that carry a loss only
  * @param headWeights of the head
  * @param hidden columns of activations
  * @param trained parameters
  * @param microBatches of a step
  * @param tokens of one
+ * @param targets of those, how many carry a loss
  * @param sequence tokens that see each other
  * @param recompute whether layers run their forward again
  * @param trainsAll whether layers need gradients of their own weights
@@ -24,24 +26,35 @@ import org.ftcluster.worker.model.ModelConfig;
 public record Workload(
     int layers,
     double layerWeights,
+    double pastAttention,
     double headWeights,
     double hidden,
     double trained,
     int microBatches,
     double tokens,
+    double targets,
     double sequence,
     boolean recompute,
     boolean trainsAll,
     int activationBytes,
     double weightBytes,
     int gradientBytes) {
+  /** Bytes that expanding a packed weight reads and writes. */
+  private static final double EXPANSION_BYTES = 4.5;
+
   /**
    * What a job's settings come to.
    *
    * @param tokens of a micro-batch
+   * @param targets of those, how many carry a loss
    */
   public static Workload of(
-      JobSpec spec, ModelConfig config, long trained, int microBatches, double tokens) {
+      JobSpec spec,
+      ModelConfig config,
+      long trained,
+      int microBatches,
+      double tokens,
+      double targets) {
     int activation =
         switch (spec.model().dtype()) {
           case FLOAT32 -> Float.BYTES;
@@ -50,11 +63,14 @@ public record Workload(
     return new Workload(
         config.layers(),
         config.layerWeights(),
+        (double) config.hiddenSize()
+            * (config.heads() * config.headSize() + 3 * config.intermediateSize()),
         (double) config.vocabularySize() * config.hiddenSize(),
         config.hiddenSize(),
         trained,
         microBatches,
         tokens,
+        targets,
         tokens / spec.training().microBatchSize(),
         spec.training().gradientCheckpointing() == GradientCheckpointing.TRUE,
         spec.adapter().type() == AdapterType.NONE,
@@ -70,32 +86,59 @@ public record Workload(
         });
   }
 
-  /** Operations of a layer's forward, for a micro-batch. */
-  double layerForward() {
-    double adapters = trainsAll ? 0 : trained / layers;
-    return 2 * tokens * (layerWeights + adapters) + 2 * tokens * sequence * hidden;
+  /**
+   * Operations of a layer's forward, for a micro-batch.
+   *
+   * @param rows tokens that go past its attention
+   */
+  double layerForward(double rows) {
+    return 2 * products(rows) * (1 + adapters()) + 2 * tokens * sequence * hidden;
   }
 
   /** Operations of its backward, with those of a forward that runs again. */
-  double layerBackward() {
-    double adapters = trainsAll ? 0 : 2 * tokens * trained / layers;
-    double weights = trainsAll ? 2 * tokens * layerWeights : adapters;
+  double layerBackward(double rows) {
+    double weights = 2 * products(rows) * (trainsAll ? 1 : adapters());
     double attention = 2 * tokens * sequence * hidden; // twice the forward's
-    return layerForward() + attention + weights + (recompute ? layerForward() : 0);
+    return layerForward(rows) + attention + weights + (recompute ? layerForward(rows) : 0);
+  }
+
+  /** Tokens that meet weights. */
+  private double products(double rows) {
+    return tokens * (layerWeights - pastAttention) + rows * pastAttention;
+  }
+
+  /** Of a layer's weights as many are added by adapters. */
+  private double adapters() {
+    return trainsAll ? 0 : trained / layers / layerWeights;
+  }
+
+  /** Bytes that expanding a layer's packed weights once reads and writes. */
+  double expansion() {
+    return weightBytes < Short.BYTES ? layerWeights * EXPANSION_BYTES : 0;
+  }
+
+  /** The same of a step. */
+  public double expansions() {
+    return microBatches * layers * (recompute ? 3 : 2) * expansion();
   }
 
   /** Operations of the head, both ways. */
   double head() {
-    return (trainsAll ? 6 : 4) * tokens * headWeights;
+    return (trainsAll ? 6 : 4) * targets * headWeights;
   }
 
   /** Operations of a step. */
   public double flops() {
-    return microBatches * (layers * (layerForward() + layerBackward()) + head());
+    return microBatches
+        * ((layers - 1) * (layerForward(tokens) + layerBackward(tokens))
+            + layerForward(targets)
+            + layerBackward(targets)
+            + head());
   }
 
   /** Of those, what a step needs anyhow: running a forward again isn't. */
   public double usefulFlops() {
-    return flops() - (recompute ? (double) microBatches * layers * layerForward() : 0);
+    double again = (layers - 1) * layerForward(tokens) + layerForward(targets);
+    return flops() - (recompute ? microBatches * again : 0);
   }
 }

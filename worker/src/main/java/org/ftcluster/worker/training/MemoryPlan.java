@@ -10,7 +10,6 @@ import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.data.EvalBatches;
-import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.MemoryEstimate;
@@ -127,18 +126,12 @@ public record MemoryPlan(
 
   /** Of the first step. */
   static MeshCosts costs(JobSpec spec, GlobalBatches batches) {
-    Mesh mesh = smallestMesh(spec);
-    GlobalBatch first = batches.batch(0);
-    int microBatches = first.microBatches().size();
     return MeshCosts.of(
         spec,
         ModelConfigReader.read(spec.model().path()),
-        mesh,
+        smallestMesh(spec),
         ModelLoader.trainedParameters(spec.model(), spec.adapter()),
-        new MeshCosts.Load(
-            Math.ceilDiv(microBatches, mesh.data()),
-            (double) first.tokens() / microBatches,
-            microBatches));
+        batches.batch(0));
   }
 
   public boolean fits() {

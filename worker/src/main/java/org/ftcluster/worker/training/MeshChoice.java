@@ -43,7 +43,8 @@ record MeshChoice(
             config,
             ModelLoader.trainedParameters(spec.model(), spec.adapter()),
             microBatches,
-            (double) first.tokens() / microBatches),
+            (double) first.tokens() / microBatches,
+            (double) first.targetTokens() / microBatches),
         MemoryPlan.largest(batches),
         eval == null ? new MicroBatchShape(1, 1, 1) : MemoryPlan.largest(eval),
         memory);

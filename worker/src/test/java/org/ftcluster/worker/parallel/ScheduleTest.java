@@ -12,6 +12,7 @@ import org.ftcluster.worker.parallel.Schedule.Message;
 import org.ftcluster.worker.parallel.Schedule.Turn;
 import org.ftcluster.worker.parallel.Schedule.Turn.Backward;
 import org.ftcluster.worker.parallel.Schedule.Turn.Forward;
+import org.ftcluster.worker.parallel.ScheduleTimes.Cost;
 import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
 import org.junit.jupiter.api.Test;
 
@@ -158,7 +159,11 @@ class ScheduleTest {
   void theSlowestStageSetsThePaceOfALongStep() {
     ScheduleTimes times =
         ScheduleTimes.of(
-            new Costs(List.of(1.0, 3.0), List.of(2.0, 6.0), 0), new Schedule(2, 1, 1000));
+            new Costs(
+                List.of(new Cost(1, 0), new Cost(3, 0)),
+                List.of(new Cost(2, 0), new Cost(6, 0)),
+                0),
+            new Schedule(2, 1, 1000));
     assertEquals(9 * 1000, times.seconds(), 10);
   }
 
@@ -170,8 +175,34 @@ class ScheduleTest {
         1e-9);
   }
 
+  @Test
+  void stagesThatWorkAtOnceOnOneCoreTakeTurns() {
+    // Of 3 units of time a micro-batch and stage, all stages together do no more than one a unit.
+    ScheduleTimes shared =
+        ScheduleTimes.of(even(4, 1, 2, 0), new Schedule(4, 1, 8), working -> working);
+    assertEquals(4 * 8 * 3, shared.seconds(), 1e-9);
+    // Only what overlaps is slower: two stages, of which one micro-batch keeps one busy at a time.
+    assertEquals(
+        6,
+        ScheduleTimes.of(even(2, 1, 2, 0), new Schedule(2, 1, 1), working -> working).seconds(),
+        1e-9);
+  }
+
+  @Test
+  void exchangesAreNoSlowerInCompany() {
+    Costs costs =
+        new Costs(
+            Collections.nCopies(2, new Cost(1, 0.5)), Collections.nCopies(2, new Cost(1, 0.5)), 0);
+    assertEquals(
+        4 * 1.5,
+        ScheduleTimes.of(costs, new Schedule(2, 1, 1), working -> working).seconds(),
+        1e-9);
+  }
+
   private static Costs even(int stages, double forward, double backward, double transfer) {
     return new Costs(
-        Collections.nCopies(stages, forward), Collections.nCopies(stages, backward), transfer);
+        Collections.nCopies(stages, new Cost(forward, 0)),
+        Collections.nCopies(stages, new Cost(backward, 0)),
+        transfer);
   }
 }

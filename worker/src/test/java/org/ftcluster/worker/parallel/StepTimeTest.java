@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 class StepTimeTest {
   /** Ten layers of a million weights; 8 micro-batches of 100 tokens that see nobody else. */
   private static final Workload WORK =
-      new Workload(10, 1e6, 0, 1000, 0, 8, 100, 0, false, false, 4, 4, 8);
+      new Workload(10, 1e6, 0, 0, 1000, 0, 8, 100, 100, 0, false, false, 4, 4, 8);
 
   private static final Machine MACHINE =
       new Machine(1e9, 1e9, new Link(1e9, 0), new Link(1e8, 0), 2);
@@ -29,9 +29,10 @@ class StepTimeTest {
     double alone = WORK.flops() / 1e9;
     assertEquals(alone / 4, seconds(WORK, 4, 1, 1, Sharding.NONE), 1e-9);
     Workload trained = trained(1e6);
-    // 8 bytes a parameter, 3/4 of them twice over the far link, and 28 bytes of memory.
+    // 8 bytes a parameter, 3/4 of them twice over the far link; 20 bytes of memory to add each of
+    // two micro-batches, and 44 for norm and update.
     assertEquals(
-        trained.flops() / 4 / 1e9 + 2 * 0.75 * 8e6 / 1e8 + 0.028,
+        trained.flops() / 4 / 1e9 + 2 * 0.75 * 8e6 / 1e8 + 2 * 0.020 + 0.044,
         seconds(trained, 4, 1, 1, Sharding.NONE),
         1e-9);
     assertEquals(
@@ -63,19 +64,59 @@ class StepTimeTest {
   void sharedLayersCountWhereGatheringTakesLongerThanComputing() {
     assertEquals(
         seconds(WORK, 2, 1, 1, Sharding.NONE), seconds(WORK, 2, 1, 1, Sharding.ZERO3), 1e-9);
-    Workload few = new Workload(10, 1e6, 0, 1000, 0, 8, 1, 0, false, false, 4, 4, 8);
+    Workload few = new Workload(10, 1e6, 0, 0, 1000, 0, 8, 1, 1, 0, false, false, 4, 4, 8);
     assertEquals(4 * 10 * 2 * (2e6 / 1e9), seconds(few, 2, 1, 1, Sharding.ZERO3), 1e-9);
   }
 
   @Test
   void recomputationIsWorkThatStepsDontNeed() {
-    Workload recomputed = new Workload(10, 1e6, 0, 1000, 0, 8, 100, 0, true, false, 4, 4, 8);
+    Workload recomputed =
+        new Workload(10, 1e6, 0, 0, 1000, 0, 8, 100, 100, 0, true, false, 4, 4, 8);
     assertEquals(1.5 * WORK.flops(), recomputed.flops());
     assertEquals(2 / 3.0, efficiency(recomputed, 1, 1, 1), 1e-9);
   }
 
+  @Test
+  void ranksThatShareCoresTakeTurns() {
+    Machine twoCores = MACHINE.sharing(2, 4, 1);
+    double alone = WORK.flops() / 1e9;
+    Layout copies = new Layout(new Mesh(4, 1, 1), 1, Sharding.NONE);
+    assertEquals(alone / 2, StepTime.of(WORK, copies, twoCores).microBatches(), 1e-9);
+    // Two of four stages at work at any time: what waits leaves its core to the others.
+    Layout stages = new Layout(new Mesh(1, 4, 1), 1, Sharding.NONE);
+    double bytes = 100 * 1000 * 4;
+    Machine fast = new Machine(1e9, 1e9, new Link(1e18, 0), new Link(1e18, 0), 4).sharing(2, 4, 1);
+    double seconds = StepTime.of(WORK, stages, fast).microBatches();
+    assertTrue(seconds >= alone / 2 && seconds < alone / 2 * 1.3, "%f".formatted(seconds));
+    // Messages take the cores, too.
+    assertTrue(StepTime.of(WORK, stages, twoCores).seconds() > seconds + 8 * bytes / 1e9);
+  }
+
+  @Test
+  void gatheringCountsWhereItTakesTheCoresThatRanksComputeOn() {
+    Machine twoCores = MACHINE.sharing(2, 2, 1);
+    double plain = StepTime.of(WORK, layout(Sharding.NONE), twoCores).seconds();
+    assertEquals(
+        plain + 4 * 10 * 2 * (2e6 / 1e9),
+        StepTime.of(WORK, layout(Sharding.ZERO3), twoCores).seconds(),
+        1e-9);
+    // With a core to spare it is hidden.
+    Machine threeCores = MACHINE.sharing(3, 2, 1);
+    assertEquals(plain, StepTime.of(WORK, layout(Sharding.ZERO3), threeCores).seconds(), 1e-9);
+  }
+
+  @Test
+  void pastAttentionTheLastLayerSeesOnlyTokensThatCarryALoss() {
+    Workload few = new Workload(10, 1e6, 7e5, 1e5, 1000, 0, 8, 100, 25, 0, false, false, 4, 4, 8);
+    assertEquals(8 * 4 * (9 * 100 * 1e6 + 100 * 3e5 + 25 * 7e5 + 25 * 1e5), few.flops(), 1e-3);
+  }
+
+  private static Layout layout(Sharding sharding) {
+    return new Layout(new Mesh(2, 1, 1), 1, sharding);
+  }
+
   private static Workload trained(double parameters) {
-    return new Workload(10, 1e6, 0, 1000, parameters, 8, 100, 0, false, false, 4, 4, 8);
+    return new Workload(10, 1e6, 0, 0, 1000, parameters, 8, 100, 100, 0, false, false, 4, 4, 8);
   }
 
   private static double efficiency(Workload work, int data, int pipeline, int tensor) {
