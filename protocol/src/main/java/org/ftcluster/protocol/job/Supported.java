@@ -17,27 +17,13 @@ final class Supported {
 
   private static void sharding(JobSpec spec, Problems problems) {
     switch (spec.parallel().sharding()) {
-      case NONE, ZERO1 -> {}
-      case ZERO2 -> {
-        if (spec.parallel().pipeline() > 1) {
-          problems.add(
-              "parallel.sharding",
-              "is zero2, which is not supported yet together with parallel.pipeline %d; give zero1"
-                  .formatted(spec.parallel().pipeline()));
-        }
-      }
+      case NONE, ZERO1, ZERO2 -> {}
       case ZERO3 -> {
         if (spec.adapter().type() == AdapterType.NONE) {
           problems.add(
               "parallel.sharding",
               "is zero3, which shares out frozen weights only yet, and adapter.type none leaves none;"
                   + " give zero2");
-        }
-        if (spec.parallel().pipeline() > 1) {
-          problems.add(
-              "parallel.sharding",
-              "is zero3, which is not supported yet together with parallel.pipeline %d; give zero1"
-                  .formatted(spec.parallel().pipeline()));
         }
       }
     }

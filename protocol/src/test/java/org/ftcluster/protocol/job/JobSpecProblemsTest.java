@@ -75,8 +75,6 @@ class JobSpecProblemsTest {
           parallel: {data: 3, tensor: 3}             | parallel.tensor is 3, but data 3 x tensor 3 x pipeline 1 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {pipeline: 9}                    | parallel.pipeline is 9, but data 1 x tensor 1 x pipeline 9 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {interleave: 2}                  | parallel.interleave is 2, but there is one stage only; give parallel.pipeline 2 or more, or leave it out.
-          parallel: {sharding: zero2, pipeline: 2}   | parallel.sharding is zero2, which is not supported yet together with parallel.pipeline 2; give zero1.
-          parallel: {sharding: zero3, pipeline: 2}   | parallel.sharding is zero3, which is not supported yet together with parallel.pipeline 2; give zero1.
           offload: {parameters: disk}\\nparallel: {sharding: zero3} | offload.parameters is disk, but parallel.sharding is zero3, which shares the same weights out; leave one out.
           offload: {parameters: disk}\\nadapter: {type: none} | offload.parameters is disk, but adapter.type is none, which leaves no frozen weights; leave it out.
           offload: {parameters: tape}                | offload.parameters must be auto or none or disk, not tape.
@@ -196,8 +194,8 @@ class JobSpecProblemsTest {
                 + " data.train.prompt.",
             "job.yaml:7: training.micro_batch_size must be a whole number of 1 or more,"
                 + " not 0.",
-            "job.yaml:8: parallel.sharding is zero2, which is not supported yet together with"
-                + " parallel.pipeline 2; give zero1."),
+            "job.yaml:8: parallel.interleave is 2, but there is one stage only; give"
+                + " parallel.pipeline 2 or more, or leave it out."),
         problems(
                 """
                 name: many
@@ -207,7 +205,7 @@ class JobSpecProblemsTest {
                   train: {path: nothing.jsonl,
                     pormpt: x}
                 training: {global_batch_size: 2, micro_batch_size: 0}
-                parallel: {sharding: zero2, pipeline: 2}
+                parallel: {interleave: 2}
                 checkpoint: {path: out}
                 """,
                 "resources.threads=many")

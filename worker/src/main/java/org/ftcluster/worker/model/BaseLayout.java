@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.OptionalInt;
 
 /** The tensors of a model folder, under the names that Transformers gives them. */
 final class BaseLayout {
@@ -9,10 +10,22 @@ final class BaseLayout {
   static final String FINAL_NORM = "model.norm.weight";
   static final String HEAD = "lm_head.weight";
 
+  private static final String LAYERS = "model.layers.";
+
   private BaseLayout() {}
 
   static String layer(int index) {
-    return "model.layers.%d.".formatted(index);
+    return LAYERS + index + ".";
+  }
+
+  /** The layer that a tensor belongs to, whether of the base or of an adapter; none of others. */
+  static OptionalInt layerOf(String name) {
+    int at = name.indexOf(LAYERS);
+    if (at < 0) {
+      return OptionalInt.empty();
+    }
+    int from = at + LAYERS.length();
+    return OptionalInt.of(Integer.parseInt(name, from, name.indexOf('.', from), 10));
   }
 
   /** Whether a linear layer adds a bias. */

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.model;
 
 import java.time.Duration;
+import java.util.List;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
@@ -63,6 +64,11 @@ public final class CausalLanguageModel implements TrainableModel {
   @Override
   public ParameterBuffer parameters() {
     return part.parameters();
+  }
+
+  /** Those of the trained tensors that this part, or another slice of it, leaves gradients of. */
+  public List<ParameterBuffer.Slice> trained() {
+    return part.place().trained(part.parameters().slices());
   }
 
   @Override
@@ -161,8 +167,27 @@ public final class CausalLanguageModel implements TrainableModel {
 
   @Override
   public void accompany(boolean training) {
+    accompanyForward(training);
+    if (training) {
+      accompanyBackward();
+    }
+  }
+
+  /**
+   * {@link #accompany} as far as the other copies' forward goes.
+   *
+   * @param training whether their backward follows
+   */
+  public void accompanyForward(boolean training) {
     if (part.window() != null) {
-      part.window().accompany(training);
+      part.window().accompanyForward(training);
+    }
+  }
+
+  /** {@link #accompany} as far as the other copies' backward goes. */
+  public void accompanyBackward() {
+    if (part.window() != null) {
+      part.window().accompanyBackward();
     }
   }
 

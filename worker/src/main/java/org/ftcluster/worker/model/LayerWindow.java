@@ -131,19 +131,24 @@ final class LayerWindow implements AutoCloseable {
   }
 
   /**
-   * What a batch would ask for, without one: ranks that share layers out all go through them the
-   * same number of times, in the same order.
+   * What a batch's forward would ask for, without one: ranks that share layers out all go through
+   * them the same number of times, in the same order.
    */
-  void accompany(boolean training) {
-    if (!(store instanceof SharedLayers)) {
-      return;
-    }
-    for (int layer = 0; layer < layers.size(); layer++) {
+  void accompanyForward(boolean training) {
+    for (int layer = 0; isShared() && layer < layers.size(); layer++) {
       beforeForward(layer, training);
     }
-    for (int layer = layers.size() - 1; training && layer >= 0; layer--) {
+  }
+
+  /** The same of its backward. */
+  void accompanyBackward() {
+    for (int layer = layers.size() - 1; isShared() && layer >= 0; layer--) {
       beforeBackward(layer);
     }
+  }
+
+  private boolean isShared() {
+    return store instanceof SharedLayers;
   }
 
   private void need(int index, int next) {

@@ -79,7 +79,12 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
         () -> {
           try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter)) {
             long weights = 0;
-            long trained = share.bytes(parameters.size(), reduction);
+            long ofStage =
+                parts.stream()
+                    .flatMap(part -> part.trained(parameters.slices()).stream())
+                    .mapToLong(ParameterBuffer.Slice::size)
+                    .sum();
+            long trained = share.bytes(parameters.size(), ofStage, reduction);
             long activations = 0;
             for (ModelPart part : parts) {
               try (CausalLanguageModel hollow =
@@ -108,7 +113,8 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
         () -> {
           try (CausalLanguageModel hollow =
               ModelLoader.loadHollow(config, model, adapter, savings)) {
-            long state = TrainedShare.ALL.bytes(hollow.parameters().size(), reduction);
+            long parameters = hollow.parameters().size();
+            long state = TrainedShare.ALL.bytes(parameters, parameters, reduction);
             return new MemoryEstimate(
                 hollow.frozenBytes(),
                 state + hollow.trainedCopyBytes(),

@@ -1,5 +1,7 @@
 package org.ftcluster.worker.model;
 
+import java.util.List;
+import java.util.OptionalInt;
 import org.ftcluster.protocol.job.BadJobException;
 
 /**
@@ -35,6 +37,21 @@ public record ModelPart(
   /** All of it. */
   public static ModelPart whole(ModelConfig config) {
     return of(config, new Span(0, config.layers()), 0, 1);
+  }
+
+  /** Of all trained tensors those that this part computes with, or another slice of its layers. */
+  public List<ParameterBuffer.Slice> trained(List<ParameterBuffer.Slice> all) {
+    boolean tied = all.stream().noneMatch(slice -> slice.name().equals(BaseLayout.HEAD));
+    return all.stream()
+        .filter(
+            slice -> {
+              OptionalInt layer = BaseLayout.layerOf(slice.name());
+              if (layer.isPresent()) {
+                return layers.contains(layer.getAsInt());
+              }
+              return slice.name().equals(BaseLayout.EMBEDDING) ? isFirst || tied && isLast : isLast;
+            })
+        .toList();
   }
 
   boolean isWhole() {

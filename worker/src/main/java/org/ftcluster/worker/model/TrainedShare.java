@@ -7,11 +7,12 @@ import org.ftcluster.protocol.job.JobSpec.Sharding;
  * How much of what is trained a rank holds.
  *
  * @param ranks that share it out
+ * @param stages that they make up; sums of gradients are shared out within each
  * @param mirrored whether each has its neighbour's share as well
  */
-public record TrainedShare(Sharding sharding, int ranks, boolean mirrored) {
+public record TrainedShare(Sharding sharding, int ranks, int stages, boolean mirrored) {
   /** Nobody shares anything. */
-  public static final TrainedShare ALL = new TrainedShare(Sharding.NONE, 1, false);
+  public static final TrainedShare ALL = new TrainedShare(Sharding.NONE, 1, 1, false);
 
   /** Of a parameter's value and gradient. */
   private static final int VALUE_BYTES = 2 * Float.BYTES;
@@ -19,19 +20,27 @@ public record TrainedShare(Sharding sharding, int ranks, boolean mirrored) {
   /** Of both its moments. */
   private static final int MOMENT_BYTES = 2 * Float.BYTES;
 
-  /** Bytes for all parameters. */
-  public long bytes(long parameters, Reduction reduction) {
+  /**
+   * Bytes for all parameters.
+   *
+   * @param ofStage those that the stage's layers have
+   */
+  public long bytes(long parameters, long ofStage, Reduction reduction) {
     double share = 1.0 / ranks;
     // A share's gradients are kept for as long as other ranks may not have come as far.
     double moments =
         ranks == 1 ? MOMENT_BYTES : (MOMENT_BYTES + Float.BYTES) * (mirrored ? 2 : 1) * share;
     double each =
         switch (sharding) {
-          case NONE -> VALUE_BYTES + MOMENT_BYTES + sumBytes(reduction);
-          case ZERO1 -> VALUE_BYTES + moments + sumBytes(reduction);
-          case ZERO2, ZERO3 -> VALUE_BYTES + moments + sumBytes(reduction) * share;
+          case NONE -> VALUE_BYTES + MOMENT_BYTES;
+          case ZERO1, ZERO2, ZERO3 -> VALUE_BYTES + moments;
         };
-    return Math.round(each * parameters);
+    double summed =
+        switch (sharding) {
+          case NONE, ZERO1 -> parameters;
+          case ZERO2, ZERO3 -> ofStage * share * stages;
+        };
+    return Math.round(each * parameters + sumBytes(reduction) * summed);
   }
 
   private static int sumBytes(Reduction reduction) {

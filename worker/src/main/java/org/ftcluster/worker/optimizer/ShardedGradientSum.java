@@ -4,15 +4,18 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 
 /**
- * Sums of which each rank has its own shard's only (arXiv:1910.02054, stage 2): after every
- * micro-batch all ranks' gradients are summed, chunk by chunk, each chunk where it belongs. All
- * ranks add equally often, see {@link #addNothing}.
+ * Sums of which each rank has a share only (arXiv:1910.02054, stage 2): after every micro-batch the
+ * gradients of all ranks of a pipeline's stage are summed, chunk by chunk, each chunk on one of
+ * them. These ranks add equally often, see {@link #addNothing}; stages don't wait for each other.
+ * At the end of the step sums go where the optimizer's shards are, if they aren't there.
  *
  * <p>Exact sums are those of {@link ExactGradientSum}, bit for bit.
  */
@@ -26,10 +29,12 @@ public final class ShardedGradientSum implements GradientSum {
   private final Arena arena = Arena.ofShared();
   private final ElementType type;
   private final ShardLayout layout;
-  private final Communicator ranks;
+  private final List<Run> runs = new ArrayList<>();
+  private final Communicator stage;
+  private final Communicator all;
   private final Duration timeout;
 
-  /** Elements of each shard that go at once. */
+  /** Elements of each share that go at once. */
   private final long chunk;
 
   private final MemorySegment sums;
@@ -46,24 +51,63 @@ public final class ShardedGradientSum implements GradientSum {
   private double limit;
 
   /**
-   * @param layout of the ranks
+   * Neighbouring parameters that the stage's ranks divide among themselves.
+   *
+   * @param start of the first one among all
+   * @param sums of this rank's part
+   */
+  private record Run(long start, ShardLayout division, MemorySegment sums) {
+    /** A rank's part, among all parameters. */
+    Shard of(int rank) {
+      Shard part = division.of(rank);
+      return new Shard(start + part.from(), start + part.to());
+    }
+
+    Shard own() {
+      return of(division.rank());
+    }
+  }
+
+  /**
+   * @param layout of the optimizer's shards, which get the sums
+   * @param region that the stage's ranks have gradients of
+   * @param stage those ranks
+   * @param all ranks that the layout deals to
    */
   public ShardedGradientSum(
-      Reduction reduction, ShardLayout layout, Communicator ranks, Duration timeout) {
+      Reduction reduction,
+      ShardLayout layout,
+      Region region,
+      Communicator stage,
+      Communicator all,
+      Duration timeout) {
     this.type =
         switch (reduction) {
           case EXACT -> ElementType.INT64;
           case FAST -> ElementType.FLOAT32;
         };
     this.layout = layout;
-    this.ranks = ranks;
+    this.stage = stage;
+    this.all = all;
     this.timeout = timeout;
-    long most = Math.max(1, ROUND_BYTES / type.bytes() / layout.ranks());
-    this.chunk = Math.min(Math.max(1, layout.largest()), most);
-    sums = arena.allocate(layout.own().size() * type.bytes(), 64);
-    outgoing = arena.allocate(chunk * layout.ranks() * type.bytes(), 64);
+    List<ShardLayout> divisions =
+        region.runs().stream()
+            .map(run -> new ShardLayout(run.size(), stage.rank(), stage.size(), false))
+            .toList();
+    long own = divisions.stream().mapToLong(division -> division.own().size()).sum();
+    sums = arena.allocate(own * type.bytes(), 64);
+    long at = 0;
+    for (int i = 0; i < divisions.size(); i++) {
+      long bytes = divisions.get(i).own().size() * type.bytes();
+      runs.add(new Run(region.runs().get(i).from(), divisions.get(i), sums.asSlice(at, bytes)));
+      at += bytes;
+    }
+    long largest = divisions.stream().mapToLong(ShardLayout::largest).max().orElse(0);
+    long most = Math.max(1, ROUND_BYTES / type.bytes() / all.size());
+    this.chunk = Math.clamp(Math.max(largest, layout.largest()), 1, most);
+    outgoing = arena.allocate(chunk * all.size() * type.bytes(), 64);
     incoming = arena.allocate(chunk * type.bytes(), 64);
-    tail = arena.allocate(LONG, 2L + Flag.values().length + ranks.size());
+    tail = arena.allocate(LONG, 2L + Flag.values().length + all.size());
   }
 
   @Override
@@ -77,15 +121,15 @@ public final class ShardedGradientSum implements GradientSum {
   @Override
   public void add(MemorySegment gradients, double loss) {
     boolean usable = Math.abs(loss) <= limit;
-    for (long at = 0; at < layout.largest(); at += chunk) {
-      outgoing.fill((byte) 0);
-      for (int rank = 0; rank < layout.ranks(); rank++) {
-        Shard part = ShardedUpdate.chunk(layout.of(rank), at, chunk);
-        MemorySegment target =
-            outgoing.asSlice(rank * chunk * type.bytes(), part.size() * type.bytes());
-        usable &= put(target, part.of(gradients));
+    for (Run run : runs) {
+      for (long at = 0; at < run.division().largest(); at += chunk) {
+        outgoing.fill((byte) 0);
+        for (int rank = 0; rank < stage.size(); rank++) {
+          Shard part = ShardedUpdate.chunk(run.of(rank), at, chunk);
+          usable &= put(room(rank, part), part.of(gradients));
+        }
+        addAll(run, at);
       }
-      addAll(at);
     }
     if (usable) {
       tail.setAtIndex(LONG, 0, tail.getAtIndex(LONG, 0) + FixedPoint.of(loss));
@@ -96,10 +140,17 @@ public final class ShardedGradientSum implements GradientSum {
 
   @Override
   public void addNothing() {
-    for (long at = 0; at < layout.largest(); at += chunk) {
-      outgoing.fill((byte) 0);
-      addAll(at);
+    for (Run run : runs) {
+      for (long at = 0; at < run.division().largest(); at += chunk) {
+        outgoing.fill((byte) 0);
+        addAll(run, at);
+      }
     }
+  }
+
+  /** Where what goes to a rank is on its way. */
+  private MemorySegment room(int rank, Shard part) {
+    return outgoing.asSlice(rank * chunk * type.bytes(), part.size() * type.bytes());
   }
 
   /** Returns whether they can be used. */
@@ -111,11 +162,12 @@ public final class ShardedGradientSum implements GradientSum {
     return true;
   }
 
-  /** What all ranks have for this one. */
-  private void addAll(long at) {
-    ranks.reduceScatter(outgoing, incoming, type, ReduceOp.SUM).await(timeout);
-    Shard part = ShardedUpdate.chunk(new Shard(0, layout.own().size()), at, chunk);
-    MemorySegment own = sums.asSlice(part.from() * type.bytes(), part.size() * type.bytes());
+  /** What the stage's ranks have for this one. */
+  private void addAll(Run run, long at) {
+    MemorySegment rooms = outgoing.asSlice(0, chunk * stage.size() * type.bytes());
+    stage.reduceScatter(rooms, incoming, type, ReduceOp.SUM).await(timeout);
+    Shard part = ShardedUpdate.chunk(new Shard(0, run.division().own().size()), at, chunk);
+    MemorySegment own = run.sums().asSlice(part.from() * type.bytes(), part.size() * type.bytes());
     if (type == ElementType.INT64) {
       for (long i = 0; i < part.size(); i++) {
         own.setAtIndex(LONG, i, own.getAtIndex(LONG, i) + incoming.getAtIndex(LONG, i));
@@ -148,8 +200,8 @@ public final class ShardedGradientSum implements GradientSum {
   }
 
   /**
-   * @param ranks those that this was made for
-   * @param gradients gets the sums of the own shard; the others stay as they are
+   * @param ranks all that this was made for
+   * @param gradients gets the sums of the optimizer's own shard; what else it holds is lost
    */
   @Override
   public double reduce(Communicator ranks, MemorySegment gradients, Duration timeout) {
@@ -163,13 +215,50 @@ public final class ShardedGradientSum implements GradientSum {
           "loss or gradient of %d of %d micro-batches is not a number, or beyond %.0f"
               .formatted(Math.min(unusable, microBatches), microBatches, limit));
     }
-    MemorySegment own = layout.own().of(gradients);
-    if (type == ElementType.INT64) {
-      FixedPoint.toFloats(sums, own);
+    if (isWhereItBelongs()) {
+      toFloats(sums, layout.own().of(gradients));
     } else {
-      own.copyFrom(sums);
+      deliver(gradients);
     }
     return FixedPoint.toDouble(tail.getAtIndex(LONG, 0));
+  }
+
+  private boolean isWhereItBelongs() {
+    return stage.size() == all.size()
+        && runs.size() == 1
+        && runs.getFirst().own().equals(layout.own());
+  }
+
+  /** To the optimizer's shards, from whichever stage has summed them. */
+  private void deliver(MemorySegment gradients) {
+    for (long at = 0; at < layout.largest(); at += chunk) {
+      outgoing.fill((byte) 0);
+      for (int rank = 0; rank < all.size(); rank++) {
+        Shard wanted = ShardedUpdate.chunk(layout.of(rank), at, chunk);
+        for (Run run : runs) {
+          Shard here = run.own().and(wanted);
+          in(room(rank, wanted), here, wanted).copyFrom(in(run.sums(), here, run.own()));
+        }
+      }
+      all.reduceScatter(outgoing, incoming, type, ReduceOp.SUM).await(timeout);
+      Shard part = ShardedUpdate.chunk(layout.own(), at, chunk);
+      toFloats(incoming.asSlice(0, part.size() * type.bytes()), part.of(gradients));
+    }
+  }
+
+  /** Of sums of the parameters {@code whole} those of {@code part}; nothing where that is empty. */
+  private MemorySegment in(MemorySegment sums, Shard part, Shard whole) {
+    return part.size() == 0
+        ? MemorySegment.NULL
+        : sums.asSlice((part.from() - whole.from()) * type.bytes(), part.size() * type.bytes());
+  }
+
+  private void toFloats(MemorySegment sums, MemorySegment gradients) {
+    if (type == ElementType.INT64) {
+      FixedPoint.toFloats(sums, gradients);
+    } else {
+      gradients.copyFrom(sums);
+    }
   }
 
   @Override

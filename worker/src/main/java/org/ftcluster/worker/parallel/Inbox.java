@@ -7,6 +7,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Queue;
 import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.parallel.Schedule.Message;
@@ -23,10 +24,12 @@ final class Inbox {
   private final Map<Message, Work> underWay = new HashMap<>();
 
   /**
+   * @param microBatches that there are messages of, of those in the schedule the first
    * @param room where a message goes, which may be asked for before it is needed
    */
   Inbox(
       Schedule schedule,
+      int microBatches,
       Communicator stages,
       Duration timeout,
       Function<Message, MemorySegment> room) {
@@ -35,7 +38,11 @@ final class Inbox {
     this.room = room;
     for (int peer = 0; peer < stages.size(); peer++) {
       if (peer != stages.rank()) {
-        expected.put(peer, new ArrayDeque<>(schedule.messages(peer, stages.rank())));
+        expected.put(
+            peer,
+            schedule.messages(peer, stages.rank()).stream()
+                .filter(message -> message.microBatch() < microBatches)
+                .collect(Collectors.toCollection(ArrayDeque::new)));
       }
     }
   }

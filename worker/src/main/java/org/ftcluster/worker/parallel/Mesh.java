@@ -68,6 +68,14 @@ public record Mesh(int data, int pipeline, int tensor) {
         .toList();
   }
 
+  /** The ranks that hold slices of the same layers as this place, of all replicas. */
+  public List<Integer> stageGroup(Place place) {
+    return IntStream.range(0, size())
+        .filter(r -> place(r).stage() == place.stage())
+        .boxed()
+        .toList();
+  }
+
   /** The ranks that hold the same of the model as this place, by replica. */
   public List<Integer> dataGroup(Place place) {
     return IntStream.range(0, data)

@@ -10,6 +10,7 @@ import org.ftcluster.worker.parallel.Mesh.Place;
  * @param slices the ranks that hold the slices of this rank's layers
  * @param copies the ranks that hold the same of the model
  * @param stages the ranks that hold this rank's slice of the replica's layers
+ * @param stage the ranks that hold slices of the same layers, of all replicas
  */
 public record MeshRanks(
     Mesh mesh,
@@ -17,7 +18,8 @@ public record MeshRanks(
     Communicator all,
     Communicator slices,
     Communicator copies,
-    Communicator stages) {
+    Communicator stages,
+    Communicator stage) {
   /** All ranks make their groups at the same time. */
   public static MeshRanks of(Mesh mesh, Communicator all) {
     Place place = mesh.place(all.rank());
@@ -27,7 +29,8 @@ public record MeshRanks(
         all,
         all.group("tensor", mesh.tensorGroup(place)),
         all.group("data", mesh.dataGroup(place)),
-        all.group("pipeline", mesh.pipelineGroup(place)));
+        all.group("pipeline", mesh.pipelineGroup(place)),
+        all.group("stage", mesh.stageGroup(place)));
   }
 
   /** Whether what this rank knows of a loss counts: of each replica's ranks one does. */

@@ -134,9 +134,8 @@ public final class MeshSearch {
   private static boolean isPossible(Sharding sharding, Mesh mesh, AdapterType adapter) {
     return switch (sharding) {
       case NONE -> true;
-      case ZERO1 -> mesh.size() > 1;
-      case ZERO2 -> mesh.size() > 1 && mesh.pipeline() == 1;
-      case ZERO3 -> mesh.data() > 1 && mesh.pipeline() == 1 && adapter == AdapterType.LORA;
+      case ZERO1, ZERO2 -> mesh.size() > 1;
+      case ZERO3 -> mesh.data() > 1 && adapter == AdapterType.LORA;
     };
   }
 }

@@ -15,6 +15,7 @@ import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.BatchPass;
 import org.ftcluster.worker.model.CausalLanguageModel;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.parallel.Schedule.Message;
 import org.ftcluster.worker.parallel.Schedule.Turn;
@@ -69,17 +70,32 @@ public final class PipelineStage implements Replica, AutoCloseable {
   }
 
   @Override
+  public List<ParameterBuffer.Slice> trained() {
+    return chunks.stream().flatMap(chunk -> chunk.trained().stream()).toList();
+  }
+
+  /**
+   * All copies take turns as the one with the most micro-batches does, since those of a stage may
+   * share out what it holds; in turns that a copy has no micro-batch for it only accompanies them.
+   */
+  @Override
   public void train(List<MicroBatch> microBatches, Step step, Listener listener) {
     // All stages leave out what has nothing to learn from.
     List<MicroBatch> useful =
         microBatches.stream().filter(micro -> micro.targetCount() > 0).toList();
-    Schedule schedule = new Schedule(stages.size(), chunks.size(), useful.size());
+    Schedule schedule = new Schedule(stages.size(), chunks.size(), step.most());
     int inFlight = schedule.inFlight(stages.rank());
     Function<Place, Slot> slots =
         place -> inUse.computeIfAbsent(place, p -> begin(p, useful, step, inFlight));
-    Inbox inbox = new Inbox(schedule, stages, timeout, message -> room(message, slots));
+    Inbox inbox =
+        new Inbox(schedule, useful.size(), stages, timeout, message -> room(message, slots));
     try {
       for (Turn turn : schedule.turns(stages.rank())) {
+        if (turn.microBatch() >= useful.size()) {
+          step.stopCheck().run();
+          accompany(turn, listener);
+          continue;
+        }
         Message needed = schedule.needed(stages.rank(), turn);
         switch (turn) {
           case Turn.Forward forward -> {
@@ -113,6 +129,17 @@ public final class PipelineStage implements Replica, AutoCloseable {
       done.forEach(slot -> slot.awaitSent(timeout));
     } finally {
       dropAll();
+    }
+  }
+
+  private void accompany(Turn turn, Listener listener) {
+    CausalLanguageModel chunk = chunks.get(turn.chunk());
+    switch (turn) {
+      case Turn.Forward forward -> chunk.accompanyForward(true);
+      case Turn.Backward backward -> {
+        chunk.accompanyBackward();
+        listener.nothing();
+      }
     }
   }
 
@@ -155,6 +182,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
   @Override
   public double lossSum(TokenBatch batch) {
     if (batch.targetCount() == 0) {
+      accompany();
       return 0;
     }
     double loss = 0;
@@ -181,9 +209,10 @@ public final class PipelineStage implements Replica, AutoCloseable {
     return loss;
   }
 
-  /** Copies of stages share nothing out. */
   @Override
-  public void accompany() {}
+  public void accompany() {
+    chunks.forEach(chunk -> chunk.accompany(false));
+  }
 
   @Override
   public void parametersChanged() {

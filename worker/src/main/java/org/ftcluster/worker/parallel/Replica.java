@@ -3,6 +3,7 @@ package org.ftcluster.worker.parallel;
 import java.util.List;
 import java.util.function.ToLongFunction;
 import org.ftcluster.worker.data.MicroBatch;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.model.TrainableModel;
 
@@ -36,6 +37,12 @@ public interface Replica {
   record Step(
       int most, double lossScale, ToLongFunction<MicroBatch> dropoutSeed, Runnable stopCheck) {}
 
+  /**
+   * Those of the trained tensors that this rank leaves gradients of, or another slice of its
+   * layers.
+   */
+  List<ParameterBuffer.Slice> trained();
+
   /** Takes micro-batches forward and backward. */
   void train(List<MicroBatch> microBatches, Step step, Listener listener);
 
@@ -50,6 +57,11 @@ public interface Replica {
 
   /** A model, or a slice of each of its layers: all that happens to a batch happens here. */
   record OneStage(TrainableModel model) implements Replica {
+    @Override
+    public List<ParameterBuffer.Slice> trained() {
+      return model.parameters().slices();
+    }
+
     @Override
     public void train(List<MicroBatch> microBatches, Step step, Listener listener) {
       for (MicroBatch micro : microBatches) {

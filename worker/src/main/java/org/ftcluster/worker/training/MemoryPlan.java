@@ -186,7 +186,10 @@ public record MemoryPlan(
                     MeshParts.parts(config, mesh, new Mesh.Place(0, stage, 0), spec.parallel()),
                     schedule(spec, mesh).inFlight(stage),
                     new TrainedShare(
-                        spec.parallel().sharding(), mesh.size(), spec.parallel().mirror())))
+                        spec.parallel().sharding(),
+                        mesh.size(),
+                        mesh.pipeline(),
+                        spec.parallel().mirror())))
         .max(Comparator.comparingLong(MemoryEstimate::total))
         .orElseThrow();
   }

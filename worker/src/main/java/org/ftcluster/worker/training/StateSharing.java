@@ -11,14 +11,17 @@ import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Work;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.OptimizerState.Piece;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
+import org.ftcluster.worker.optimizer.Region;
 import org.ftcluster.worker.optimizer.Shard;
 import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.optimizer.ShardedGradientSum;
 import org.ftcluster.worker.optimizer.ShardedUpdate;
+import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.tensor.LargeMemory;
 import org.jspecify.annotations.Nullable;
 
@@ -26,14 +29,16 @@ import org.jspecify.annotations.Nullable;
 final class StateSharing {
   private final JobSpec spec;
   private final TrainingState state;
+  private final MeshRanks mesh;
   private final Communicator ranks;
   private final ShardLayout layout;
   private final Duration timeout;
 
-  StateSharing(JobSpec spec, TrainingState state, Communicator ranks, Duration timeout) {
+  StateSharing(JobSpec spec, TrainingState state, MeshRanks mesh, Duration timeout) {
     this.spec = spec;
     this.state = state;
-    this.ranks = ranks;
+    this.mesh = mesh;
+    this.ranks = mesh.all();
     this.timeout = timeout;
     this.layout =
         new ShardLayout(
@@ -62,11 +67,16 @@ final class StateSharing {
         };
   }
 
-  /** Where gradients are summed; to be closed. */
-  GradientSum newSum() {
+  /**
+   * Where gradients are summed; to be closed.
+   *
+   * @param trained what the ranks of this rank's stage leave gradients of
+   */
+  GradientSum newSum(List<ParameterBuffer.Slice> trained) {
     JobSpec.Reduction reduction = spec.training().reduction();
     return sharesGradients()
-        ? new ShardedGradientSum(reduction, layout, ranks, timeout)
+        ? new ShardedGradientSum(
+            reduction, layout, Region.of(trained), mesh.stage(), ranks, timeout)
         : GradientSum.of(reduction, layout.size(), ranks.size());
   }
 

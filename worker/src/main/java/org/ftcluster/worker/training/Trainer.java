@@ -116,9 +116,9 @@ final class Trainer implements AutoCloseable {
     this.wish = wish;
     this.timeout = timeout;
     this.schedule = LearningRate.of(job.spec().training(), job.batches().steps());
-    this.sharing = new StateSharing(job.spec(), job.state(), ranks.all(), timeout);
+    this.sharing = new StateSharing(job.spec(), job.state(), ranks, timeout);
     this.update = sharing.update();
-    this.sum = sharing.newSum();
+    this.sum = sharing.newSum(replica.trained());
     this.balance = new Balance(job.spec(), ranks, sum, events);
   }
 

@@ -226,8 +226,8 @@ final class TrainingTask implements RankTask {
     Persistence begin = new Persistence(deadlines.storageAtBegin(), stopCheck, events::noted);
     Fence fence =
         ranks.rank() == 0 ? begin.write(() -> claim(generation, stateSource)) : Fence.NONE;
-    Path checkpoint = handOver(ranks, stateSource, events, stopCheck);
     MeshRanks mesh = MeshRanks.of(generation.mesh, ranks);
+    Path checkpoint = handOver(mesh, stateSource, events, stopCheck);
     Replica replica = model.connected(mesh);
     replica.parametersChanged();
     if (ranks.rank() > 0) {
@@ -253,11 +253,12 @@ final class TrainingTask implements RankTask {
    *     but the first
    */
   private @Nullable Path handOver(
-      Communicator ranks, int stateSource, RankEvents events, Runnable stopCheck) {
+      MeshRanks mesh, int stateSource, RankEvents events, Runnable stopCheck) {
+    Communicator ranks = mesh.all();
     long identity = checkpoints.identityHash();
     Duration timeout = deadlines.progress();
     boolean inShards = StateSharing.isAskedFor(job.spec());
-    ShardLayout layout = new StateSharing(job.spec(), job.state(), ranks, timeout).layout();
+    ShardLayout layout = new StateSharing(job.spec(), job.state(), mesh, timeout).layout();
     ShardTransfer shards = new ShardTransfer(ranks, job.state(), layout, identity, timeout);
     boolean inMemory = stateSource >= 0 && (!inShards || shards.isWhole(stateSource));
     Path checkpoint = null;

@@ -11,11 +11,14 @@ import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Random;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
+import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Ranks;
+import org.ftcluster.worker.model.ParameterBuffer.Slice;
 import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Sums of which each rank has a shard, beside those that every rank has. */
 class ShardedGradientSumTest {
@@ -51,7 +54,7 @@ class ShardedGradientSumTest {
           2,
           ranks -> {
             ShardLayout layout = new ShardLayout(SIZE, ranks.rank(), 2, true);
-            try (GradientSum sum = new ShardedGradientSum(reduction, layout, ranks, LIMIT)) {
+            try (GradientSum sum = sharded(reduction, layout, ranks)) {
               MemorySegment gradients = gradients(ranks.rank());
               if (ranks.rank() == 1) {
                 gradients.setAtIndex(ValueLayout.JAVA_FLOAT, 3, Float.NaN); // rank 0's shard
@@ -83,12 +86,89 @@ class ShardedGradientSumTest {
         new ShardLayout(SIZE, 2, 3, true).held());
   }
 
+  /** Two stages of two ranks; of the parameters in the middle both have gradients. */
+  @ParameterizedTest
+  @EnumSource
+  void stagesSumWhatIsTheirsAndItGoesWhereTheOptimizerIs(Reduction reduction) throws Exception {
+    List<Region> regions =
+        List.of(
+            new Region(List.of(new Shard(0, 5000))),
+            new Region(List.of(new Shard(4000, 4500), new Shard(5000, SIZE))));
+    MemorySegment expected = floats(new float[SIZE]);
+    try (GradientSum whole = GradientSum.of(reduction, SIZE, 0)) {
+      whole.start(2 * MICRO_BATCHES);
+      for (int b = 0; b < MICRO_BATCHES; b++) {
+        whole.add(only(regions.get(0), gradients(b)), 0.1);
+        whole.add(only(regions.get(1), gradients(b + 50)), 0.2);
+      }
+      List<Double> losses = Ranks.run(1, alone -> whole.reduce(alone, expected, LIMIT));
+      assertEquals(1.5, losses.getFirst(), 1e-7);
+    }
+    Ranks.run(
+        4,
+        ranks -> {
+          int stage = ranks.rank() / 2;
+          ShardLayout layout = new ShardLayout(SIZE, ranks.rank(), 4, true);
+          try (GradientSum sum =
+              new ShardedGradientSum(
+                  reduction,
+                  layout,
+                  regions.get(stage),
+                  ranks.group("stage", List.of(2 * stage, 2 * stage + 1)),
+                  ranks,
+                  LIMIT)) {
+            MemorySegment gradients = floats(new float[SIZE]);
+            sum.start(2 * MICRO_BATCHES);
+            // One stage is done before the other begins.
+            for (int b = ranks.rank() % 2; b < MICRO_BATCHES + 1; b += 2) {
+              if (b < MICRO_BATCHES) {
+                sum.add(only(regions.get(stage), gradients(b + 50 * stage)), 0.1 * (stage + 1));
+              } else {
+                sum.addNothing();
+              }
+            }
+            assertEquals(1.5, sum.reduce(ranks, gradients, LIMIT), 1e-7);
+            assertArrayEquals(
+                layout.own().of(expected).toArray(ValueLayout.JAVA_FLOAT),
+                layout.own().of(gradients).toArray(ValueLayout.JAVA_FLOAT),
+                reduction == Reduction.EXACT ? 0 : 1e-5f);
+          }
+          return null;
+        });
+  }
+
+  @Test
+  void aRegionIsMadeOfNeighbours() {
+    long[] shape = {10};
+    assertEquals(
+        List.of(new Shard(0, 20), new Shard(40, 60)),
+        Region.of(
+                List.of(
+                    new Slice("d", shape, 50),
+                    new Slice("a", shape, 0),
+                    new Slice("c", shape, 40),
+                    new Slice("b", shape, 10),
+                    new Slice("a", shape, 0)))
+            .runs());
+  }
+
+  private static MemorySegment only(Region region, MemorySegment gradients) {
+    MemorySegment kept = floats(new float[SIZE]);
+    region.runs().forEach(run -> run.of(kept).copyFrom(run.of(gradients)));
+    return kept;
+  }
+
+  private static GradientSum sharded(Reduction reduction, ShardLayout layout, Communicator ranks) {
+    Region all = new Region(List.of(new Shard(0, SIZE)));
+    return new ShardedGradientSum(reduction, layout, all, ranks, ranks, LIMIT);
+  }
+
   private static List<Sum> sums(int size, Reduction reduction, int steps) throws Exception {
     return Ranks.run(
         size,
         ranks -> {
           ShardLayout layout = new ShardLayout(SIZE, ranks.rank(), size, true);
-          try (GradientSum sum = new ShardedGradientSum(reduction, layout, ranks, LIMIT)) {
+          try (GradientSum sum = sharded(reduction, layout, ranks)) {
             MemorySegment gradients = floats(new float[SIZE]);
             double loss = 0;
             for (int step = 0; step < steps; step++) {

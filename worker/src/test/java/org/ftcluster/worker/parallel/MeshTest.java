@@ -23,6 +23,7 @@ class MeshTest {
     assertEquals(List.of(8, 9), mesh.tensorGroup(mesh.place(9)));
     assertEquals(List.of(7, 9, 11), mesh.pipelineGroup(mesh.place(9)));
     assertEquals(List.of(3, 9), mesh.dataGroup(mesh.place(9)));
+    assertEquals(List.of(2, 3, 8, 9), mesh.stageGroup(mesh.place(9)));
   }
 
   @Test

@@ -32,6 +32,8 @@ final class Generation {
   final List<Long> started = Collections.synchronizedList(new ArrayList<>());
   volatile @Nullable TrainingResult result;
   private volatile long stopAfterStep = Long.MAX_VALUE;
+  private volatile long loseAfterStep = Long.MAX_VALUE;
+  private volatile int lost;
   private volatile long handOverAfterStep = Long.MAX_VALUE;
   private volatile long leaveAfterStep = Long.MAX_VALUE;
 
@@ -47,6 +49,13 @@ final class Generation {
   /** Stops all ranks once a step is reported. */
   Generation stopAfterStep(long step) {
     stopAfterStep = step;
+    return this;
+  }
+
+  /** That rank is lost once a step is reported. */
+  Generation loseAfterStep(long step, int rank) {
+    loseAfterStep = step;
+    lost = rank;
     return this;
   }
 
@@ -106,6 +115,9 @@ final class Generation {
       steps.add(metrics);
       if (metrics.step() == stopAfterStep) {
         tasks.forEach(task -> task.stop(number, "enough"));
+      }
+      if (metrics.step() == loseAfterStep) {
+        tasks.get(lost).stop(number, "lost");
       }
       if (metrics.step() == handOverAfterStep) {
         tasks.getLast().handOver(number);

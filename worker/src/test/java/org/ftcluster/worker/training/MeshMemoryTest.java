@@ -72,6 +72,9 @@ class MeshMemoryTest {
     assertEquals((8 + 20 / 4.0) / 24, trained("zero3", four) / whole, 1e-3);
     assertEquals((16 + 24 / 4.0) / 24, trained("zero1", "elastic.min_workers=4") / whole, 1e-3);
     assertEquals(whole, trained("zero2"), "alone");
+    // The first of two stages has three of four layers, and two workers to sum their gradients.
+    String[] stages = {"parallel.pipeline=2", four[0], four[1]};
+    assertEquals((8 + 12 / 4.0 + 8 * 0.75 / 2) / 24, trained("zero2", stages) / whole, 1e-3);
   }
 
   private static double trained(String sharding, String... more) {

@@ -2,10 +2,16 @@ package org.ftcluster.worker.training;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.Comparator;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -15,6 +21,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Ranks of a mesh come and go; what is learned is what it would have been. */
 class MeshRecoveryTest {
   @TempDir static Path models;
+  private static final Map<String, String> UNDISTURBED = new HashMap<>();
+
   @TempDir Path out;
 
   @BeforeAll
@@ -22,11 +30,72 @@ class MeshRecoveryTest {
     MeshJob.writeFiles(models);
   }
 
+  /** A pipeline of 2x2 has two stages of two chunks. */
   @ParameterizedTest
-  @CsvSource({"2, 1", "1, 2", "2, 2"})
-  void aSurvivorGoesOnWithNewcomersInAnotherPlace(int tensor, int pipeline) throws Exception {
-    int ranks = tensor * pipeline;
-    String[] mesh = {"parallel.tensor=" + tensor, "parallel.pipeline=" + pipeline};
+  @CsvSource({
+    "llama, 1, 2, 1, none",
+    "qwen2, 1, 4, 1, none",
+    "qwen2, 1, 1, 2, none",
+    "llama, 1, 1, 4, none",
+    "qwen2, 1, 1, 2x2, none",
+    "llama, 1, 2, 2, none",
+    "qwen2, 2, 2, 1, none",
+    "llama, 2, 1, 2, none",
+    "qwen2, 2, 1, 1, zero1",
+    "llama, 4, 1, 1, zero1",
+    "llama, 2, 1, 1, zero2",
+    "qwen2, 4, 1, 1, zero2",
+    "qwen2, 2, 1, 1, zero3",
+    "llama, 4, 1, 1, zero3",
+    "llama, 2, 2, 1, zero3",
+    "qwen2, 2, 1, 2, zero2",
+    "llama, 2, 1, 2, zero3"
+  })
+  void aMeshThatLosesARankInAStepGoesOnFromMemory(
+      String model, int data, int tensor, String pipeline, String sharding) throws Exception {
+    int stages = Character.digit(pipeline.charAt(0), 10);
+    String[] mesh = {
+      "model.path=" + models.resolve(model),
+      "parallel.tensor=" + tensor,
+      "parallel.pipeline=" + stages,
+      "parallel.interleave=" + (pipeline.length() == 1 ? "1" : pipeline.substring(2)),
+      "parallel.sharding=" + sharding
+    };
+    try (MeshJob job = new MeshJob(models, out.resolve("disturbed"), mesh)) {
+      List<RankTask> first = job.newTasks(data * tensor * stages);
+      new Generation(1, first).loseAfterStep(4, 1).run(-1);
+      // A newcomer, and the survivors in other places than they had.
+      List<RankTask> second = new ArrayList<>(first);
+      second.remove(1);
+      second.add(job.newTask());
+      Collections.reverse(second);
+      RankTask newest = Collections.max(second, Comparator.comparingLong(RankTask::completedStep));
+      long step = newest.completedStep();
+      assertTrue(step >= 4);
+      Generation last = new Generation(2, second);
+      MeshJob.Run run = job.completed(last.run(second.indexOf(newest)));
+
+      assertEquals(step, last.started.getFirst(), "no step is lost");
+      assertEquals(undisturbed(model, tensor), run.sha256());
+    }
+  }
+
+  /** Copies, stages and shares change no bit; slices do. */
+  private String undisturbed(String model, int tensor) throws Exception {
+    String key = model + " " + tensor;
+    String sha256 = UNDISTURBED.get(key);
+    if (sha256 == null) {
+      String[] job = {"model.path=" + models.resolve(model), "parallel.tensor=" + tensor};
+      sha256 = new MeshJob(models, out.resolve("undisturbed"), job).run(tensor).sha256();
+      UNDISTURBED.put(key, sha256);
+    }
+    return sha256;
+  }
+
+  @Test
+  void aSurvivorGoesOnWithNewcomersInAnotherPlace() throws Exception {
+    int ranks = 4;
+    String[] mesh = {"parallel.tensor=2", "parallel.pipeline=2"};
     MeshJob.Run undisturbed = new MeshJob(models, out.resolve("undisturbed"), mesh).run(ranks);
 
     try (MeshJob job = new MeshJob(models, out.resolve("disturbed"), mesh)) {

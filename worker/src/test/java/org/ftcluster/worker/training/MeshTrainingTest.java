@@ -43,6 +43,8 @@ class MeshTrainingTest {
     "llama, none, 2, 1, 1, zero3",
     "llama, none, 4, 1, 1, zero3",
     "llama, none, 2, 2, 1, zero3",
+    "llama, none, 2, 1, 2, zero2",
+    "llama, none, 2, 1, 2x2, zero3",
     "qwen2, none, 1, 2, 1, none",
     "qwen2, none, 1, 4, 1, none",
     "qwen2, none, 1, 1, 2, none",
@@ -58,6 +60,8 @@ class MeshTrainingTest {
     "qwen2, none, 2, 1, 1, zero3",
     "qwen2, none, 4, 1, 1, zero3",
     "qwen2, none, 2, 2, 1, zero3",
+    "qwen2, none, 1, 2, 2, zero2",
+    "qwen2, none, 2, 1, 2, zero3",
     "llama, nf4, 1, 2, 1, none",
     "qwen2, nf4, 1, 4, 1, none",
     "llama, nf4, 1, 1, 2, none",
@@ -73,6 +77,7 @@ class MeshTrainingTest {
     "llama, nf4, 2, 1, 1, zero3",
     "qwen2, nf4, 4, 1, 1, zero3",
     "llama, nf4, 2, 2, 1, zero3",
+    "llama, nf4, 2, 1, 2, zero3",
     "qwen2, nf4, 1, 2, 2x2, zero1"
   })
   void aMeshLearnsWhatOneRankLearns(
