@@ -125,6 +125,13 @@ public final class BenchCommand implements Callable<Integer> {
   private boolean collectivesOnly;
 
   @Option(
+      names = "--kernels",
+      description =
+          "Compare every kernel of this machine's GPU with the CPU's, and print how fast it is. No"
+              + " model is run.")
+  private boolean kernelsOnly;
+
+  @Option(
       names = "--scaling",
       description =
           "Print how fast QLoRA of large models would be on 8 to 512 GPUs, by the model of a step's"
@@ -175,6 +182,9 @@ public final class BenchCommand implements Callable<Integer> {
     if (collectivesOnly) {
       collectives(console);
       return ExitCode.DONE.code();
+    }
+    if (kernelsOnly) {
+      return KernelTable.print(console) ? ExitCode.DONE.code() : ExitCode.FAILED.code();
     }
     if (config == null) {
       throw CommandException.badRequest("--config is missing; it is a model's config.json");

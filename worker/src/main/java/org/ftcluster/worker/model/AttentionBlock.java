@@ -225,12 +225,6 @@ final class AttentionBlock {
   }
 
   private void rotate(Pass pass, Tensor x, int direction) {
-    Rotary.rotate(
-        x,
-        config.headSize(),
-        pass.positions(),
-        rotary.cos(pass.longest()),
-        rotary.sin(pass.longest()),
-        direction);
+    Rotary.rotate(x, config.headSize(), pass.positions(), rotary.angles(pass.longest()), direction);
   }
 }

@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.util.Arrays;
 import org.ftcluster.worker.model.ModelConfig.RopeScaling;
+import org.ftcluster.worker.tensor.kernel.Rotary;
 
 /**
  * Cosines and sines of rotary angles by position, grown as longer sequences come. Used by one
@@ -43,15 +44,10 @@ final class RotaryTable {
     return (1 - smooth) * frequency / scaling.factor() + smooth * frequency;
   }
 
-  /** [position][C / 2], for at least {@code positions} positions. */
-  float[][] cos(int positions) {
+  /** Of at least {@code positions} positions. */
+  Rotary.Angles angles(int positions) {
     grow(positions);
-    return cos;
-  }
-
-  float[][] sin(int positions) {
-    grow(positions);
-    return sin;
+    return new Rotary.Angles(inverseFrequencies, cos, sin);
   }
 
   private void grow(int positions) {

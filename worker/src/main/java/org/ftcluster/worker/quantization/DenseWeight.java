@@ -41,6 +41,11 @@ public record DenseWeight(Tensor matrix) implements Weight {
   }
 
   @Override
+  public Weight onDevice(Scope scope) {
+    return new DenseWeight(scope.copyOf(matrix));
+  }
+
+  @Override
   public Weight movedTo(Storage storage) {
     return new MovedWeight(rows(), columns(), matrix.dtype(), storage);
   }

@@ -23,6 +23,11 @@ record MovedWeight(long rows, long columns, DType dtype, Storage storage) implem
   }
 
   @Override
+  public Weight onDevice(Scope scope) {
+    throw new IllegalStateException("a weight that comes and goes stays the host's");
+  }
+
+  @Override
   public Weight movedTo(Storage other) {
     return new MovedWeight(rows, columns, dtype, other);
   }

@@ -194,6 +194,19 @@ public final class Nf4Weight implements Weight {
     return new Nf4Weight(rows, columns, expandedType, other, absmax, before, after);
   }
 
+  @Override
+  public Weight onDevice(Scope scope) {
+    return new DeviceNf4Weight(
+        rows,
+        columns,
+        expandedType,
+        DeviceNf4Weight.uploaded(scope, storage.bytes()),
+        DeviceNf4Weight.Scales.of(scope, absmax),
+        DeviceNf4Weight.uploaded(scope, CodeBooks.NF4),
+        before,
+        after);
+  }
+
   /** The packed codes; for tests and for saving. */
   byte[] packedCodes() {
     return storage.bytes().toArray(ValueLayout.JAVA_BYTE);

@@ -5,7 +5,7 @@ import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
 /** A frozen matrix [out, in], however it is held. */
-public sealed interface Weight permits DenseWeight, MovedWeight, Nf4Weight {
+public sealed interface Weight permits DenseWeight, DeviceNf4Weight, MovedWeight, Nf4Weight {
   /** out. */
   long rows();
 
@@ -34,4 +34,11 @@ public sealed interface Weight permits DenseWeight, MovedWeight, Nf4Weight {
 
   /** The same weight with its elements elsewhere. */
   Weight movedTo(Storage storage);
+
+  /**
+   * The same weight in an accelerator's memory.
+   *
+   * @param scope of that accelerator, where it stays
+   */
+  Weight onDevice(Scope scope);
 }

@@ -5,6 +5,7 @@ import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.invoke.MethodHandle;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -61,7 +62,7 @@ public final class Aten {
         out,
         a,
         b,
-        (o, x, y) -> LibTorch.check("mm", () -> (int) LibTorch.MM_OUT.invokeExact(o, x, y)));
+        (o, x, y) -> LibTorch.check("mm", () -> (int) operators(out).mm().invokeExact(o, x, y)));
   }
 
   /** {@code out = beta out + alpha a b}. */
@@ -72,7 +73,19 @@ public final class Aten {
         b,
         (o, x, y) ->
             LibTorch.check(
-                "addmm", () -> (int) LibTorch.ADDMM_OUT.invokeExact(o, o, x, y, beta, alpha)));
+                "addmm", () -> (int) operators(out).addmm().invokeExact(o, o, x, y, beta, alpha)));
+  }
+
+  /** Those of libtorch's functions that are another for each kind of memory. */
+  record Operators(MethodHandle mm, MethodHandle addmm) {
+    static final Operators CPU = new Operators(LibTorch.MM_OUT, LibTorch.ADDMM_OUT);
+  }
+
+  private static Operators operators(Tensor tensor) {
+    Accelerator accelerator = tensor.accelerator();
+    return accelerator == null || accelerator.torchDeviceType() == DEVICE_CPU
+        ? Operators.CPU
+        : LibTorchCuda.PRODUCTS;
   }
 
   /** A product of tensors that are known by their handles. */
@@ -88,7 +101,8 @@ public final class Aten {
       return;
     }
     long start = Profile.begin();
-    int parts = productParts(out.size(0), a.size(1) * out.size(1));
+    Accelerator accelerator = out.accelerator();
+    int parts = accelerator == null ? productParts(out.size(0), a.size(1) * out.size(1)) : 1;
     MemorySegment[] outs = rowParts(out, parts);
     MemorySegment[] as = rowParts(a, parts);
     MemorySegment whole = b.handle();
@@ -101,6 +115,9 @@ public final class Aten {
           }
         });
     if (Profile.isActive()) {
+      if (accelerator != null) {
+        accelerator.synchronize();
+      }
       String shapes = "%d x %d x %d".formatted(a.size(0), a.size(1), b.size(1));
       Profile.ended("product " + shapes, start, 2.0 * a.elements() * b.size(1), 0);
     }
@@ -271,7 +288,9 @@ public final class Aten {
             && out.size(0) == a.size(0)
             && out.size(1) == b.size(1)
             && a.dtype() == b.dtype()
-            && a.dtype() == out.dtype();
+            && a.dtype() == out.dtype()
+            && a.accelerator() == out.accelerator()
+            && b.accelerator() == out.accelerator();
     if (!fits) {
       throw new IllegalArgumentException("product %s = %s x %s".formatted(out, a, b));
     }

@@ -15,13 +15,20 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
 
 /**
- * libtorch's stable C functions ({@code torch/csrc/inductor/aoti_torch/c/shim.h} of 2.7), bound on
- * the very library that DJL loaded: one declaration a symbol. A function answers 0, or 1 after a
- * C++ exception whose text went to standard error.
+ * libtorch's stable C functions ({@code torch/csrc/inductor/aoti_torch/c/shim.h} of 2.7 or newer),
+ * bound on the very library that DJL loaded, or on the one in the folder that {@value #VARIABLE}
+ * names, such as PyTorch's own: one declaration a symbol. A function answers 0, or 1 after a C++
+ * exception whose text went to standard error.
  */
 final class LibTorch {
+  /** The environment's variable, or the system property {@value #PROPERTY}, names a folder. */
+  static final String VARIABLE = "FTCLUSTER_LIBTORCH";
+
+  static final String PROPERTY = "ftcluster.libtorch";
+
   private static final Linker LINKER = Linker.nativeLinker();
   private static final SymbolLookup LOOKUP = load();
 
@@ -33,6 +40,16 @@ final class LibTorch {
           ADDRESS,
           ADDRESS,
           JAVA_LONG,
+          JAVA_INT,
+          JAVA_INT,
+          JAVA_INT,
+          ADDRESS);
+  static final MethodHandle EMPTY_STRIDED =
+      status(
+          "aoti_torch_empty_strided",
+          JAVA_LONG,
+          ADDRESS,
+          ADDRESS,
           JAVA_INT,
           JAVA_INT,
           JAVA_INT,
@@ -95,9 +112,20 @@ final class LibTorch {
   private LibTorch() {}
 
   private static SymbolLookup load() {
-    LibUtils.loadLibrary();
-    Path library = Path.of(LibUtils.getLibtorchPath(), "libtorch_cpu.so");
-    return SymbolLookup.libraryLookup(library, Arena.global());
+    if (named() == null) {
+      LibUtils.loadLibrary();
+    }
+    return SymbolLookup.libraryLookup(folder().resolve("libtorch_cpu.so"), Arena.global());
+  }
+
+  /** Where libtorch's libraries are. */
+  static Path folder() {
+    String named = named();
+    return Path.of(named != null ? named : LibUtils.getLibtorchPath());
+  }
+
+  private static @Nullable String named() {
+    return NativeLibraries.setting(PROPERTY, VARIABLE);
   }
 
   private static MethodHandle status(String name, MemoryLayout... arguments) {

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What tensors live in: closing it frees all of them at once, at a known line. Scopes of a {@link
@@ -11,7 +12,7 @@ import java.util.List;
  * holds what stays (weights). Used by one thread at a time.
  */
 public abstract sealed class Scope implements AutoCloseable
-    permits Scope.Hollow, Scope.Persistent, Workspace.Frame {
+    permits Scope.Hollow, Scope.Persistent, Scope.OnDevice, Workspace.Frame {
   /** Cache lines and AVX-512 loads. */
   static final long ALIGNMENT = 64;
 
@@ -22,13 +23,31 @@ public abstract sealed class Scope implements AutoCloseable
 
   /** A scope whose tensors stay until it is closed, in no particular order. */
   public static Scope persistent() {
-    return DryRun.isOn() ? new Hollow() : new Persistent();
+    return persistent(null);
+  }
+
+  /**
+   * The same.
+   *
+   * @param accelerator where its tensors are; null for the host
+   */
+  public static Scope persistent(@Nullable Accelerator accelerator) {
+    if (DryRun.isOn()) {
+      return new Hollow();
+    }
+    return accelerator == null ? new Persistent() : new OnDevice(accelerator);
+  }
+
+  /** Where its tensors are; null for the host. */
+  @Nullable Accelerator accelerator() {
+    return null;
   }
 
   /** A tensor with undefined contents. */
   public final Tensor empty(DType dtype, long... shape) {
     long bytes = Tensor.elements(shape) * dtype.bytes();
-    return new Tensor(this, allocate(bytes), dtype, shape, Tensor.contiguousStrides(shape));
+    return new Tensor(
+        this, accelerator(), allocate(bytes), dtype, shape, Tensor.contiguousStrides(shape));
   }
 
   public final Tensor zeros(DType dtype, long... shape) {
@@ -37,7 +56,14 @@ public abstract sealed class Scope implements AutoCloseable
     return tensor;
   }
 
-  /** A contiguous tensor over memory that outlives this scope. */
+  /** A tensor of this accelerator's with the elements of one of the host's. */
+  public final Tensor copyOf(Tensor host) {
+    Tensor copy = empty(host.dtype(), host.shape());
+    copy.transferFrom(host);
+    return copy;
+  }
+
+  /** A contiguous tensor over memory of the host that outlives this scope. */
   public final Tensor wrap(MemorySegment memory, DType dtype, long... shape) {
     long bytes = Tensor.elements(shape) * dtype.bytes();
     if (memory.byteSize() < bytes || !memory.isNative()) {
@@ -45,7 +71,7 @@ public abstract sealed class Scope implements AutoCloseable
           "%d bytes of native memory are needed, not %s".formatted(bytes, memory));
     }
     return new Tensor(
-        this, memory.asSlice(0, bytes), dtype, shape, Tensor.contiguousStrides(shape));
+        this, null, memory.asSlice(0, bytes), dtype, shape, Tensor.contiguousStrides(shape));
   }
 
   abstract MemorySegment allocate(long bytes);
@@ -91,6 +117,33 @@ public abstract sealed class Scope implements AutoCloseable
     @Override
     void free() {
       LibC.release(region);
+    }
+  }
+
+  /** Memory of an accelerator, a piece for each tensor. */
+  static final class OnDevice extends Scope {
+    private final Accelerator accelerator;
+    private final List<MemorySegment> pieces = new ArrayList<>();
+
+    private OnDevice(Accelerator accelerator) {
+      this.accelerator = accelerator;
+    }
+
+    @Override
+    Accelerator accelerator() {
+      return accelerator;
+    }
+
+    @Override
+    MemorySegment allocate(long bytes) {
+      MemorySegment memory = accelerator.allocate(Math.max(bytes, 1));
+      pieces.add(memory);
+      return memory.asSlice(0, bytes);
+    }
+
+    @Override
+    void free() {
+      pieces.forEach(accelerator::free);
     }
   }
 

@@ -21,6 +21,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Tensor {
   private final Scope scope;
+  private final @Nullable Accelerator accelerator;
   private final MemorySegment memory;
   private final DType dtype;
   private final long[] shape;
@@ -28,17 +29,25 @@ public final class Tensor {
   private @Nullable MemorySegment handle;
 
   /**
+   * @param accelerator whose memory it is; null for the host's
    * @param memory from the first element to past the last one
    */
-  Tensor(Scope scope, MemorySegment memory, DType dtype, long[] shape, long[] strides) {
+  Tensor(
+      Scope scope,
+      @Nullable Accelerator accelerator,
+      MemorySegment memory,
+      DType dtype,
+      long[] shape,
+      long[] strides) {
     this.scope = scope;
+    this.accelerator = accelerator;
     this.memory = memory;
     this.dtype = dtype;
     this.shape = shape;
     this.strides = strides;
   }
 
-  /** Takes over a handle that libtorch returned. */
+  /** Takes over a handle that libtorch returned, of a tensor where {@code scope}'s are. */
   static Tensor ofHandle(Scope scope, MemorySegment handle) {
     scope.own(handle);
     try (Arena arena = Arena.ofConfined()) {
@@ -53,7 +62,7 @@ public final class Tensor {
       DType dtype = DType.ofCode(cell.get(JAVA_INT, 0));
       LibTorch.check("get_data_ptr", () -> (int) LibTorch.GET_DATA_PTR.invokeExact(handle, cell));
       MemorySegment memory = pointee(cell, extent(shape, strides) * dtype.bytes());
-      Tensor tensor = new Tensor(scope, memory, dtype, shape, strides);
+      Tensor tensor = new Tensor(scope, scope.accelerator(), memory, dtype, shape, strides);
       tensor.handle = handle;
       return tensor;
     }
@@ -93,15 +102,56 @@ public final class Tensor {
     return Arrays.equals(strides, contiguousStrides(shape));
   }
 
+  /** Whose memory it is; null for the host's. */
+  public @Nullable Accelerator accelerator() {
+    return accelerator;
+  }
+
+  /** Whose memory it is, for code that runs nowhere else. */
+  public Accelerator device() {
+    if (accelerator == null) {
+      throw new IllegalStateException("in the host's memory: " + this);
+    }
+    return accelerator;
+  }
+
+  public boolean isOnDevice() {
+    return accelerator != null;
+  }
+
   /**
-   * The memory from the first element to past the last; for a contiguous tensor, the elements one
-   * after the other.
+   * The host's memory from the first element to past the last; for a contiguous tensor, the
+   * elements one after the other.
    */
   public MemorySegment memory() {
+    if (accelerator != null) {
+      throw new IllegalStateException("not in the host's memory: " + this);
+    }
+    return address();
+  }
+
+  /** As {@link #memory}, wherever it is; not to be read from Java. */
+  public MemorySegment address() {
     if (!scope.isOpen()) {
       throw new IllegalStateException("used after its scope was closed: " + this);
     }
     return memory;
+  }
+
+  /** A contiguous tensor's elements become those of another one, from host to device or back. */
+  public void transferFrom(Tensor other) {
+    if (!isContiguous()
+        || !other.isContiguous()
+        || dtype != other.dtype
+        || elements() != other.elements()
+        || isOnDevice() == other.isOnDevice()) {
+      throw new IllegalArgumentException("transfer of %s to %s".formatted(other, this));
+    }
+    if (accelerator != null) {
+      accelerator.upload(address(), other.memory());
+    } else {
+      other.device().download(memory(), other.address());
+    }
   }
 
   /** Sets all elements of a contiguous tensor to 0. */
@@ -109,7 +159,12 @@ public final class Tensor {
     if (!isContiguous()) {
       throw new IllegalArgumentException("not contiguous: " + this);
     }
-    if (!DryRun.isOn()) {
+    if (DryRun.isOn()) {
+      return;
+    }
+    if (accelerator != null) {
+      accelerator.clear(address());
+    } else {
       memory().fill((byte) 0);
     }
   }
@@ -120,7 +175,7 @@ public final class Tensor {
       throw new IllegalArgumentException(
           "%s can't be seen as %s".formatted(this, Arrays.toString(newShape)));
     }
-    return new Tensor(scope, memory, dtype, newShape, contiguousStrides(newShape));
+    return new Tensor(scope, accelerator, memory, dtype, newShape, contiguousStrides(newShape));
   }
 
   /** Indices {@code from} (inclusive) to {@code to} (exclusive) of {@code dimension}. */
@@ -140,7 +195,12 @@ public final class Tensor {
       throw new IllegalArgumentException("not a matrix: " + this);
     }
     return new Tensor(
-        scope, memory, dtype, new long[] {shape[1], shape[0]}, new long[] {strides[1], strides[0]});
+        scope,
+        accelerator,
+        memory,
+        dtype,
+        new long[] {shape[1], shape[0]},
+        new long[] {strides[1], strides[0]});
   }
 
   /**
@@ -156,13 +216,21 @@ public final class Tensor {
           "shape %s, strides %s from %d reach outside of %s"
               .formatted(Arrays.toString(newShape), Arrays.toString(newStrides), offset, this));
     }
-    return new Tensor(scope, memory.asSlice(start, bytes), dtype, newShape, newStrides.clone());
+    return new Tensor(
+        scope, accelerator, memory.asSlice(start, bytes), dtype, newShape, newStrides.clone());
   }
 
   /** Copies into Java, as float32; for tests, losses and tokens, not for the hot path. */
   public float[] toFloats() {
     if (!isContiguous()) {
       throw new IllegalArgumentException("not contiguous: " + this);
+    }
+    if (accelerator != null) {
+      try (Scope host = Scope.persistent()) {
+        Tensor copy = host.empty(dtype, shape);
+        copy.transferFrom(this);
+        return copy.toFloats();
+      }
     }
     MemorySegment data = memory();
     float[] values = new float[Math.toIntExact(elements())];
@@ -200,8 +268,8 @@ public final class Tensor {
                         steps,
                         0L,
                         dtype.code(),
-                        Aten.DEVICE_CPU,
-                        0,
+                        accelerator == null ? Aten.DEVICE_CPU : accelerator.torchDeviceType(),
+                        accelerator == null ? 0 : accelerator.torchDeviceIndex(),
                         result));
         handle = result.get(ADDRESS, 0);
         scope.own(handle);

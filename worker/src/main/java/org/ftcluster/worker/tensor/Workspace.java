@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.management.ManagementFactory;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Memory for activations and everything else that a step makes and drops, used as a stack. The same
@@ -14,7 +15,16 @@ public final class Workspace implements AutoCloseable {
   /** A multiple of what memory is handed out in. */
   public static final long PAGE_BYTES = 4096;
 
+  /** What libtorch's own allocator gives, which its kernels are fastest with. */
+  private static final long DEVICE_ALIGNMENT = 512;
+
+  /** More than any accelerator has. */
+  private static final long DEVICE_ADDRESS_SPACE = 1L << 40;
+
+  private final @Nullable Accelerator accelerator;
+  private final Reserve reserve;
   private final MemorySegment region;
+  private final long alignment;
   private final Deque<Frame> frames = new ArrayDeque<>();
   private long top;
   private long peak;
@@ -23,7 +33,26 @@ public final class Workspace implements AutoCloseable {
    * @param bytes address space to reserve: memory is taken only as far as frames reach
    */
   public Workspace(long bytes) {
-    region = LibC.reserve(bytes);
+    this(null, Reserve.OfHost.of(bytes));
+  }
+
+  private Workspace(@Nullable Accelerator accelerator, Reserve reserve) {
+    this.accelerator = accelerator;
+    this.reserve = reserve;
+    this.region = reserve.region();
+    this.alignment = accelerator == null ? Scope.ALIGNMENT : DEVICE_ALIGNMENT;
+  }
+
+  /**
+   * A workspace that may grow to all of the machine's (or the container's) memory, or to an
+   * accelerator's.
+   *
+   * @param accelerator where its tensors are; null for the host
+   */
+  public static Workspace of(@Nullable Accelerator accelerator) {
+    return accelerator == null || DryRun.isOn()
+        ? ofMachine()
+        : new Workspace(accelerator, accelerator.reserve(DEVICE_ADDRESS_SPACE));
   }
 
   /** A workspace that may grow to all of the machine's (or the container's) memory. */
@@ -53,7 +82,7 @@ public final class Workspace implements AutoCloseable {
 
   /** Gives memory that no frame uses back to the system. */
   public void trim() {
-    LibC.discard(region.asSlice((top + PAGE_BYTES - 1) & -PAGE_BYTES));
+    reserve.trim(top);
   }
 
   @Override
@@ -61,7 +90,7 @@ public final class Workspace implements AutoCloseable {
     if (!frames.isEmpty()) {
       throw new IllegalStateException(frames.size() + " frames of the workspace are open");
     }
-    LibC.release(region);
+    reserve.release();
   }
 
   /** A scope of the workspace. */
@@ -73,16 +102,22 @@ public final class Workspace implements AutoCloseable {
     }
 
     @Override
+    @Nullable Accelerator accelerator() {
+      return accelerator;
+    }
+
+    @Override
     MemorySegment allocate(long bytes) {
       if (frames.peek() != this) {
         throw new IllegalStateException("only the topmost frame of a workspace can allocate");
       }
-      long end = (top + bytes + ALIGNMENT - 1) & -ALIGNMENT;
+      long end = (top + bytes + alignment - 1) & -alignment;
       if (end > region.byteSize()) {
         throw new OutOfMemoryError(
             "the workspace of %d MiB is full: %d MiB more are needed"
                 .formatted(region.byteSize() >> 20, (end - region.byteSize()) >> 20));
       }
+      reserve.reach(end);
       MemorySegment memory = region.asSlice(top, bytes);
       top = end;
       peak = Math.max(peak, top);

@@ -11,8 +11,10 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
+import java.util.List;
 import java.util.Optional;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.tensor.NativeLibraries;
 
 /** Streams and events of the CUDA runtime. Every thread that calls has to {@link #use} a device. */
 final class CudaRuntime {
@@ -58,7 +60,9 @@ final class CudaRuntime {
 
   /** Opens it; nothing where it is nowhere. */
   static Optional<CudaRuntime> open() {
-    return new NativeLibraries("libcudart.so.12", PROPERTY, VARIABLE).open().map(CudaRuntime::new);
+    return new NativeLibraries(List.of("libcudart.so.12", "libcudart.so.13"), PROPERTY, VARIABLE)
+        .open()
+        .map(CudaRuntime::new);
   }
 
   private static MethodHandle find(SymbolLookup library, String name, MemoryLayout... arguments) {

@@ -13,10 +13,12 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
+import java.util.List;
 import java.util.Optional;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.tensor.NativeLibraries;
 
 /** NCCL's functions: one method a symbol, results checked. */
 final class NcclLibrary {
@@ -89,10 +91,11 @@ final class NcclLibrary {
   /**
    * Opens it: where a setting says, beside libtorch, or in the system; nothing where it is nowhere.
    *
-   * @throws CollectiveException when it is too old, or a setting is wrong
+   * @throws CollectiveException when it is too old
+   * @throws org.ftcluster.worker.tensor.NativeException when a setting is wrong
    */
   static Optional<NcclLibrary> open() {
-    return new NativeLibraries("libnccl.so.2", PROPERTY, VARIABLE)
+    return new NativeLibraries(List.of("libnccl.so.2"), PROPERTY, VARIABLE)
         .open()
         .map(
             symbols -> {

@@ -35,6 +35,10 @@ public final class CrossEntropy {
   }
 
   private static void run(Tensor logits, int[] targets, int start, float[] losses, double scale) {
+    if (logits.isOnDevice()) {
+      DeviceCrossEntropy.run(logits, targets, start, losses, scale);
+      return;
+    }
     Rows rows = Rows.of(logits);
     Parallel.rows(
         Double.isNaN(scale)

@@ -22,6 +22,10 @@ public final class RmsNorm {
    * @param weight float32 [D]
    */
   public static void forward(Tensor y, Tensor x, Tensor weight, double eps) {
+    if (y.isOnDevice()) {
+      DeviceRmsNorm.forward(y, x, weight, eps);
+      return;
+    }
     Rows in = Rows.of(x);
     Rows out = Rows.of(y);
     float[] w = values(weight);
@@ -52,6 +56,10 @@ public final class RmsNorm {
    * @param x [T, D] input of the forward
    */
   public static void backward(Tensor dx, Tensor dy, Tensor x, Tensor weight, double eps) {
+    if (dx.isOnDevice()) {
+      DeviceRmsNorm.backward(dx, dy, x, weight, eps);
+      return;
+    }
     Rows in = Rows.of(x);
     Rows gradient = Rows.of(dy);
     Rows sum = Rows.of(dx);
@@ -92,6 +100,10 @@ public final class RmsNorm {
    * @param x [T, D] input of the forward
    */
   public static void weightGradient(Tensor dw, Tensor dy, Tensor x, double eps) {
+    if (dw.isOnDevice()) {
+      DeviceRmsNorm.weightGradient(dw, dy, x, eps);
+      return;
+    }
     Rows in = Rows.of(x);
     Rows gradient = Rows.of(dy);
     if (in.width() != gradient.width() || x.size(0) != dy.size(0)) {

@@ -14,16 +14,28 @@ public final class Rotary {
   private Rotary() {}
 
   /**
+   * By what an element turns: its frequency times the position.
+   *
+   * @param frequencies [C / 2]
+   * @param cos [position][C / 2], as {@code sin}: of every angle that occurs
+   */
+  public record Angles(float[] frequencies, float[][] cos, float[][] sin) {}
+
+  /**
    * Rotates all heads of every token in place.
    *
    * @param x [T, heads * C]
    * @param headSize C
    * @param positions of each token within its sequence; T of them
-   * @param cos [position][C / 2], as for {@code sin}
    * @param direction 1 for the forward, -1 for the backward
    */
-  public static void rotate(
-      Tensor x, int headSize, int[] positions, float[][] cos, float[][] sin, int direction) {
+  public static void rotate(Tensor x, int headSize, int[] positions, Angles angles, int direction) {
+    if (x.isOnDevice()) {
+      DeviceRotary.rotate(x, headSize, positions, angles.frequencies(), direction);
+      return;
+    }
+    float[][] cos = angles.cos();
+    float[][] sin = angles.sin();
     Rows rows = Rows.of(x);
     if (positions.length != x.size(0) || rows.width() % headSize != 0 || headSize % 2 != 0) {
       throw new IllegalArgumentException(

@@ -17,6 +17,10 @@ public final class RowOps {
   /** {@code to[n] = from[rows[n]]}, converting between types. */
   public static void gather(Tensor to, Tensor from, int[] rows) {
     check(to, from, rows, to.size(0), from.size(0));
+    if (to.isOnDevice()) {
+      DeviceRowOps.gather(to, from, rows);
+      return;
+    }
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(
@@ -35,6 +39,10 @@ public final class RowOps {
   /** {@code to[rows[n]] += from[n]}, in order where a row is named more than once. */
   public static void scatterAdd(Tensor to, Tensor from, int[] rows) {
     check(to, from, rows, from.size(0), to.size(0));
+    if (to.isOnDevice()) {
+      DeviceRowOps.scatterAdd(to, from, rows);
+      return;
+    }
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(
@@ -60,6 +68,10 @@ public final class RowOps {
    * @param from [T, D]
    */
   public static void sumRows(Tensor sums, Tensor from) {
+    if (sums.isOnDevice()) {
+      DeviceRowOps.sumRows(sums, from);
+      return;
+    }
     Rows source = Rows.of(from);
     Columns.write(
         Parallel.Cost.through("bias gradient", from),
@@ -77,6 +89,10 @@ public final class RowOps {
   /** {@code to += from}, row by row. */
   public static void add(Tensor to, Tensor from) {
     checkWidths(to, from);
+    if (to.isOnDevice()) {
+      DeviceRowOps.add(to, from);
+      return;
+    }
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(
@@ -105,6 +121,10 @@ public final class RowOps {
   public static void addDropped(
       Tensor to, Tensor from, double p, long seed, long firstColumn, long width) {
     checkWidths(to, from);
+    if (to.isOnDevice()) {
+      DeviceRowOps.addDropped(to, from, p, seed, firstColumn, width);
+      return;
+    }
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     long threshold = (long) (p * (1L << 32));
@@ -131,6 +151,10 @@ public final class RowOps {
 
   /** {@code to[n] = vector} for every row: where a product with a bias starts from. */
   public static void fill(Tensor to, Tensor vector) {
+    if (to.isOnDevice()) {
+      DeviceRowOps.fill(to, vector);
+      return;
+    }
     Rows target = Rows.of(to);
     if (vector.rank() != 1 || vector.elements() != target.width()) {
       throw new IllegalArgumentException("%s for rows of %s".formatted(vector, to));
@@ -150,6 +174,10 @@ public final class RowOps {
   /** {@code to = from}, converting between types. */
   public static void copy(Tensor to, Tensor from) {
     checkWidths(to, from);
+    if (to.isOnDevice()) {
+      DeviceRowOps.convert(to, from);
+      return;
+    }
     Rows source = Rows.of(from);
     Rows target = Rows.of(to);
     Parallel.rows(

@@ -20,6 +20,10 @@ public final class SwiGlu {
 
   /** All tensors are [T, F]; {@code y} is written. */
   public static void forward(Tensor y, Tensor gate, Tensor up) {
+    if (y.isOnDevice()) {
+      DeviceSwiGlu.forward(y, gate, up);
+      return;
+    }
     Rows outRows = rows(y, gate);
     Rows gateRows = rows(gate, gate);
     Rows upRows = rows(up, gate);
@@ -48,6 +52,10 @@ public final class SwiGlu {
    * tensors are [T, F].
    */
   public static void backward(Tensor y, Tensor gate, Tensor up, Tensor dy) {
+    if (y.isOnDevice()) {
+      DeviceSwiGlu.backward(y, gate, up, dy);
+      return;
+    }
     Rows outRows = rows(y, gate);
     Rows gateRows = rows(gate, gate);
     Rows upRows = rows(up, gate);

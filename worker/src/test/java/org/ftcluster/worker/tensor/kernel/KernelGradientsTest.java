@@ -173,10 +173,11 @@ class KernelGradientsTest {
             dy,
             x);
 
+    Rotary.Angles angles = new Rotary.Angles(new float[headSize / 2], cos, sin);
     Tensor y = autograd.copy(x);
-    Rotary.rotate(y, headSize, positions, cos, sin, 1);
+    Rotary.rotate(y, headSize, positions, angles, 1);
     Tensor dx = autograd.copy(dy);
-    Rotary.rotate(dx, headSize, positions, cos, sin, -1);
+    Rotary.rotate(dx, headSize, positions, angles, -1);
 
     assertClose("y", reference.output(), y.toFloats());
     assertClose("dx", reference.gradients()[0], dx.toFloats());

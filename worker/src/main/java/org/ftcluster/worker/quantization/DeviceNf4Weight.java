@@ -1,0 +1,157 @@
+package org.ftcluster.worker.quantization;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import org.ftcluster.worker.tensor.Accelerator;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Kernel;
+import org.ftcluster.worker.tensor.Profile;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+
+/**
+ * An {@link Nf4Weight} in an accelerator's memory; it stays there.
+ *
+ * @param packed uint8: two codes a byte
+ * @param scales of the blocks
+ * @param codes float32 [16]: the values that NF4's codes stand for
+ * @param before columns of each row that are held only because a block is held whole
+ */
+record DeviceNf4Weight(
+    long rows,
+    long columns,
+    DType expandedType,
+    Tensor packed,
+    Scales scales,
+    Tensor codes,
+    long before,
+    long after)
+    implements Weight {
+
+  /** Each block's largest magnitude, as {@link Absmax} has it. */
+  sealed interface Scales {
+    long bytes();
+
+    /**
+     * @param values float32
+     */
+    record Plain(Tensor values) implements Scales {
+      @Override
+      public long bytes() {
+        return 4 * values.elements();
+      }
+    }
+
+    /**
+     * @param absmax uint8 codes
+     * @param groups float32
+     * @param map float32 [256]: the values that the codes stand for
+     */
+    record DoubleQuantized(Tensor absmax, Tensor groups, Tensor map, float offset, int first)
+        implements Scales {
+      @Override
+      public long bytes() {
+        return absmax.elements() + 4 * groups.elements();
+      }
+    }
+
+    static Scales of(Scope scope, Absmax absmax) {
+      return switch (absmax) {
+        case Absmax.Plain plain -> new Plain(uploaded(scope, plain.values()));
+        case Absmax.DoubleQuantized nested ->
+            new DoubleQuantized(
+                uploaded(scope, MemorySegment.ofArray(nested.codes())),
+                uploaded(scope, nested.groups()),
+                uploaded(scope, CodeBooks.DYNAMIC),
+                nested.offset(),
+                nested.first());
+      };
+    }
+  }
+
+  /** Elements that a thread expands. */
+  private static final int ELEMENTS_A_THREAD = 8;
+
+  /** Bytes in an accelerator's memory. */
+  static Tensor uploaded(Scope scope, MemorySegment values) {
+    Tensor tensor = scope.empty(DType.UINT8, values.byteSize());
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment copy = values.isNative() ? values : copy(arena, values);
+      tensor.device().upload(tensor.address(), copy);
+    }
+    return tensor;
+  }
+
+  private static MemorySegment copy(Arena arena, MemorySegment values) {
+    return arena.allocate(values.byteSize(), 1).copyFrom(values);
+  }
+
+  static Tensor uploaded(Scope scope, float[] values) {
+    Tensor tensor = scope.empty(DType.FLOAT32, values.length);
+    try (Arena arena = Arena.ofConfined()) {
+      tensor.device().upload(tensor.address(), arena.allocateFrom(ValueLayout.JAVA_FLOAT, values));
+    }
+    return tensor;
+  }
+
+  @Override
+  public long bytes() {
+    return packed.elements() + scales.bytes();
+  }
+
+  @Override
+  public Tensor expand(Scope scope) {
+    Tensor held = scope.empty(expandedType, rows, before + columns + after);
+    long elements = held.elements();
+    long threads = Math.ceilDiv(elements, (long) ELEMENTS_A_THREAD);
+    long blocks = Math.ceilDiv(threads, (long) Accelerator.THREADS);
+    long start = Profile.begin();
+    switch (scales) {
+      case Scales.Plain plain ->
+          held.device()
+              .launch(
+                  new Kernel("nf4", "nf4_expand", expandedType),
+                  blocks,
+                  held,
+                  packed,
+                  plain.values(),
+                  codes,
+                  elements);
+      case Scales.DoubleQuantized nested ->
+          held.device()
+              .launch(
+                  new Kernel("nf4", "nf4_expand_double", expandedType),
+                  blocks,
+                  held,
+                  packed,
+                  nested.absmax(),
+                  nested.groups(),
+                  nested.map(),
+                  codes,
+                  nested.offset(),
+                  nested.first(),
+                  elements);
+    }
+    if (Profile.isActive()) {
+      held.device().synchronize();
+      Profile.ended("NF4 expansion", start, 0, elements * (0.5 + expandedType.bytes()));
+    }
+    return held.slice(1, before, before + columns);
+  }
+
+  @Override
+  public MemorySegment elements() {
+    throw new IllegalStateException("a weight in an accelerator's memory stays there");
+  }
+
+  @Override
+  public Weight movedTo(Storage storage) {
+    throw new IllegalStateException("a weight in an accelerator's memory stays there");
+  }
+
+  @Override
+  public Weight onDevice(Scope scope) {
+    return this;
+  }
+}

@@ -1,0 +1,61 @@
+package org.ftcluster.worker.tensor;
+
+import java.lang.foreign.MemorySegment;
+
+/**
+ * A GPU: memory that isn't the host's, and kernels over it. What it is told is done in the order
+ * told, some time after the call returns; one thread tells it.
+ *
+ * <p>Segments of its memory are addresses only: reading one from Java ends the process.
+ */
+public interface Accelerator extends AutoCloseable {
+  /** Threads of each of a kernel's blocks. */
+  int THREADS = 256;
+
+  /** What people know it by, e.g. {@code NVIDIA H200}. */
+  String name();
+
+  /** {@code c10::DeviceType} of its memory. */
+  int torchDeviceType();
+
+  /** {@code c10::DeviceIndex} of its memory. */
+  int torchDeviceIndex();
+
+  /** Bytes of memory that nobody uses at the moment. */
+  long freeBytes();
+
+  /** Memory with undefined contents, aligned for any kernel. */
+  MemorySegment allocate(long bytes);
+
+  void free(MemorySegment memory);
+
+  /** Address space that gets memory as far as it is used. */
+  Reserve reserve(long bytes);
+
+  /** Room for what lives for a few kernels. */
+  Scratch scratch();
+
+  /** Sets all bytes to 0. */
+  void clear(MemorySegment memory);
+
+  /** From the host, whose memory is free again once this returns. */
+  void upload(MemorySegment to, MemorySegment from);
+
+  /** To the host; waits for all that was told before. */
+  void download(MemorySegment to, MemorySegment from);
+
+  /**
+   * Runs a kernel.
+   *
+   * @param blocks of {@link #THREADS} threads
+   * @param arguments {@link Integer}, {@link Long}, {@link Float} or {@link Double} as the kernel
+   *     has them; a {@link MemorySegment} or a {@link Tensor} for a pointer
+   */
+  void launch(Kernel kernel, long blocks, Object... arguments);
+
+  /** Waits for all that was told before. */
+  void synchronize();
+
+  @Override
+  void close();
+}

@@ -1,0 +1,37 @@
+package org.ftcluster.worker.tensor;
+
+import java.lang.foreign.MemorySegment;
+
+/** Address space that takes memory as far as it is used. */
+public interface Reserve {
+  /** All of it. */
+  MemorySegment region();
+
+  /** Makes sure that there is memory behind the first {@code bytes}. */
+  void reach(long bytes);
+
+  /** Gives memory behind all but the first {@code bytes} back, as far as it can. */
+  void trim(long bytes);
+
+  void release();
+
+  /** The host's, whose system puts memory behind a page once it is written. */
+  record OfHost(MemorySegment region) implements Reserve {
+    static Reserve of(long bytes) {
+      return new OfHost(LibC.reserve(bytes));
+    }
+
+    @Override
+    public void reach(long bytes) {}
+
+    @Override
+    public void trim(long bytes) {
+      LibC.discard(region.asSlice((bytes + Workspace.PAGE_BYTES - 1) & -Workspace.PAGE_BYTES));
+    }
+
+    @Override
+    public void release() {
+      LibC.release(region);
+    }
+  }
+}

@@ -1,0 +1,216 @@
+package org.ftcluster.worker.tensor.cuda;
+
+import static java.lang.foreign.ValueLayout.ADDRESS;
+import static java.lang.foreign.ValueLayout.JAVA_LONG;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.nio.charset.StandardCharsets;
+import java.util.HashMap;
+import java.util.Map;
+import org.ftcluster.worker.tensor.Accelerator;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Kernel;
+import org.ftcluster.worker.tensor.KernelArguments;
+import org.ftcluster.worker.tensor.NativeException;
+import org.ftcluster.worker.tensor.Reserve;
+import org.ftcluster.worker.tensor.Scratch;
+import org.ftcluster.worker.tensor.TorchCuda;
+
+/**
+ * A GPU of NVIDIA's. Kernels are compiled for it as they are first launched, and run on the stream
+ * that libtorch uses, so that both see each other's results without waiting.
+ *
+ * <p>Used by the thread that opened it.
+ */
+public final class CudaDevice implements Accelerator {
+  /** {@code CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR}, and {@code _MINOR}. */
+  private static final int CAPABILITY_MAJOR = 75;
+
+  private static final int CAPABILITY_MINOR = 76;
+
+  private static final int NAME_BYTES = 256;
+
+  private final CudaDriver driver;
+  private final Nvrtc compiler;
+  private final int index;
+  private final int device;
+  private final String architecture;
+  private final MemorySegment stream;
+  private final Scratch scratch = new Scratch(this);
+  private final Map<Module, MemorySegment> modules = new HashMap<>();
+  private final Map<Kernel, MemorySegment> functions = new HashMap<>();
+
+  /** A file as compiled for a pair of element types. */
+  private record Module(String file, DType to, DType from) {}
+
+  private CudaDevice(CudaDriver driver, Nvrtc compiler, int index) {
+    this.driver = driver;
+    this.compiler = compiler;
+    this.index = index;
+    device = driver.number("cuDeviceGet", index);
+    MemorySegment context =
+        MemorySegment.ofAddress(driver.handle("cuDevicePrimaryCtxRetain", device));
+    driver.call("cuCtxSetCurrent", context);
+    architecture =
+        "sm_%d%d"
+            .formatted(
+                driver.number("cuDeviceGetAttribute", CAPABILITY_MAJOR, device),
+                driver.number("cuDeviceGetAttribute", CAPABILITY_MINOR, device));
+    stream = TorchCuda.connect(index);
+  }
+
+  /**
+   * Opens one, for the calling thread.
+   *
+   * @throws NativeException when there is none, or what it needs isn't installed; in one sentence
+   */
+  public static CudaDevice open(int index) {
+    CudaDriver driver =
+        CudaDriver.open()
+            .orElseThrow(() -> new NativeException("no CUDA driver is installed (libcuda.so.1)"));
+    driver.call("cuInit", 0);
+    int count = driver.number("cuDeviceGetCount");
+    if (index >= count) {
+      throw new NativeException("there is no GPU %d: the driver has %d".formatted(index, count));
+    }
+    Nvrtc compiler =
+        Nvrtc.open()
+            .orElseThrow(
+                () ->
+                    new NativeException(
+                        "no NVRTC is installed (libnvrtc.so); %s can name one"
+                            .formatted(Nvrtc.VARIABLE)));
+    return new CudaDevice(driver, compiler, index);
+  }
+
+  @Override
+  public String name() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment name = arena.allocate(NAME_BYTES);
+      driver.call("cuDeviceGetName", name, NAME_BYTES, device);
+      return name.getString(0, StandardCharsets.UTF_8);
+    }
+  }
+
+  @Override
+  public int torchDeviceType() {
+    return TorchCuda.DEVICE_TYPE;
+  }
+
+  @Override
+  public int torchDeviceIndex() {
+    return index;
+  }
+
+  @Override
+  public long freeBytes() {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment free = arena.allocate(JAVA_LONG);
+      MemorySegment total = arena.allocate(JAVA_LONG);
+      driver.call("cuMemGetInfo_v2", free, total);
+      return free.get(JAVA_LONG, 0);
+    }
+  }
+
+  @Override
+  public MemorySegment allocate(long bytes) {
+    return MemorySegment.ofAddress(driver.handle("cuMemAlloc_v2", bytes)).reinterpret(bytes);
+  }
+
+  @Override
+  public void free(MemorySegment memory) {
+    driver.call("cuMemFree_v2", memory.address());
+  }
+
+  @Override
+  public Reserve reserve(long bytes) {
+    return new CudaReserve(driver, device, bytes);
+  }
+
+  @Override
+  public Scratch scratch() {
+    return scratch;
+  }
+
+  @Override
+  public void clear(MemorySegment memory) {
+    if (memory.byteSize() > 0) {
+      driver.call("cuMemsetD8Async", memory.address(), (byte) 0, memory.byteSize(), stream);
+    }
+  }
+
+  /** From pageable memory the driver copies what it hasn't sent yet before it returns. */
+  @Override
+  public void upload(MemorySegment to, MemorySegment from) {
+    if (from.byteSize() > 0) {
+      driver.call("cuMemcpyHtoDAsync_v2", to.address(), from, from.byteSize(), stream);
+    }
+  }
+
+  @Override
+  public void download(MemorySegment to, MemorySegment from) {
+    if (to.byteSize() > 0) {
+      driver.call("cuMemcpyDtoHAsync_v2", to, from.address(), to.byteSize(), stream);
+    }
+    synchronize();
+  }
+
+  @Override
+  public void launch(Kernel kernel, long blocks, Object... arguments) {
+    if (blocks == 0) {
+      return;
+    }
+    MemorySegment function = functions.computeIfAbsent(kernel, this::load);
+    try (Arena arena = Arena.ofConfined()) {
+      driver.call(
+          "cuLaunchKernel",
+          function,
+          Math.toIntExact(blocks),
+          1,
+          1,
+          THREADS,
+          1,
+          1,
+          0,
+          stream,
+          KernelArguments.of(arena, arguments),
+          MemorySegment.NULL);
+    }
+  }
+
+  private MemorySegment load(Kernel kernel) {
+    MemorySegment module =
+        modules.computeIfAbsent(
+            new Module(kernel.file(), kernel.to(), kernel.from()), this::compile);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment cell = arena.allocate(ADDRESS);
+      driver.call("cuModuleGetFunction", cell, module, arena.allocateFrom(kernel.name()));
+      return cell.get(ADDRESS, 0);
+    }
+  }
+
+  private MemorySegment compile(Module module) {
+    byte[] code =
+        KernelCompiler.compile(
+            compiler, module.file(), module.to(), module.from(), architecture, Nvrtc.Output.CUBIN);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment image = arena.allocate(code.length, JAVA_LONG.byteSize());
+      image.copyFrom(MemorySegment.ofArray(code));
+      return MemorySegment.ofAddress(driver.handle("cuModuleLoadData", image));
+    }
+  }
+
+  @Override
+  public void synchronize() {
+    driver.call("cuStreamSynchronize", stream);
+  }
+
+  /** Gives back what is its own; libtorch keeps the GPU until the process ends. */
+  @Override
+  public void close() {
+    synchronize();
+    scratch.close();
+    driver.call("cuDevicePrimaryCtxRelease_v2", device);
+  }
+}
