@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
@@ -196,10 +197,10 @@ public final class ChaosCommand implements Callable<Integer> {
     if (count < 0 || minutes <= 0 || every < 0) {
       wrong.add("--count, --minutes and --every are numbers of faults, minutes and seconds");
     }
-    if (job.training().reduction() == JobSpec.Reduction.FAST) {
+    if (job.training().reduction() != JobSpec.Reduction.EXACT) {
       wrong.add(
-          "training.reduction: fast promises no adapter that can be compared; use exact, for"
-              + " instance with --set training.reduction=exact");
+          "training.reduction: %s promises no adapter that can be compared; use exact, for instance with --set training.reduction=exact"
+              .formatted(job.training().reduction().name().toLowerCase(Locale.ROOT)));
     }
     if (job.checkpoint().remote() != null) {
       wrong.add("checkpoint.remote: a game day keeps its results on this machine; leave it out");

@@ -144,11 +144,31 @@ public record JobSpec(
 
   /**
    * How gradients are summed: {@code exact} in 64-bit fixed point, whose result no order changes;
-   * {@code fast} in float32.
+   * {@code fast} in float32; {@code bfloat16} in float32 on each rank, and rounded on the way from
+   * rank to rank.
    */
   public enum Reduction {
-    EXACT,
-    FAST
+    EXACT(Long.BYTES, Long.BYTES),
+    FAST(Float.BYTES, Float.BYTES),
+    BFLOAT16(Float.BYTES, Short.BYTES);
+
+    private final int sumBytes;
+    private final int sentBytes;
+
+    Reduction(int sumBytes, int sentBytes) {
+      this.sumBytes = sumBytes;
+      this.sentBytes = sentBytes;
+    }
+
+    /** Bytes of a parameter's sum. */
+    public int sumBytes() {
+      return sumBytes;
+    }
+
+    /** Bytes of what ranks send of it. */
+    public int sentBytes() {
+      return sentBytes;
+    }
   }
 
   /**

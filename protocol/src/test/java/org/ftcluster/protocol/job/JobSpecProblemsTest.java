@@ -62,7 +62,7 @@ class JobSpecProblemsTest {
           training: {micro_batch_size: 33}           | training.micro_batch_size is 33, but must not be above training.global_batch_size, which is 32.
           training: {lr_scheduler_type: cosin}       | training.lr_scheduler_type must be constant or linear or cosine, not cosin.
           training: {gradient_checkpointing: yes}    | training.gradient_checkpointing must be auto or false or true, not yes.
-          training: {reduction: quick}               | training.reduction must be exact or fast, not quick.
+          training: {reduction: quick}               | training.reduction must be exact or fast or bfloat16, not quick.
           adapter: {r: sixteen}                      | adapter.r must be a whole number of 1 or more, not sixteen.
           adapter: {lora_dropout: 1.0}               | adapter.lora_dropout must be a number of at least 0 and below 1, not 1.0.
           adapter: {target_modules: q_proj}          | adapter.target_modules must be all-linear or a list such as [q_proj, v_proj], not q_proj.

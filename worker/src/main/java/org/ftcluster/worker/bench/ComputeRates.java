@@ -76,11 +76,7 @@ final class ComputeRates {
         seconds[i] = (System.nanoTime() - startNs) / 1e9;
       }
     }
-    int each =
-        switch (reduction) {
-          case EXACT -> Float.BYTES + 2 * Long.BYTES;
-          case FAST -> Float.BYTES + 2 * Float.BYTES;
-        };
+    int each = Float.BYTES + 2 * reduction.sumBytes();
     return each * parameters / median(seconds);
   }
 

@@ -146,6 +146,7 @@ public final class ScalingTable {
             false,
             Short.BYTES,
             0.516,
+            Float.BYTES,
             Float.BYTES);
     Layout layout = new Layout(mesh, chunks, sharding);
     StepTime time = StepTime.of(work, layout, H100);

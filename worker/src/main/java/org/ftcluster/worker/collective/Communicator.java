@@ -65,6 +65,7 @@ public interface Communicator extends AutoCloseable {
 
   /** Types that can be reduced. */
   enum ElementType {
+    BFLOAT16(2),
     FLOAT32(4),
     FLOAT64(8),
     INT64(8);
@@ -80,7 +81,7 @@ public interface Communicator extends AutoCloseable {
     }
   }
 
-  /** How elements are combined. Integer sums wrap around. */
+  /** How elements are combined. Integer sums wrap around; those of bfloat16 are rounded. */
   enum ReduceOp {
     SUM,
     MAX

@@ -10,12 +10,14 @@ import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.VectorSpecies;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.tensor.kernel.RowOps;
 
 /** {@code target[i] = target[i] op source[i]}, straight on the buffers. */
 final class Reduction {
   private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Double> DOUBLES = DoubleVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Long> LONGS = LongVector.SPECIES_PREFERRED;
+  private static final int BLOCK = 2048;
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
   private static final ValueLayout.OfDouble DOUBLE = ValueLayout.JAVA_DOUBLE_UNALIGNED;
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
@@ -30,9 +32,26 @@ final class Reduction {
           case MAX -> false;
         };
     switch (type) {
+      case BFLOAT16 -> reduceBfloat16s(target, source, sum);
       case FLOAT32 -> reduceFloats(target, source, sum);
       case FLOAT64 -> reduceDoubles(target, source, sum);
       case INT64 -> reduceLongs(target, source, sum);
+    }
+  }
+
+  /** In float32, rounded to nearest. */
+  private static void reduceBfloat16s(MemorySegment target, MemorySegment source, boolean sum) {
+    float[] a = new float[BLOCK];
+    float[] b = new float[BLOCK];
+    long size = target.byteSize() / Short.BYTES;
+    for (long at = 0; at < size; at += BLOCK) {
+      int count = (int) Math.min(BLOCK, size - at);
+      RowOps.fromBfloat16(a, target, at, count);
+      RowOps.fromBfloat16(b, source, at, count);
+      for (int i = 0; i < count; i++) {
+        a[i] = sum ? a[i] + b[i] : Math.max(a[i], b[i]);
+      }
+      RowOps.toBfloat16(target, at, a, count);
     }
   }
 

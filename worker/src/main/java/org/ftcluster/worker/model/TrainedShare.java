@@ -37,16 +37,15 @@ public record TrainedShare(Sharding sharding, int ranks, int stages, boolean mir
         };
     double summed =
         switch (sharding) {
-          case NONE, ZERO1 -> parameters;
-          case ZERO2, ZERO3 -> ofStage * share * stages;
+          case NONE, ZERO1 -> (double) parameters * wholeSum(reduction);
+          case ZERO2, ZERO3 -> ofStage * share * stages * reduction.sumBytes();
         };
-    return Math.round(each * parameters + sumBytes(reduction) * summed);
+    return Math.round(each * parameters + summed);
   }
 
-  private static int sumBytes(Reduction reduction) {
-    return switch (reduction) {
-      case EXACT -> Long.BYTES;
-      case FAST -> Float.BYTES;
-    };
+  /** With a copy to send, where that is of another type. */
+  private static int wholeSum(Reduction reduction) {
+    int sent = reduction.sentBytes();
+    return reduction.sumBytes() + (sent < reduction.sumBytes() ? sent : 0);
   }
 }

@@ -11,10 +11,15 @@ import jdk.incubator.vector.VectorSpecies;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sums in float32: half the bytes of {@link ExactGradientSum}, and last bits that depend on the
  * number of ranks. All ranks still get the same.
+ *
+ * <p>A quarter where ranks send bfloat16: each rank's sum is rounded once, and so is every partial
+ * sum on its way around the ring. Losses, and what ranks tell each other, stay float32.
  */
 public final class FastGradientSum implements GradientSum {
   private static final VectorSpecies<Float> SPECIES = FloatVector.SPECIES_PREFERRED;
@@ -29,15 +34,25 @@ public final class FastGradientSum implements GradientSum {
   private final MemorySegment sums;
 
   private final MemorySegment gradientSums;
+  private final MemorySegment tail;
+
+  /** The sums in bfloat16; null where they are sent as they are. */
+  private final @Nullable MemorySegment rounded;
+
   private final long lossAt;
 
   /** This rank's losses. */
   private double loss;
 
-  FastGradientSum(long size, int places) {
+  /**
+   * @param rounds whether ranks send bfloat16
+   */
+  FastGradientSum(long size, int places, boolean rounds) {
     sums = arena.allocate((size + 2 + Flag.values().length + places) * Float.BYTES, 64);
     lossAt = size * Float.BYTES;
     gradientSums = sums.asSlice(0, lossAt);
+    tail = sums.asSlice(lossAt);
+    rounded = rounds ? arena.allocate(size * Short.BYTES, 64) : null;
   }
 
   @Override
@@ -91,10 +106,20 @@ public final class FastGradientSum implements GradientSum {
 
   @Override
   public double reduce(Communicator ranks, MemorySegment gradients, Duration timeout) {
+    if (rounded != null && !Double.isFinite(GradientClip.norm(gradientSums))) {
+      loss = Double.NaN; // whatever rounding makes of it
+    }
     float leading = (float) loss;
     sums.set(FLOAT, lossAt, leading);
     sums.set(FLOAT, lossAt + Float.BYTES, (float) (loss - leading));
-    ranks.allReduce(sums, ElementType.FLOAT32, ReduceOp.SUM).await(timeout);
+    if (rounded == null) {
+      ranks.allReduce(sums, ElementType.FLOAT32, ReduceOp.SUM).await(timeout);
+    } else {
+      RowOps.toBfloat16(rounded, gradientSums);
+      ranks.allReduce(rounded, ElementType.BFLOAT16, ReduceOp.SUM).await(timeout);
+      RowOps.fromBfloat16(gradientSums, rounded);
+      ranks.allReduce(tail, ElementType.FLOAT32, ReduceOp.SUM).await(timeout);
+    }
     double total = (double) sums.get(FLOAT, lossAt) + sums.get(FLOAT, lossAt + Float.BYTES);
     if (!Double.isFinite(total) || !Double.isFinite(GradientClip.norm(gradientSums))) {
       throw new NonFiniteGradientException("loss or gradient is not a finite number");

@@ -23,7 +23,8 @@ public sealed interface GradientSum extends AutoCloseable
   static GradientSum of(JobSpec.Reduction reduction, long size, int places) {
     return switch (reduction) {
       case EXACT -> new ExactGradientSum(size, places);
-      case FAST -> new FastGradientSum(size, places);
+      case FAST -> new FastGradientSum(size, places, false);
+      case BFLOAT16 -> new FastGradientSum(size, places, true);
     };
   }
 

@@ -10,6 +10,7 @@ import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.tensor.kernel.RowOps;
 
 /**
  * Sums of which each rank has a share only (arXiv:1910.02054, stage 2): after every micro-batch the
@@ -27,7 +28,14 @@ public final class ShardedGradientSum implements GradientSum {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT;
 
   private final Arena arena = Arena.ofShared();
+  private final Reduction reduction;
+
+  /** Of sums. */
   private final ElementType type;
+
+  /** Of a micro-batch's gradients on their way. */
+  private final ElementType sent;
+
   private final ShardLayout layout;
   private final List<Run> runs = new ArrayList<>();
   private final Communicator stage;
@@ -81,11 +89,9 @@ public final class ShardedGradientSum implements GradientSum {
       Communicator stage,
       Communicator all,
       Duration timeout) {
-    this.type =
-        switch (reduction) {
-          case EXACT -> ElementType.INT64;
-          case FAST -> ElementType.FLOAT32;
-        };
+    this.reduction = reduction;
+    this.type = reduction == Reduction.EXACT ? ElementType.INT64 : ElementType.FLOAT32;
+    this.sent = reduction == Reduction.BFLOAT16 ? ElementType.BFLOAT16 : type;
     this.layout = layout;
     this.stage = stage;
     this.all = all;
@@ -126,7 +132,7 @@ public final class ShardedGradientSum implements GradientSum {
         outgoing.fill((byte) 0);
         for (int rank = 0; rank < stage.size(); rank++) {
           Shard part = ShardedUpdate.chunk(run.of(rank), at, chunk);
-          usable &= put(room(rank, part), part.of(gradients));
+          usable &= put(room(rank, part, sent), part.of(gradients));
         }
         addAll(run, at);
       }
@@ -149,33 +155,44 @@ public final class ShardedGradientSum implements GradientSum {
   }
 
   /** Where what goes to a rank is on its way. */
-  private MemorySegment room(int rank, Shard part) {
+  private MemorySegment room(int rank, Shard part, ElementType type) {
     return outgoing.asSlice(rank * chunk * type.bytes(), part.size() * type.bytes());
   }
 
   /** Returns whether they can be used. */
   private boolean put(MemorySegment target, MemorySegment gradients) {
-    if (type == ElementType.INT64) {
-      return FixedPoint.add(target, gradients, limit);
-    }
-    target.copyFrom(gradients);
-    return true;
+    return switch (reduction) {
+      case EXACT -> FixedPoint.add(target, gradients, limit);
+      case FAST -> {
+        target.copyFrom(gradients);
+        yield true;
+      }
+      case BFLOAT16 -> {
+        RowOps.toBfloat16(target, gradients);
+        yield Double.isFinite(GradientClip.norm(gradients)); // whatever rounding makes of it
+      }
+    };
   }
 
   /** What the stage's ranks have for this one. */
   private void addAll(Run run, long at) {
-    MemorySegment rooms = outgoing.asSlice(0, chunk * stage.size() * type.bytes());
-    stage.reduceScatter(rooms, incoming, type, ReduceOp.SUM).await(timeout);
+    MemorySegment rooms = outgoing.asSlice(0, chunk * stage.size() * sent.bytes());
+    MemorySegment sum = incoming.asSlice(0, chunk * sent.bytes());
+    stage.reduceScatter(rooms, sum, sent, ReduceOp.SUM).await(timeout);
     Shard part = ShardedUpdate.chunk(new Shard(0, run.division().own().size()), at, chunk);
     MemorySegment own = run.sums().asSlice(part.from() * type.bytes(), part.size() * type.bytes());
-    if (type == ElementType.INT64) {
-      for (long i = 0; i < part.size(); i++) {
-        own.setAtIndex(LONG, i, own.getAtIndex(LONG, i) + incoming.getAtIndex(LONG, i));
+    switch (reduction) {
+      case EXACT -> {
+        for (long i = 0; i < part.size(); i++) {
+          own.setAtIndex(LONG, i, own.getAtIndex(LONG, i) + sum.getAtIndex(LONG, i));
+        }
       }
-    } else {
-      for (long i = 0; i < part.size(); i++) {
-        own.setAtIndex(FLOAT, i, own.getAtIndex(FLOAT, i) + incoming.getAtIndex(FLOAT, i));
+      case FAST -> {
+        for (long i = 0; i < part.size(); i++) {
+          own.setAtIndex(FLOAT, i, own.getAtIndex(FLOAT, i) + sum.getAtIndex(FLOAT, i));
+        }
       }
+      case BFLOAT16 -> RowOps.addBfloat16(own, sum.asSlice(0, part.size() * sent.bytes()));
     }
   }
 
@@ -237,7 +254,7 @@ public final class ShardedGradientSum implements GradientSum {
         Shard wanted = ShardedUpdate.chunk(layout.of(rank), at, chunk);
         for (Run run : runs) {
           Shard here = run.own().and(wanted);
-          in(room(rank, wanted), here, wanted).copyFrom(in(run.sums(), here, run.own()));
+          in(room(rank, wanted, type), here, wanted).copyFrom(in(run.sums(), here, run.own()));
         }
       }
       all.reduceScatter(outgoing, incoming, type, ReduceOp.SUM).await(timeout);

@@ -165,10 +165,7 @@ public record MeshCosts(
   }
 
   private static int gradientBytes(JobSpec spec) {
-    return switch (spec.training().reduction()) {
-      case EXACT -> Long.BYTES;
-      case FAST -> Float.BYTES;
-    };
+    return spec.training().reduction().sentBytes();
   }
 
   private static int activationBytes(JobSpec spec) {

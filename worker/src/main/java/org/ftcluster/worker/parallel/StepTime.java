@@ -55,7 +55,7 @@ public record StepTime(double microBatches, double gradients, double update) {
           case ZERO2, ZERO3 -> all.gather(values, mesh.size());
         };
     // Once for the norm, once from sums to floats.
-    double bytes = UPDATE_BYTES + Float.BYTES + work.gradientBytes() + Float.BYTES;
+    double bytes = UPDATE_BYTES + Float.BYTES + work.sumBytes() + Float.BYTES;
     double perParameter = bytes + (layout.sharding() == Sharding.NONE ? 0 : PREVIEW_BYTES);
     double update =
         work.trained() * perParameter / machine.memoryBytes() * machine.slowdown(mesh.size());
@@ -152,10 +152,10 @@ public record StepTime(double microBatches, double gradients, double update) {
 
   /** Adding the gradient of a chunk's micro-batch to those before it. */
   private static Cost gradientSum(Workload work, Layout layout, Machine machine) {
-    double bytes = Float.BYTES + 2 * work.gradientBytes() + (layout.isInParts() ? Float.BYTES : 0);
+    double bytes = Float.BYTES + 2 * work.sumBytes() + (layout.isInParts() ? Float.BYTES : 0);
     double exchange = 0;
     if (layout.sharesGradients()) {
-      bytes += 2 * work.gradientBytes();
+      bytes += 2 * work.sumBytes();
       int ranks = layout.mesh().size();
       exchange = machine.link(ranks).gather(work.trained() * work.gradientBytes(), ranks);
     }

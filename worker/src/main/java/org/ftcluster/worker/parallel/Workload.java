@@ -21,7 +21,8 @@ import org.ftcluster.worker.model.ModelConfig;
  * @param trainsAll whether layers need gradients of their own weights
  * @param activationBytes of a number
  * @param weightBytes of a frozen weight, packed
- * @param gradientBytes of a gradient while it is summed
+ * @param sumBytes of a gradient's sum
+ * @param gradientBytes of a gradient that is sent
  */
 public record Workload(
     int layers,
@@ -38,6 +39,7 @@ public record Workload(
     boolean trainsAll,
     int activationBytes,
     double weightBytes,
+    int sumBytes,
     int gradientBytes) {
   /** Bytes that expanding a packed weight reads and writes. */
   private static final double EXPANSION_BYTES = 4.5;
@@ -80,10 +82,8 @@ public record Workload(
           case INT8 -> 1;
           case NF4 -> 0.516;
         },
-        switch (spec.training().reduction()) {
-          case EXACT -> Long.BYTES;
-          case FAST -> Float.BYTES;
-        });
+        spec.training().reduction().sumBytes(),
+        spec.training().reduction().sentBytes());
   }
 
   /**

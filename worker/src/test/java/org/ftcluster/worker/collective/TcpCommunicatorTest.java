@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -67,6 +68,33 @@ class TcpCommunicatorTest {
       assertArrayEquals(results.getFirst(), result, 0f);
     }
     assertArrayEquals(results.getFirst(), Ranks.run(size, sum).getFirst(), 0f);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3})
+  void bfloat16IsAddedInFloat32AndRounded(int size) throws Exception {
+    List<short[]> results =
+        Ranks.run(
+            size,
+            ranks -> {
+              // 1 + 2^-7 is the next number after 1; what is smaller than half of that is lost.
+              short[] values = new short[4097];
+              Arrays.fill(values, bits(ranks.rank() == 0 ? 1 : 0x1p-7f));
+              values[0] = bits(ranks.rank() == 0 ? 1 : 0x1p-10f);
+              values[4096] = bits(Float.NaN);
+              MemorySegment buffer = Arena.ofAuto().allocateFrom(ValueLayout.JAVA_SHORT, values);
+              ranks.allReduce(buffer, ElementType.BFLOAT16, ReduceOp.SUM).await(LIMIT);
+              return buffer.toArray(ValueLayout.JAVA_SHORT);
+            });
+    for (short[] result : results) {
+      assertEquals(bits(1), result[0]);
+      assertEquals(bits(1 + (size - 1) * 0x1p-7f), result[1]);
+      assertTrue(Float.isNaN(Float.intBitsToFloat(result[4096] << 16)));
+    }
+  }
+
+  private static short bits(float value) {
+    return (short) (Float.floatToIntBits(value) >>> 16);
   }
 
   @Test

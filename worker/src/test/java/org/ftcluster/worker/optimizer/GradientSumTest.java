@@ -10,11 +10,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.lang.reflect.Proxy;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
+import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Ranks;
 import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.junit.jupiter.api.Test;
@@ -42,18 +44,63 @@ class GradientSumTest {
     for (Sum sum : sum(3, reduction)) {
       double loss = 0;
       double[] expected = new double[SIZE];
+      double[] magnitudes = new double[SIZE];
       for (int b = 0; b < MICRO_BATCHES; b++) {
         float[] values = gradients(b).toArray(ValueLayout.JAVA_FLOAT);
         for (int i = 0; i < SIZE; i++) {
           expected[i] += values[i];
+          magnitudes[i] += Math.abs(values[i]);
         }
         loss += loss(b);
       }
       for (int i = 0; i < SIZE; i++) {
-        assertEquals(expected[i], sum.gradients()[i], 1e-5 * magnitude(i));
+        assertEquals(expected[i], sum.gradients()[i], tolerance(reduction) * magnitudes[i] + 1e-12);
       }
       assertEquals(loss, sum.loss(), 1e-7);
     }
+  }
+
+  /** Of all terms' magnitude: three ranks' sums, and two on their way, are rounded to 8 bits. */
+  private static double tolerance(Reduction reduction) {
+    return switch (reduction) {
+      case EXACT, FAST -> 1e-6;
+      case BFLOAT16 -> 5 * 0x1p-9;
+    };
+  }
+
+  @ParameterizedTest
+  @EnumSource
+  void ranksMeetOnceAStepHoweverManyMicroBatchesTheyAddUp(Reduction reduction) throws Exception {
+    for (int microBatches : new int[] {1, MICRO_BATCHES}) {
+      List<List<String>> calls =
+          Ranks.run(
+              2,
+              ranks -> {
+                List<String> heard = new ArrayList<>();
+                try (GradientSum sum = GradientSum.of(reduction, SIZE, 0)) {
+                  sum.start(2 * microBatches);
+                  for (int b = 0; b < microBatches; b++) {
+                    sum.add(gradients(b), loss(b));
+                  }
+                  sum.reduce(overheard(ranks, heard), gradients(0), LIMIT);
+                }
+                return heard;
+              });
+      // bfloat16 has its losses apart.
+      List<String> once = Collections.nCopies(reduction == Reduction.BFLOAT16 ? 2 : 1, "allReduce");
+      assertEquals(List.of(once, once), calls);
+    }
+  }
+
+  private static Communicator overheard(Communicator ranks, List<String> heard) {
+    return (Communicator)
+        Proxy.newProxyInstance(
+            Communicator.class.getClassLoader(),
+            new Class<?>[] {Communicator.class},
+            (proxy, method, arguments) -> {
+              heard.add(method.getName());
+              return method.invoke(ranks, arguments);
+            });
   }
 
   @ParameterizedTest

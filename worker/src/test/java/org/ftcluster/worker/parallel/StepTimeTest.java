@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 class StepTimeTest {
   /** Ten layers of a million weights; 8 micro-batches of 100 tokens that see nobody else. */
   private static final Workload WORK =
-      new Workload(10, 1e6, 0, 0, 1000, 0, 8, 100, 100, 0, false, false, 4, 4, 8);
+      new Workload(10, 1e6, 0, 0, 1000, 0, 8, 100, 100, 0, false, false, 4, 4, 8, 8);
 
   private static final Machine MACHINE =
       new Machine(1e9, 1e9, new Link(1e9, 0), new Link(1e8, 0), 2);
@@ -64,14 +64,14 @@ class StepTimeTest {
   void sharedLayersCountWhereGatheringTakesLongerThanComputing() {
     assertEquals(
         seconds(WORK, 2, 1, 1, Sharding.NONE), seconds(WORK, 2, 1, 1, Sharding.ZERO3), 1e-9);
-    Workload few = new Workload(10, 1e6, 0, 0, 1000, 0, 8, 1, 1, 0, false, false, 4, 4, 8);
+    Workload few = new Workload(10, 1e6, 0, 0, 1000, 0, 8, 1, 1, 0, false, false, 4, 4, 8, 8);
     assertEquals(4 * 10 * 2 * (2e6 / 1e9), seconds(few, 2, 1, 1, Sharding.ZERO3), 1e-9);
   }
 
   @Test
   void recomputationIsWorkThatStepsDontNeed() {
     Workload recomputed =
-        new Workload(10, 1e6, 0, 0, 1000, 0, 8, 100, 100, 0, true, false, 4, 4, 8);
+        new Workload(10, 1e6, 0, 0, 1000, 0, 8, 100, 100, 0, true, false, 4, 4, 8, 8);
     assertEquals(1.5 * WORK.flops(), recomputed.flops());
     assertEquals(2 / 3.0, efficiency(recomputed, 1, 1, 1), 1e-9);
   }
@@ -107,7 +107,8 @@ class StepTimeTest {
 
   @Test
   void pastAttentionTheLastLayerSeesOnlyTokensThatCarryALoss() {
-    Workload few = new Workload(10, 1e6, 7e5, 1e5, 1000, 0, 8, 100, 25, 0, false, false, 4, 4, 8);
+    Workload few =
+        new Workload(10, 1e6, 7e5, 1e5, 1000, 0, 8, 100, 25, 0, false, false, 4, 4, 8, 8);
     assertEquals(8 * 4 * (9 * 100 * 1e6 + 100 * 3e5 + 25 * 7e5 + 25 * 1e5), few.flops(), 1e-3);
   }
 
@@ -116,7 +117,7 @@ class StepTimeTest {
   }
 
   private static Workload trained(double parameters) {
-    return new Workload(10, 1e6, 0, 0, 1000, parameters, 8, 100, 100, 0, false, false, 4, 4, 8);
+    return new Workload(10, 1e6, 0, 0, 1000, parameters, 8, 100, 100, 0, false, false, 4, 4, 8, 8);
   }
 
   private static double efficiency(Workload work, int data, int pipeline, int tensor) {

@@ -240,6 +240,7 @@ final class NcclLibrary {
       case INT64 -> 4;
       case FLOAT32 -> 7;
       case FLOAT64 -> 8;
+      case BFLOAT16 -> 9;
     };
   }
 

@@ -208,7 +208,58 @@ public final class RowOps {
     for (long at = 0; at < count; at += BLOCK) {
       int size = (int) Math.min(BLOCK, count - at);
       Rows.read(from, DType.FLOAT32, at, block, size);
-      Rows.write(to, DType.BFLOAT16, at, block, size);
+      toBfloat16(to, at, block, size);
+    }
+  }
+
+  /**
+   * Rounds the first {@code count} of {@code from}.
+   *
+   * @param start element of {@code to} where the first one goes
+   */
+  public static void toBfloat16(MemorySegment to, long start, float[] from, int count) {
+    Rows.write(to, DType.BFLOAT16, start, from, count);
+  }
+
+  /**
+   * Reads {@code count} bfloat16 as float32.
+   *
+   * @param start element of {@code from} that comes first
+   */
+  public static void fromBfloat16(float[] to, MemorySegment from, long start, int count) {
+    Rows.read(from, DType.BFLOAT16, start, to, count);
+  }
+
+  /**
+   * Widens a block of bfloat16 to float32.
+   *
+   * @param to twice as many bytes as {@code from}
+   */
+  public static void fromBfloat16(MemorySegment to, MemorySegment from) {
+    long count = from.byteSize() / Short.BYTES;
+    if (to.byteSize() != count * Float.BYTES) {
+      throw new IllegalArgumentException(
+          "%d bytes for %d elements".formatted(to.byteSize(), count));
+    }
+    float[] block = new float[BLOCK];
+    for (long at = 0; at < count; at += BLOCK) {
+      int size = (int) Math.min(BLOCK, count - at);
+      fromBfloat16(block, from, at, size);
+      Rows.write(to, DType.FLOAT32, at, block, size);
+    }
+  }
+
+  /** {@code to += from}, a block of float32 and one of bfloat16. */
+  public static void addBfloat16(MemorySegment to, MemorySegment from) {
+    long count = from.byteSize() / Short.BYTES;
+    float[] sums = new float[BLOCK];
+    float[] terms = new float[BLOCK];
+    for (long at = 0; at < count; at += BLOCK) {
+      int size = (int) Math.min(BLOCK, count - at);
+      Rows.read(to, DType.FLOAT32, at, sums, size);
+      fromBfloat16(terms, from, at, size);
+      accumulate(sums, terms);
+      Rows.write(to, DType.FLOAT32, at, sums, size);
     }
   }
 

@@ -56,6 +56,7 @@ class NcclLibraryTest {
     assertEquals(4, NcclLibrary.code(ElementType.INT64));
     assertEquals(7, NcclLibrary.code(ElementType.FLOAT32));
     assertEquals(8, NcclLibrary.code(ElementType.FLOAT64));
+    assertEquals(9, NcclLibrary.code(ElementType.BFLOAT16));
     assertEquals(0, NcclLibrary.code(ReduceOp.SUM));
     assertEquals(2, NcclLibrary.code(ReduceOp.MAX));
     assertEquals("2.26.2", NcclLibrary.text(22602));
