@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.LongConsumer;
 import org.ftcluster.worker.model.CausalLanguageModel.LayerObserver;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
@@ -152,6 +153,15 @@ public final class BatchPass implements AutoCloseable {
    * @return that sum; 0 where the part isn't the last
    */
   public double backward(double lossScale) {
+    return backward(lossScale, from -> {});
+  }
+
+  /**
+   * The same.
+   *
+   * @param complete hears, after each layer, from which of the parameters on gradients are complete
+   */
+  double backward(double lossScale, LongConsumer complete) {
     Tensor dx = gradient();
     Tensor dy = dx;
     double loss = 0;
@@ -165,6 +175,7 @@ public final class BatchPass implements AutoCloseable {
       backward(i, dx, dy);
       frames.removeLast().scope().close();
       dy = dx;
+      complete.accept(part.firstParameter(i));
     }
     if (part.place().isFirst() && part.embedding().table().isTrained()) {
       part.embedding().backward(pass.workspace(), dx, batch.tokens());

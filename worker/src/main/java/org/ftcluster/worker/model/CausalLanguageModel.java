@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.function.LongConsumer;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
@@ -142,6 +143,12 @@ public final class CausalLanguageModel implements TrainableModel {
 
   @Override
   public double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed) {
+    return forwardBackward(batch, lossScale, dropoutSeed, from -> {});
+  }
+
+  @Override
+  public double forwardBackward(
+      TokenBatch batch, double lossScale, long dropoutSeed, LongConsumer complete) {
     if (batch.targetCount() == 0) {
       part.parameters().gradients().fill((byte) 0);
       accompany(true);
@@ -149,7 +156,7 @@ public final class CausalLanguageModel implements TrainableModel {
     }
     try (BatchPass pass = BatchPass.training(part, workspace, batch, dropoutSeed)) {
       pass.forward();
-      return pass.backward(lossScale);
+      return pass.backward(lossScale, complete);
     }
   }
 

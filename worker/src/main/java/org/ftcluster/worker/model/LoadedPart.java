@@ -41,6 +41,19 @@ record LoadedPart(
     return lastHead;
   }
 
+  /**
+   * Where a layer's parameters begin in the buffer: those of later layers, and of the head, follow;
+   * all of them where it has none.
+   */
+  long firstParameter(int layer) {
+    String name = ".layers.%d.".formatted(place.layers().from() + layer);
+    return parameters.slices().stream()
+        .filter(slice -> slice.name().contains(name))
+        .mapToLong(ParameterBuffer.Slice::offset)
+        .min()
+        .orElse(parameters.size());
+  }
+
   /** Whether anything before the part's first layer wants its gradient. */
   boolean wantsInputGradient() {
     return firstEmbedding == null || firstEmbedding.table().isTrained();

@@ -1,5 +1,7 @@
 package org.ftcluster.worker.model;
 
+import java.util.function.LongConsumer;
+
 /**
  * A model under training, as the training loop sees it. All calls come from one thread, the rank's.
  */
@@ -28,6 +30,17 @@ public interface TrainableModel extends AutoCloseable {
    * @return the sum of the losses over the batch's targets, in nats
    */
   double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed);
+
+  /**
+   * The same, and says on the way which gradients are complete.
+   *
+   * @param complete hears of parameters from which on they are, ever smaller ones; some of them,
+   *     perhaps none
+   */
+  default double forwardBackward(
+      TokenBatch batch, double lossScale, long dropoutSeed, LongConsumer complete) {
+    return forwardBackward(batch, lossScale, dropoutSeed);
+  }
 
   /**
    * The sum of the losses over the batch's targets, in nats, without dropout and without touching

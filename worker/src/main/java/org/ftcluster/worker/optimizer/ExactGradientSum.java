@@ -6,7 +6,6 @@ import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ElementType;
-import org.ftcluster.worker.collective.Communicator.ReduceOp;
 import org.ftcluster.worker.tensor.Profile;
 
 /**
@@ -28,14 +27,22 @@ public final class ExactGradientSum implements GradientSum {
    */
   private final MemorySegment sums;
 
+  private final Buckets buckets;
   private final long lossAt;
   private final long unusableAt;
   private int microBatches;
   private double limit;
 
+  /** Of the micro-batch at hand: parameters before this one are yet to be added. */
+  private long left;
+
+  private boolean usable = true;
+
   ExactGradientSum(long size, int places) {
     sums = arena.allocate((size + 2 + Flag.values().length + places) * Long.BYTES, 64);
     lossAt = size * Long.BYTES;
+    left = size;
+    buckets = new Buckets(sums, lossAt, ElementType.INT64);
     unusableAt = lossAt + Long.BYTES;
   }
 
@@ -44,18 +51,41 @@ public final class ExactGradientSum implements GradientSum {
     this.microBatches = microBatches;
     limit = FixedPoint.limit(microBatches);
     sums.fill((byte) 0);
+    buckets.start();
+    nextMicroBatch();
+  }
+
+  private void nextMicroBatch() {
+    left = lossAt / Long.BYTES;
+    usable = true;
   }
 
   @Override
   public void add(MemorySegment gradients, double loss) {
-    long start = Profile.begin();
-    boolean usable = FixedPoint.add(sums, gradients, limit);
-    Profile.ended("exact sum", start, 0, 5 * gradients.byteSize());
+    addFrom(gradients, 0);
     if (usable && Math.abs(loss) <= limit) {
       sums.set(LONG, lossAt, sums.get(LONG, lossAt) + FixedPoint.of(loss));
     } else {
       sums.set(LONG, unusableAt, sums.get(LONG, unusableAt) + 1);
     }
+    nextMicroBatch();
+  }
+
+  @Override
+  public void addEarly(Communicator ranks, MemorySegment gradients, long from) {
+    addFrom(gradients, from);
+    buckets.send(ranks, from);
+  }
+
+  private void addFrom(MemorySegment gradients, long parameter) {
+    long start = Profile.begin();
+    long from = Math.min(parameter, left);
+    Shard part = new Shard(from, left);
+    usable &=
+        FixedPoint.add(
+            sums.asSlice(from * Long.BYTES, part.size() * Long.BYTES), part.of(gradients), limit);
+    Profile.ended("exact sum", start, 0, 5 * part.size() * Float.BYTES);
+    left = from;
   }
 
   @Override
@@ -88,7 +118,7 @@ public final class ExactGradientSum implements GradientSum {
 
   @Override
   public double reduce(Communicator ranks, MemorySegment gradients, Duration timeout) {
-    ranks.allReduce(sums, ElementType.INT64, ReduceOp.SUM).await(timeout);
+    buckets.finish(ranks, timeout);
     long unusable = sums.get(LONG, unusableAt);
     if (unusable > 0) {
       throw new NonFiniteGradientException(
@@ -103,6 +133,7 @@ public final class ExactGradientSum implements GradientSum {
 
   @Override
   public void close() {
+    buckets.letGo(GradientSum.LET_GO);
     arena.close();
   }
 }

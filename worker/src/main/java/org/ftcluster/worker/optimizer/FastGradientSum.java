@@ -39,7 +39,11 @@ public final class FastGradientSum implements GradientSum {
   /** The sums in bfloat16; null where they are sent as they are. */
   private final @Nullable MemorySegment rounded;
 
+  private final Buckets buckets;
   private final long lossAt;
+
+  /** Of the micro-batch at hand: bytes of parameters that are yet to be added. */
+  private long left;
 
   /** This rank's losses. */
   private double loss;
@@ -52,20 +56,53 @@ public final class FastGradientSum implements GradientSum {
     lossAt = size * Float.BYTES;
     gradientSums = sums.asSlice(0, lossAt);
     tail = sums.asSlice(lossAt);
+    left = lossAt;
     rounded = rounds ? arena.allocate(size * Short.BYTES, 64) : null;
+    buckets =
+        rounded == null
+            ? new Buckets(sums, lossAt, ElementType.FLOAT32)
+            : new Buckets(rounded, rounded.byteSize(), ElementType.BFLOAT16);
   }
 
   @Override
   public void start(int microBatches) {
     sums.fill((byte) 0);
     loss = 0;
+    left = lossAt;
+    buckets.start();
   }
 
   @Override
   public void add(MemorySegment gradients, double loss) {
     this.loss += loss;
-    long bytes = gradients.byteSize();
-    long at = 0;
+    addFrom(gradients, 0);
+    left = lossAt;
+  }
+
+  @Override
+  public void addEarly(Communicator ranks, MemorySegment gradients, long from) {
+    addFrom(gradients, from * Float.BYTES);
+    round(from);
+    buckets.send(ranks, from);
+  }
+
+  /** Those from a parameter on that aren't under way. */
+  private void round(long from) {
+    long to = buckets.unsent();
+    if (rounded != null && from < to) {
+      Shard part = new Shard(from, to);
+      RowOps.toBfloat16(
+          rounded.asSlice(from * Short.BYTES, part.size() * Short.BYTES), part.of(gradientSums));
+    }
+  }
+
+  /**
+   * @param from in bytes
+   */
+  private void addFrom(MemorySegment gradients, long from) {
+    long bytes = left;
+    left = Math.min(from, left);
+    long at = left;
     for (long end = bytes - SPECIES.vectorByteSize(); at <= end; at += SPECIES.vectorByteSize()) {
       FloatVector sum = FloatVector.fromMemorySegment(SPECIES, sums, at, nativeOrder());
       FloatVector term = FloatVector.fromMemorySegment(SPECIES, gradients, at, nativeOrder());
@@ -113,10 +150,10 @@ public final class FastGradientSum implements GradientSum {
     sums.set(FLOAT, lossAt, leading);
     sums.set(FLOAT, lossAt + Float.BYTES, (float) (loss - leading));
     if (rounded == null) {
-      ranks.allReduce(sums, ElementType.FLOAT32, ReduceOp.SUM).await(timeout);
+      buckets.finish(ranks, timeout);
     } else {
-      RowOps.toBfloat16(rounded, gradientSums);
-      ranks.allReduce(rounded, ElementType.BFLOAT16, ReduceOp.SUM).await(timeout);
+      round(0);
+      buckets.finish(ranks, timeout);
       RowOps.fromBfloat16(gradientSums, rounded);
       ranks.allReduce(tail, ElementType.FLOAT32, ReduceOp.SUM).await(timeout);
     }
@@ -130,6 +167,7 @@ public final class FastGradientSum implements GradientSum {
 
   @Override
   public void close() {
+    buckets.letGo(GradientSum.LET_GO);
     arena.close();
   }
 }

@@ -14,6 +14,9 @@ import org.ftcluster.worker.collective.Communicator;
  */
 public sealed interface GradientSum extends AutoCloseable
     permits ExactGradientSum, FastGradientSum, ShardedGradientSum {
+  /** How long ranks may take to let go of sums after an abort. */
+  Duration LET_GO = Duration.ofSeconds(10);
+
   /**
    * Makes one of the kind that a job asks for.
    *
@@ -42,6 +45,15 @@ public sealed interface GradientSum extends AutoCloseable
    * @param loss its share of the global batch's mean loss
    */
   void add(MemorySegment gradients, double loss);
+
+  /**
+   * Says, while this rank's last micro-batch is still in its backward, which of its gradients are
+   * complete: they are added, and their sum over all ranks begins. {@link #add} does the rest.
+   *
+   * @param gradients as for {@link #add}
+   * @param from parameter from which on they are complete; no greater than before
+   */
+  default void addEarly(Communicator ranks, MemorySegment gradients, long from) {}
 
   /**
    * To be called in the place of {@link #add} where other ranks have a micro-batch more than this
@@ -85,6 +97,10 @@ public sealed interface GradientSum extends AutoCloseable
    */
   double reduce(Communicator ranks, MemorySegment gradients, Duration timeout);
 
+  /**
+   * Returns when ranks no longer write to the sums: a step that has failed half-way is to be
+   * aborted first.
+   */
   @Override
   void close();
 }

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.parallel;
 
 import java.util.List;
+import java.util.function.LongConsumer;
 import java.util.function.ToLongFunction;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.ParameterBuffer;
@@ -21,6 +22,12 @@ public interface Replica {
      * @param lossSum over the micro-batch's targets; 0 on ranks that don't know it
      */
     void done(double lossSum);
+
+    /**
+     * While its last micro-batch is still in its backward, a rank's gradients are complete from
+     * that parameter on; some ranks never say so.
+     */
+    default void complete(long from) {}
 
     /** Another copy of the model has had a micro-batch, and this one none. */
     void nothing();
@@ -64,10 +71,13 @@ public interface Replica {
 
     @Override
     public void train(List<MicroBatch> microBatches, Step step, Listener listener) {
-      for (MicroBatch micro : microBatches) {
+      for (int i = 0; i < microBatches.size(); i++) {
+        MicroBatch micro = microBatches.get(i);
         step.stopCheck().run();
         long dropoutSeed = step.dropoutSeed().applyAsLong(micro);
-        listener.done(model.forwardBackward(micro.tokens(), step.lossScale(), dropoutSeed));
+        LongConsumer complete = i == microBatches.size() - 1 ? listener::complete : parameter -> {};
+        listener.done(
+            model.forwardBackward(micro.tokens(), step.lossScale(), dropoutSeed, complete));
       }
       for (int i = microBatches.size(); i < step.most(); i++) {
         step.stopCheck().run();

@@ -54,6 +54,7 @@ public record StepTime(double microBatches, double gradients, double update) {
           case ZERO1 -> all.allReduce(sums, mesh.size()) + all.gather(values, mesh.size());
           case ZERO2, ZERO3 -> all.gather(values, mesh.size());
         };
+    gradients -= hidden(work, layout, machine, all.allReduce(sums, mesh.size()));
     // Once for the norm, once from sums to floats.
     double bytes = UPDATE_BYTES + Float.BYTES + work.sumBytes() + Float.BYTES;
     double perParameter = bytes + (layout.sharding() == Sharding.NONE ? 0 : PREVIEW_BYTES);
@@ -67,6 +68,16 @@ public record StepTime(double microBatches, double gradients, double update) {
                 stages -> machine.slowdown(stages * mesh.data() * mesh.tensor()))
             .seconds();
     return new StepTime(passes, gradients, update);
+  }
+
+  /** Of summing gradients what is done while the last micro-batch is still in its backward. */
+  private static double hidden(Workload work, Layout layout, Machine machine, double sum) {
+    if (!machine.overlaps() || layout.isInParts() || layout.sharesGradients()) {
+      return 0;
+    }
+    double backward = (work.layers() - 1) * backward(work, layout, machine, work.tokens()).work();
+    // The first layer's come last.
+    return Math.min(backward, sum * (work.layers() - 1) / work.layers());
   }
 
   /** Of several steps. */

@@ -190,11 +190,23 @@ final class Trainer implements AutoCloseable {
             }
 
             @Override
+            public void complete(long from) {
+              // Slices and stages still have to hear of each other, which sums would be ahead of.
+              if (mesh.size() > 1 && mesh.data() == mesh.size()) {
+                sum.addEarly(ranks.all(), parameters.gradients(), from);
+              }
+            }
+
+            @Override
             public void nothing() {
               job.pulse().forget();
               sum.addNothing();
             }
           });
+    } catch (RuntimeException | Error e) {
+      // Sums may be under way, and nobody is to wait for the rest of them.
+      ranks.all().abort("rank %d: %s".formatted(ranks.all().rank(), e.getMessage()));
+      throw e;
     } finally {
       job.pulse().forget();
     }

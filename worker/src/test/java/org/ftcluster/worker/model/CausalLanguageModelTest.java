@@ -5,8 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.ftcluster.protocol.job.BadJobException;
@@ -45,7 +48,7 @@ class CausalLanguageModelTest {
   /** Random tokens, the first third of each sequence a prompt. */
   private static TokenBatch batch(int... lengths) {
     Random random = new Random(8);
-    int total = java.util.Arrays.stream(lengths).sum();
+    int total = Arrays.stream(lengths).sum();
     int[] tokens = random.ints(total, 0, 320).toArray();
     int[] targets = new int[total];
     int start = 0;
@@ -62,6 +65,33 @@ class CausalLanguageModelTest {
   private static float[] gradients(CausalLanguageModel model, TokenBatch batch, long seed) {
     model.forwardBackward(batch, 0.01, seed);
     return model.parameters().gradients().toArray(ValueLayout.JAVA_FLOAT);
+  }
+
+  @Test
+  void gradientsAreCompleteFromTheLastLayerOnBeforeTheBackwardIsDone() {
+    try (CausalLanguageModel model = float32(0, MemorySavings.NONE)) {
+      MemorySegment gradients = model.parameters().gradients();
+      List<Long> starts = new ArrayList<>();
+      List<float[]> complete = new ArrayList<>();
+      model.forwardBackward(
+          batch(LENGTHS),
+          0.01,
+          0,
+          from -> {
+            starts.add(from);
+            complete.add(gradients.asSlice(from * Float.BYTES).toArray(ValueLayout.JAVA_FLOAT));
+          });
+      float[] all = gradients.toArray(ValueLayout.JAVA_FLOAT);
+      assertEquals(model.config().layers(), starts.size());
+      for (int i = 0; i < starts.size(); i++) {
+        assertArrayEquals(
+            Arrays.copyOfRange(all, Math.toIntExact(starts.get(i)), all.length),
+            complete.get(i),
+            0f);
+        assertTrue(i == 0 || starts.get(i) < starts.get(i - 1), starts.toString());
+      }
+      assertEquals(0, starts.getLast());
+    }
   }
 
   @Test

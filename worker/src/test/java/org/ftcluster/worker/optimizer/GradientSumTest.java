@@ -92,6 +92,65 @@ class GradientSumTest {
     }
   }
 
+  @ParameterizedTest
+  @EnumSource
+  void sumsThatBeginWhileABackwardRunsAreTheSame(Reduction reduction) throws Exception {
+    int size = 1_300_001; // some pieces, also in bfloat16
+    List<List<float[]>> sums =
+        Ranks.run(
+            3,
+            ranks -> {
+              List<float[]> results = new ArrayList<>();
+              MemorySegment gradients = floats(new float[size]);
+              for (boolean early : new boolean[] {false, true}) {
+                try (GradientSum sum = GradientSum.of(reduction, size, 0)) {
+                  sum.start(6);
+                  fill(gradients, ranks.rank(), 0);
+                  sum.add(gradients, 0.5);
+                  fill(gradients, 10 + ranks.rank(), 0);
+                  // Rank 2 never says so, and the others don't do it at the same places.
+                  for (int layer = 3; early && ranks.rank() < 2 && layer >= 1; layer--) {
+                    int from = layer * (300_000 + 1000 * ranks.rank());
+                    MemorySegment yet = floats(new float[size]);
+                    fill(yet, 10 + ranks.rank(), from);
+                    sum.addEarly(ranks, yet, from);
+                  }
+                  sum.add(gradients, 0.5);
+                  assertEquals(3, sum.reduce(ranks, gradients, LIMIT), 1e-6);
+                  results.add(gradients.toArray(ValueLayout.JAVA_FLOAT));
+                }
+              }
+              return results;
+            });
+    for (List<float[]> sum : sums) {
+      assertArrayEquals(sums.getFirst().getFirst(), sum.get(0), 0f);
+      assertArrayEquals(sums.getFirst().getFirst(), sum.get(1), 0f);
+    }
+  }
+
+  private static void fill(MemorySegment gradients, int seed, int from) {
+    for (int i = from; i < gradients.byteSize() / Float.BYTES; i++) {
+      gradients.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) Math.sin(i + seed));
+    }
+  }
+
+  @Test
+  void aStepThatFailsHalfWayLetsGoOfItsSums() throws Exception {
+    Ranks.run(
+        2,
+        ranks -> {
+          int size = 300_000;
+          try (GradientSum sum = GradientSum.of(Reduction.EXACT, size, 0)) {
+            sum.start(2);
+            if (ranks.rank() == 0) {
+              sum.addEarly(ranks, floats(new float[size]), 10);
+            }
+            ranks.abort("enough");
+          }
+          return null;
+        });
+  }
+
   private static Communicator overheard(Communicator ranks, List<String> heard) {
     return (Communicator)
         Proxy.newProxyInstance(

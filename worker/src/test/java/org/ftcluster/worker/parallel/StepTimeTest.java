@@ -29,16 +29,27 @@ class StepTimeTest {
     double alone = WORK.flops() / 1e9;
     assertEquals(alone / 4, seconds(WORK, 4, 1, 1, Sharding.NONE), 1e-9);
     Workload trained = trained(1e6);
-    // 8 bytes a parameter, 3/4 of them twice over the far link; 20 bytes of memory to add each of
-    // two micro-batches, and 44 for norm and update.
+    // 8 bytes a parameter, 3/4 of them twice over the far link, of which the last of ten layers'
+    // are waited for; 20 bytes of memory to add each of two micro-batches, 44 for norm and update.
     assertEquals(
-        trained.flops() / 4 / 1e9 + 2 * 0.75 * 8e6 / 1e8 + 2 * 0.020 + 0.044,
+        trained.flops() / 4 / 1e9 + 0.1 * 2 * 0.75 * 8e6 / 1e8 + 2 * 0.020 + 0.044,
         seconds(trained, 4, 1, 1, Sharding.NONE),
         1e-9);
     assertEquals(
-        2 * 0.75 * 8e6 / 1e8 + 0.75 * 4e6 / 1e8,
+        0.1 * 2 * 0.75 * 8e6 / 1e8 + 0.75 * 4e6 / 1e8,
         time(trained, 4, 1, 1, Sharding.ZERO1).gradients(),
         1e-9);
+  }
+
+  @Test
+  void gradientsOfPartsAreSummedAfterTheBackward() {
+    // All ranks sum 8 bytes a parameter over the far link, 3/4 of them twice.
+    assertEquals(
+        2 * 0.75 * 8e6 / 1e8, time(trained(1e6), 2, 1, 2, Sharding.NONE).gradients(), 1e-9);
+    // And so do copies that have no core to spare.
+    Layout copies = new Layout(new Mesh(2, 1, 1), 1, Sharding.NONE);
+    assertEquals(
+        8e6 / 1e9, StepTime.of(trained(1e6), copies, MACHINE.sharing(2, 2, 1)).gradients(), 1e-9);
   }
 
   @Test
