@@ -37,7 +37,7 @@ public final class CollectiveBenchmark {
   private static final Duration TIMEOUT = Duration.ofMinutes(2);
   private static final byte[] SECRET = "benchmark".getBytes(StandardCharsets.UTF_8);
   private static final int STREAM_BUFFER_BYTES = 1 << 20;
-  private static final int WARM_UP_CALLS = 1000;
+  private static final int WARM_UP_CALLS = 3000;
   private static final long WARM_UP_BYTES = 32 << 10;
 
   /** What is timed. */

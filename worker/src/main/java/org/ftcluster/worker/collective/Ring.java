@@ -183,9 +183,13 @@ final class Ring {
     engine.await(sent);
   }
 
-  /** Every rank's word goes into the sum, so nobody has it before all have called. */
-  void barrier(Header header) throws IOException {
-    allReduce(header, chunk.asSlice(CHUNK_BYTES, Long.BYTES), ElementType.INT64, ReduceOp.SUM);
+  int size() {
+    return size;
+  }
+
+  /** Room for a barrier's number. */
+  MemorySegment word() {
+    return chunk.asSlice(CHUNK_BYTES, Long.BYTES);
   }
 
   /** The transfer returned is the one that comes in. */

@@ -11,8 +11,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Collectives over TCP, for CPU ranks: every pair of ranks is connected, reductions and broadcasts
- * go around a ring, and one I/O thread a rank moves bytes between sockets and the callers' own
- * off-heap buffers.
+ * go around a ring, small all-reduces along a tree, and one I/O thread a rank moves bytes between
+ * sockets and the callers' own off-heap buffers.
  *
  * <p>Collectives run one after the other in the order of the calls. Messages between two ranks
  * overlap with each other in both directions, so that two ranks may both {@link #send} before they
@@ -36,7 +36,7 @@ public final class TcpCommunicator implements Communicator {
   private final List<Integer> members;
   private final int rank;
   private final int size;
-  private final @Nullable Ring ring;
+  private final @Nullable Paths paths;
   private final AtomicLong sequence = new AtomicLong();
 
   /**
@@ -52,7 +52,10 @@ public final class TcpCommunicator implements Communicator {
     this.members = List.copyOf(members);
     this.rank = members.indexOf(engine.rank());
     this.size = members.size();
-    this.ring = size == 1 ? null : new Ring(engine, this.members);
+    this.paths =
+        size == 1
+            ? null
+            : new Paths(new Ring(engine, this.members), new Tree(engine, this.members));
   }
 
   @Override
@@ -102,7 +105,7 @@ public final class TcpCommunicator implements Communicator {
   public Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op) {
     check(buffer, type.bytes());
     Header header = collective(Kind.ALL_REDUCE, type, op, -1, buffer.byteSize());
-    return submit(header, () -> {}, ring -> ring.allReduce(header, buffer, type, op));
+    return submit(header, () -> {}, paths -> paths.allReduce(header, buffer, type, op));
   }
 
   @Override
@@ -115,7 +118,7 @@ public final class TcpCommunicator implements Communicator {
     return submit(
         header,
         () -> output.copyFrom(input),
-        ring -> ring.reduceScatter(header, input, output, type, op));
+        paths -> paths.ring().reduceScatter(header, input, output, type, op));
   }
 
   @Override
@@ -125,7 +128,9 @@ public final class TcpCommunicator implements Communicator {
     checkParts(output, input);
     Header header = collective(Kind.ALL_GATHER, null, null, -1, input.byteSize());
     return submit(
-        header, () -> output.copyFrom(input), ring -> ring.allGather(header, input, output));
+        header,
+        () -> output.copyFrom(input),
+        paths -> paths.ring().allGather(header, input, output));
   }
 
   @Override
@@ -135,13 +140,13 @@ public final class TcpCommunicator implements Communicator {
       throw new IllegalArgumentException("root %d of %d ranks".formatted(root, size));
     }
     Header header = collective(Kind.BROADCAST, null, null, root, buffer.byteSize());
-    return submit(header, () -> {}, ring -> ring.broadcast(header, buffer, root));
+    return submit(header, () -> {}, paths -> paths.ring().broadcast(header, buffer, root));
   }
 
   @Override
   public Work barrier() {
     Header header = collective(Kind.BARRIER, null, null, -1, 0);
-    return submit(header, () -> {}, ring -> ring.barrier(header));
+    return submit(header, () -> {}, paths -> paths.barrier(header));
   }
 
   @Override
@@ -190,21 +195,38 @@ public final class TcpCommunicator implements Communicator {
     }
   }
 
-  /** What a collective does where there are other ranks. */
-  private interface RingBody {
-    void run(Ring ring) throws IOException;
+  /** The ways from rank to rank. */
+  private record Paths(Ring ring, Tree tree) {
+    void allReduce(Header header, MemorySegment buffer, ElementType type, ReduceOp op)
+        throws IOException {
+      if (Tree.suits(ring.size(), buffer.byteSize())) {
+        tree.allReduce(header, buffer, type, op);
+      } else {
+        ring.allReduce(header, buffer, type, op);
+      }
+    }
+
+    /** Every rank's word goes into the sum, so nobody has it before all have called. */
+    void barrier(Header header) throws IOException {
+      allReduce(header, ring.word(), ElementType.INT64, ReduceOp.SUM);
+    }
   }
 
-  private Work submit(Header header, Runnable alone, RingBody together) {
+  /** What a collective does where there are other ranks. */
+  private interface Together {
+    void run(Paths paths) throws IOException;
+  }
+
+  private Work submit(Header header, Runnable alone, Together together) {
     return engine.submit(
         new Operation(
             engine,
             header,
             operation -> {
-              if (ring == null) {
+              if (paths == null) {
                 alone.run();
               } else {
-                together.run(ring);
+                together.run(paths);
               }
               operation.succeed();
             }));

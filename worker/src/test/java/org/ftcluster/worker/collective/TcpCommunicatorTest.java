@@ -43,6 +43,31 @@ class TcpCommunicatorTest {
     }
   }
 
+  /** A tree's branches are of different lengths. */
+  @ParameterizedTest
+  @ValueSource(ints = {4, 5, 6, 7, 8})
+  void smallBuffersGoAlongATree(int size) throws Exception {
+    for (int count : new int[] {0, 1, 17, (int) Tree.MOST_BYTES / Long.BYTES}) {
+      assertTrue(Tree.suits(size, (long) count * Long.BYTES));
+      List<long[]> results =
+          Ranks.run(
+              size,
+              ranks -> {
+                MemorySegment buffer = longs(count, i -> i * (ranks.rank() + 1L));
+                MemorySegment largest = longs(count, i -> i - ranks.rank());
+                Work first = ranks.allReduce(buffer, ElementType.INT64, ReduceOp.SUM);
+                ranks.allReduce(largest, ElementType.INT64, ReduceOp.MAX).await(LIMIT);
+                assertTrue(first.isDone());
+                assertEquals(-1, largest.mismatch(longs(count, i -> i)));
+                return buffer.toArray(ValueLayout.JAVA_LONG);
+              });
+      long factor = size * (size + 1L) / 2;
+      for (long[] result : results) {
+        assertArrayEquals(longs(count, i -> i * factor).toArray(ValueLayout.JAVA_LONG), result);
+      }
+    }
+  }
+
   @ParameterizedTest
   @ValueSource(ints = {1, 2, 3, 4, 5})
   void allReducedFloatsAreTheSameBitsOnAllRanksAndEachTime(int size) throws Exception {
