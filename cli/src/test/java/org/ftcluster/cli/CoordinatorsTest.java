@@ -6,15 +6,29 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.sql.Connection;
+import java.sql.ResultSet;
+import java.sql.SQLException;
+import java.sql.Statement;
+import java.util.ArrayList;
 import java.util.List;
-import org.ftcluster.cli.console.Json;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import org.ftcluster.coordinator.journal.PostgresServer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Several coordinators on one database; the one that acts is killed, then paused. */
 class CoordinatorsTest {
-  private static final int STEPS = 100_000;
+  private static final long PATIENCE_SECONDS = 60;
+  private static final String[] JOB = {
+    "training.max_steps=200",
+    "training.global_batch_size=6",
+    "training.micro_batch_size=2",
+    "training.log_samples=true",
+    "elastic.min_workers=2",
+    "elastic.max_workers=2"
+  };
 
   @TempDir private Path folder;
 
@@ -30,17 +44,12 @@ class CoordinatorsTest {
       LiveCommand standby = cluster.startCoordinator(second, shared);
       cluster.startWorker().awaitEvent("ready");
       cluster.startWorker().awaitEvent("ready");
+      JsonNode expected =
+          cluster.watch(cluster.submit(sample, "calm", JOB)).await(LiveCluster::isResult);
 
       // Any of them takes jobs, and knows the others.
       LiveCluster viaSecond = new LiveCluster(folder, second);
-      String job =
-          viaSecond.submit(
-              sample,
-              "training.max_steps=" + STEPS,
-              "training.global_batch_size=6",
-              "training.micro_batch_size=2",
-              "elastic.min_workers=2",
-              "checkpoint.path=out");
+      String job = viaSecond.submit(sample, "rough", JOB);
       LiveCommand watch = cluster.watch(job);
       watch.await(LiveCluster::isStep);
       assertEquals(
@@ -50,12 +59,14 @@ class CoordinatorsTest {
               .map(node -> node.path("state").asText())
               .toList());
 
-      long killed = System.nanoTime();
-      LiveCluster.signal("KILL", acting);
-      watch.await(
-          line ->
-              LiveCluster.isResult(line)
-                  || line.path("note").asText().contains("training went on meanwhile"));
+      List<String> acknowledged = new ArrayList<>();
+      acknowledged.add(LiveCluster.job(cluster.submitWaiting(sample)));
+      long killed = killInTheMiddleOfACommit(database, cluster, sample, acting);
+      JsonNode heard =
+          watch.await(
+              line ->
+                  LiveCluster.isResult(line)
+                      || line.path("note").asText().contains("training went on meanwhile"));
       System.err.printf(
           "another coordinator had the job %.1f s after the kill%n",
           (System.nanoTime() - killed) / 1e9);
@@ -63,27 +74,71 @@ class CoordinatorsTest {
 
       // The one that was killed comes back, and has its turn when the other is paused.
       LiveCommand third = cluster.startCoordinator(first, shared);
-      JsonNode step = watch.await(LiveCluster::isStep);
-      assertEquals(1, step.path("generation").asLong(), "no rank has noticed any of it");
-      assertEquals(0, cluster.client("cancel", job).exitCode());
+      JsonNode result = LiveCluster.isResult(heard) ? heard : watch.await(LiveCluster::isResult);
+      assertEquals(1, result.path("generations").asLong(), "no rank has noticed any of it");
+      assertEquals(expected.path("adapter_sha256"), result.path("adapter_sha256"));
+      assertEquals(cluster.file("calm", "samples.jsonl"), cluster.file("rough", "samples.jsonl"));
       LiveCluster.signal("STOP", standby);
-      String waiting = submitWaiting(cluster, sample);
+      acknowledged.add(submitPatiently(cluster, sample));
       LiveCluster.signal("CONT", standby);
       assertEquals(1, standby.exitCode(), "it was relieved, and ends");
-      List<String> jobs =
-          cluster.lines("jobs").stream().map(line -> line.path("job").asText()).toList();
-      assertTrue(jobs.containsAll(List.of(job, waiting)), jobs::toString);
+      List<String> known = cluster.jobs();
+      assertTrue(known.containsAll(acknowledged), known + " lacks some of " + acknowledged);
       assertTrue(third.handle().isAlive());
     }
   }
 
-  /** A job that there are never enough workers for; acknowledged after some tries. */
-  private static String submitWaiting(LiveCluster cluster, SampleJob sample) throws IOException {
+  /**
+   * Kills a coordinator whose transaction waits for the row of epochs, which every write looks at.
+   *
+   * @return when, in nanoseconds
+   */
+  private static long killInTheMiddleOfACommit(
+      PostgresServer database, LiveCluster cluster, SampleJob sample, LiveCommand acting)
+      throws Exception {
+    try (Connection connection = database.store().connect();
+        Statement statement = connection.createStatement()) {
+      connection.setAutoCommit(false);
+      statement.execute("SELECT number FROM coordinator_epoch WHERE id = 1 FOR UPDATE");
+      CompletableFuture<Cli.Result> submission =
+          CompletableFuture.supplyAsync(() -> cluster.submitWaiting(sample));
+      awaitBlockedWrite(database);
+      LiveCluster.signal("KILL", acting);
+      long killed = System.nanoTime();
+      connection.rollback();
+      assertEquals(
+          3,
+          submission.get(PATIENCE_SECONDS, TimeUnit.SECONDS).exitCode(),
+          "what isn't durable isn't acknowledged");
+      return killed;
+    }
+  }
+
+  private static void awaitBlockedWrite(PostgresServer database)
+      throws SQLException, InterruptedException {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+    try (Connection connection = database.store().connect();
+        Statement statement = connection.createStatement()) {
+      while (true) {
+        try (ResultSet blocked =
+            statement.executeQuery(
+                "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ILIKE 'insert%'")) {
+          if (blocked.next()) {
+            return;
+          }
+        }
+        assertTrue(System.nanoTime() < deadline, "no coordinator writes");
+        Thread.sleep(20);
+      }
+    }
+  }
+
+  /** Acknowledged after some tries. */
+  private static String submitPatiently(LiveCluster cluster, SampleJob sample) throws IOException {
     for (int tries = 0; ; tries++) {
-      Cli.Result submitted =
-          cluster.trySubmit(sample, "elastic.min_workers=8", "checkpoint.path=waiting");
+      Cli.Result submitted = cluster.submitWaiting(sample);
       if (submitted.exitCode() == 0) {
-        return Json.parse(submitted.out()).path("job").asText();
+        return LiveCluster.job(submitted);
       }
       assertTrue(tries < 10, submitted.err());
     }

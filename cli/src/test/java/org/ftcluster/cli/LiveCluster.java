@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Stream;
 import org.ftcluster.cli.console.Json;
 
@@ -45,10 +46,12 @@ final class LiveCluster implements AutoCloseable {
     return coordinator;
   }
 
-  LiveCommand startWorker(String... more) throws IOException {
-    return start(
-        Stream.concat(Stream.of("worker", "--coordinator", addresses), Stream.of(more))
-            .toArray(String[]::new));
+  LiveCommand startWorker() throws IOException {
+    return startWorker(Map.of());
+  }
+
+  LiveCommand startWorker(Map<String, String> environment) throws IOException {
+    return start(environment, "worker", "--coordinator", addresses);
   }
 
   LiveCommand watch(String job) throws IOException {
@@ -56,7 +59,11 @@ final class LiveCluster implements AutoCloseable {
   }
 
   LiveCommand start(String... args) throws IOException {
-    LiveCommand command = LiveCommand.start(folder.resolve("nodes.log"), args);
+    return start(Map.of(), args);
+  }
+
+  private LiveCommand start(Map<String, String> environment, String... args) throws IOException {
+    LiveCommand command = LiveCommand.start(folder.resolve("nodes.log"), environment, args);
     started.add(command);
     return command;
   }
@@ -64,15 +71,33 @@ final class LiveCluster implements AutoCloseable {
   /**
    * Submits a job; returns its id.
    *
+   * @param out where its results go
    * @param settings {@code key=value}
    */
-  String submit(SampleJob sample, String... settings) throws IOException {
-    Cli.Result submitted = trySubmit(sample, settings);
+  String submit(SampleJob sample, String out, String... settings) throws IOException {
+    List<String> all = new ArrayList<>(List.of(settings));
+    all.add("checkpoint.path=" + out);
+    Cli.Result submitted = trySubmit(sample, all.toArray(String[]::new));
     assertEquals(0, submitted.exitCode(), submitted.err());
+    return job(submitted);
+  }
+
+  /** Submits a job that there are never enough workers for. */
+  Cli.Result submitWaiting(SampleJob sample) {
+    return trySubmit(sample, "elastic.min_workers=8", "checkpoint.path=waiting");
+  }
+
+  /** The id of a job that was acknowledged. */
+  static String job(Cli.Result submitted) throws IOException {
     return Json.parse(submitted.out()).path("job").asText();
   }
 
-  Cli.Result trySubmit(SampleJob sample, String... settings) {
+  /** All jobs that the coordinators know. */
+  List<String> jobs() throws IOException {
+    return lines("jobs").stream().map(line -> line.path("job").asText()).toList();
+  }
+
+  private Cli.Result trySubmit(SampleJob sample, String... settings) {
     List<String> args = new ArrayList<>(List.of("submit", sample.jobFile()));
     for (String setting : settings) {
       args.addAll(List.of("--set", setting));
@@ -97,10 +122,15 @@ final class LiveCluster implements AutoCloseable {
     return lines;
   }
 
+  /** Lines of a file in a job's folder. */
+  List<String> file(String out, String file) throws IOException {
+    return Files.readAllLines(folder.resolve(out).resolve(file));
+  }
+
   /** A field of all lines of a file in a job's folder. */
   List<Long> column(String out, String file, String field) throws IOException {
     List<Long> values = new ArrayList<>();
-    for (String line : Files.readAllLines(folder.resolve(out).resolve(file))) {
+    for (String line : file(out, file)) {
       values.add(Json.parse(line).path(field).asLong());
     }
     return values;
@@ -112,6 +142,11 @@ final class LiveCluster implements AutoCloseable {
             .start()
             .waitFor();
     assertEquals(0, exit);
+  }
+
+  /** Waits for a step by so many. */
+  static JsonNode awaitWorkers(LiveCommand watch, int workers) throws InterruptedException {
+    return watch.await(line -> isStep(line) && line.path("workers").asInt() == workers);
   }
 
   static boolean isResult(JsonNode line) {

@@ -41,6 +41,12 @@ final class LiveCommand implements AutoCloseable {
    * @param log where its standard error goes
    */
   static LiveCommand start(Path log, String... args) throws IOException {
+    return start(log, Map.of(), args);
+  }
+
+  /** As above, with more variables in its environment. */
+  static LiveCommand start(Path log, Map<String, String> environment, String... args)
+      throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     // In front of the class path: only the first 4096 characters of a command line can be seen.
@@ -55,7 +61,8 @@ final class LiveCommand implements AutoCloseable {
     command.add("--json");
     ProcessBuilder builder =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()));
-    builder.environment().putAll(Map.of("OMP_NUM_THREADS", "1"));
+    builder.environment().put("OMP_NUM_THREADS", "1");
+    builder.environment().putAll(environment);
     return new LiveCommand(builder.start());
   }
 
