@@ -6,7 +6,7 @@ import java.nio.file.Path;
 import java.util.stream.Stream;
 
 /** A copy of the sample job whose files tests may spoil. */
-final class SampleJob {
+public final class SampleJob {
   private static final Path SAMPLE = Path.of("../deploy/samples/decompile").toAbsolutePath();
 
   private final Path folder;
@@ -16,7 +16,7 @@ final class SampleJob {
   }
 
   /** Copies it into {@code folder}, with fewer samples. */
-  static SampleJob in(Path folder) throws IOException {
+  public static SampleJob in(Path folder) throws IOException {
     Files.createDirectories(folder.resolve("base"));
     try (Stream<Path> files = Files.list(SAMPLE.resolve("base"))) {
       for (Path file : files.toList()) {
@@ -36,7 +36,7 @@ final class SampleJob {
     return folder.resolve(name);
   }
 
-  String jobFile() {
+  public String jobFile() {
     return file("job.yaml").toString();
   }
 

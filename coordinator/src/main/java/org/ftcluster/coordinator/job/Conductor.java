@@ -1,7 +1,6 @@
 package org.ftcluster.coordinator.job;
 
 import java.util.List;
-import java.util.Locale;
 import java.util.function.Supplier;
 import org.ftcluster.coordinator.job.Decision.Alarm;
 import org.ftcluster.coordinator.job.Decision.Announce;
@@ -237,7 +236,7 @@ final class Conductor {
                   worker -> Decision.to(new TellNote(noted.note()), new ConfirmNote(worker, noted)))
               .orElseGet(() -> Decision.to(new TellNote(noted.note())));
       case RankReport.Paced paced ->
-          Decision.to(new TellNote(note(capital(current.nameOf(paced.rank())), paced)));
+          Decision.to(new TellNote(Notes.pace(current.nameOf(paced.rank()), paced)));
       case RankReport.Leaving leaving ->
           handOver(
               record.state(),
@@ -257,28 +256,6 @@ final class Conductor {
     };
   }
 
-  private static String capital(String name) {
-    return Character.toUpperCase(name.charAt(0)) + name.substring(1);
-  }
-
-  private static String note(String rank, RankReport.Paced paced) {
-    String slow =
-        String.format(
-            Locale.ROOT,
-            "%s is a straggler: it takes %.1f times as long for a token as the others do",
-            rank,
-            paced.slowness());
-    return switch (paced.pace()) {
-      case KEEPS_UP -> "%s keeps up with the others again.".formatted(rank);
-      case STRAGGLES -> slow + ".";
-      case HOLDS_UP ->
-          slow
-              + ", and holds them up; a step has too few micro-batches to share them out by speed:"
-              + " a larger training.global_batch_size or a smaller training.micro_batch_size makes"
-              + " more.";
-    };
-  }
-
   private Decision started(JobRecord record, Generation current, long step) {
     Decision shrink = shrink(JobState.RUNNING, record.demand().max());
     return Decision.after(
@@ -294,11 +271,9 @@ final class Conductor {
    */
   private Decision failed(JobRecord record, Generation in, RankReport.Failed failed) {
     String rank = in.nameOf(failed.rank());
-    Supplier<Decision> goOn =
-        () ->
-            in == generation
-                ? recover(record, in, "%s: %s".formatted(rank, failed.message()))
-                : postpone();
+    String what = "%s: %s".formatted(rank, failed.message());
+    boolean late = in != generation;
+    Supplier<Decision> goOn = () -> late ? postpone() : recover(record, in, what);
     return switch (failed.cause()) {
       case BAD_JOB -> fail(record, failed.message());
       case LOST_PEER -> goOn.get();
@@ -306,7 +281,14 @@ final class Conductor {
           setbacks
               .workerError(rank, failed.message())
               .map(tooMuch -> fail(record, tooMuch))
-              .orElseGet(() -> goOn.get().then(shun(in, failed.rank())));
+              .orElseGet(
+                  () ->
+                      goOn.get()
+                          .then(
+                              late
+                                  ? Decision.to(new TellNote(Notes.sentence(what)))
+                                  : Decision.NOTHING)
+                          .then(shun(in, failed.rank())));
     };
   }
 

@@ -164,6 +164,20 @@ class JobTest {
   }
 
   @Test
+  void anErrorIsNamedThoughItsPeersWereTheFirstToNotice() {
+    run();
+    TestProbe<JobNews> watcher = watch();
+    watcher.expectMessageClass(JobNews.Changed.class);
+    reports.tell(failed(1, Cause.LOST_PEER, "rank 1 closed the connection"));
+    watcher.expectMessageClass(JobNews.Changed.class);
+    reports.tell(
+        new RankReport.Failed(id, 1, 1, Cause.WORKER_ERROR, "the worker is out of memory"));
+    assertEquals(
+        "Rank 1 on b:2: the worker is out of memory.",
+        watcher.expectMessageClass(JobNews.Noted.class).note());
+  }
+
+  @Test
   void aWorkerThatLeftIsALossOnlyWhileItTakesPart() {
     run();
     job.tell(
