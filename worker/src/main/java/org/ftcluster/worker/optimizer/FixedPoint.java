@@ -17,7 +17,9 @@ final class FixedPoint {
   static final int FRACTION_BITS = 44;
 
   private static final double SCALE = 0x1p44;
-  private static final double INVERSE_SCALE = 0x1p-44;
+
+  /** The smallest magnitude but zero. */
+  static final double RESOLUTION = 0x1p-44;
 
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED;
@@ -27,7 +29,7 @@ final class FixedPoint {
 
   /** The largest magnitude of a term, when {@code terms} of them must add up without overflow. */
   static double limit(int terms) {
-    return 0x1p62 * INVERSE_SCALE / terms;
+    return 0x1p62 * RESOLUTION / terms;
   }
 
   /** Rounds to nearest; within {@link #limit}. */
@@ -36,7 +38,7 @@ final class FixedPoint {
   }
 
   static double toDouble(long fixed) {
-    return fixed * INVERSE_SCALE;
+    return fixed * RESOLUTION;
   }
 
   /**

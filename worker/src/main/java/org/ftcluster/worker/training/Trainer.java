@@ -2,6 +2,7 @@ package org.ftcluster.worker.training;
 
 import java.time.Duration;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.function.Supplier;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
@@ -22,6 +23,7 @@ import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
+import org.ftcluster.worker.optimizer.SumPrecision;
 import org.ftcluster.worker.parallel.Deal;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
@@ -54,6 +56,7 @@ final class Trainer implements AutoCloseable {
   private final GradientSum sum;
   private final Balance balance;
   private boolean leaving;
+  private boolean precisionNoted;
 
   /** What a rank wants after the step at hand. */
   enum Wish {
@@ -138,6 +141,7 @@ final class Trainer implements AutoCloseable {
       if (outputs != null) {
         outputs.stepCompleted(metrics);
         events.stepCompleted(metrics);
+        notePrecision(metrics);
       }
       if (every > 0 && metrics.step() % every == 0 && metrics.step() < job.batches().steps()) {
         beginCheckpoint();
@@ -244,6 +248,18 @@ final class Trainer implements AutoCloseable {
     JobSpec.Parallel parallel = job.spec().parallel();
     if (parallel.replicaRanks() == 1 && parallel.sharding() != JobSpec.Sharding.ZERO3) {
       job.pulse().begin("a micro-batch of step %d".formatted(step + 1));
+    }
+  }
+
+  private void notePrecision(StepMetrics metrics) {
+    if (!precisionNoted) {
+      Optional<String> lost =
+          SumPrecision.loss(
+              job.spec().training().reduction(),
+              metrics.gradNorm(),
+              job.state().parameters().size());
+      lost.ifPresent(events::noted);
+      precisionNoted = lost.isPresent();
     }
   }
 
