@@ -11,6 +11,7 @@ import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.local.ChildJvm;
 import org.ftcluster.cli.local.ChildLaunch;
+import org.ftcluster.cli.local.Children;
 import org.ftcluster.cli.local.RunFolder;
 import org.ftcluster.cli.local.Site;
 import org.ftcluster.protocol.api.NodeInfo;
@@ -27,8 +28,7 @@ final class Fleet implements AutoCloseable {
   private final int threads;
   private final RunFolder folder;
   private final Site coordinatorSite;
-  private final Thread hook = new Thread(this::endAll, "end-game-day");
-  private final List<ChildJvm> everStarted = new ArrayList<>();
+  private final Children children = new Children();
   private final List<Member> members = new ArrayList<>();
   private ChildJvm coordinator;
   private boolean coordinatorDown;
@@ -78,7 +78,6 @@ final class Fleet implements AutoCloseable {
     this.network = network;
     this.threads = threads;
     this.folder = folder;
-    Runtime.getRuntime().addShutdownHook(hook);
     coordinatorSite = network.site(Cut.COORDINATOR);
     coordinator = launchCoordinator();
   }
@@ -104,23 +103,21 @@ final class Fleet implements AutoCloseable {
     return new Address(coordinatorSite.host(), coordinatorSite.servicePort());
   }
 
-  private synchronized ChildJvm launchCoordinator() {
-    ChildJvm started = ChildJvm.start(ChildLaunch.coordinator(coordinatorSite, folder));
-    everStarted.add(started);
+  private ChildJvm launchCoordinator() {
+    ChildJvm started = children.start(ChildLaunch.coordinator(coordinatorSite, folder));
     network.connect(Cut.COORDINATOR, coordinatorSite, started);
     return started;
   }
 
   /** Returns at once. */
-  synchronized Member startWorker() {
+  Member startWorker() {
     int number = ++lastNumber;
     Site site = network.site(number);
     Address coordinator = new Address(coordinatorSite.advertised(), coordinatorSite.servicePort());
     ChildJvm process =
-        ChildJvm.start(
+        children.start(
             ChildLaunch.worker(number, site, coordinator, threads, MachineMemory.total(), folder)
                 .behind(network.prefix()));
-    everStarted.add(process);
     network.connect(number, site, process);
     Member member = new Member(number, process);
     members.add(member);
@@ -189,8 +186,7 @@ final class Fleet implements AutoCloseable {
 
   /** Processes that are still there; none after {@link #close}. */
   List<String> orphans() {
-    return everStarted.stream()
-        .filter(ChildJvm::alive)
+    return children.alive().stream()
         .map(child -> "%s (pid %d)".formatted(child.launch().name(), child.pid()))
         .toList();
   }
@@ -202,16 +198,6 @@ final class Fleet implements AutoCloseable {
 
   @Override
   public void close() {
-    endAll();
-    try {
-      Runtime.getRuntime().removeShutdownHook(hook);
-    } catch (IllegalStateException e) {
-      // This JVM is ending, and the hook has run or will find nothing left to do.
-    }
-  }
-
-  private synchronized void endAll() {
-    everStarted.stream().filter(ChildJvm::alive).forEach(ChildJvm::dismiss);
-    everStarted.stream().filter(ChildJvm::alive).forEach(ChildJvm::close);
+    children.close();
   }
 }

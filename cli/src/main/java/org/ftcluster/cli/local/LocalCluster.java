@@ -22,20 +22,17 @@ final class LocalCluster implements AutoCloseable {
   private static final int RESTARTS = 3;
 
   private final Console console;
-  private final Thread hook = new Thread(this::endAll, "end-local-cluster");
-  private final List<ChildJvm> children = new ArrayList<>();
+  private final Children children = new Children();
   private final ChildJvm coordinator;
   private final Address address;
   private int restarts;
-  private boolean closed;
 
   /** Why there is nothing to wait for; null while there is. */
   private volatile @Nullable String noWorkers;
 
   private LocalCluster(Launch coordinatorLaunch, Console console) {
     this.console = console;
-    Runtime.getRuntime().addShutdownHook(hook);
-    coordinator = start(coordinatorLaunch);
+    coordinator = children.start(coordinatorLaunch);
     try {
       address = Address.parse(coordinator.awaitReady(START).path("grpc").asText());
     } catch (CommandException e) {
@@ -56,7 +53,8 @@ final class LocalCluster implements AutoCloseable {
       long memory = MachineMemory.total() / workers;
       for (int number = 1; number <= workers; number++) {
         started.add(
-            cluster.start(ChildLaunch.worker(number, cluster.address, threads, memory, folder)));
+            cluster.children.start(
+                ChildLaunch.worker(number, cluster.address, threads, memory, folder)));
       }
       started.forEach(worker -> worker.awaitReady(START));
       started.forEach(cluster::mind);
@@ -89,8 +87,8 @@ final class LocalCluster implements AutoCloseable {
     }
   }
 
-  private synchronized int workers() {
-    return children.size() - 1;
+  private long workers() {
+    return children.alive().stream().filter(child -> child != coordinator).count();
   }
 
   /**
@@ -107,24 +105,14 @@ final class LocalCluster implements AutoCloseable {
     }
   }
 
-  private synchronized ChildJvm start(Launch launch) {
-    if (closed) {
-      throw CommandException.failed("the local cluster is closed");
-    }
-    ChildJvm child = ChildJvm.start(launch);
-    children.add(child);
-    return child;
-  }
-
   private void mind(ChildJvm worker) {
     var _ = worker.onExit().thenAccept(this::workerEnded);
   }
 
   private synchronized void workerEnded(ChildJvm worker) {
-    if (closed) {
+    if (children.isClosed()) {
       return;
     }
-    children.remove(worker);
     if (worker.endedWell()) {
       console.talk("Process %s has left.".formatted(worker.launch().name()));
       requireWorkers();
@@ -142,7 +130,7 @@ final class LocalCluster implements AutoCloseable {
     }
     restarts++;
     console.talk(ended + " Starting it again.");
-    mind(start(worker.launch()));
+    mind(children.start(worker.launch()));
   }
 
   /** Without workers nothing goes on: whoever waits for the coordinator is to know. */
@@ -155,18 +143,6 @@ final class LocalCluster implements AutoCloseable {
 
   @Override
   public void close() {
-    endAll();
-    try {
-      Runtime.getRuntime().removeShutdownHook(hook);
-    } catch (IllegalStateException e) {
-      // This JVM is ending, and the hook has run or will find nothing left to do.
-    }
-  }
-
-  private synchronized void endAll() {
-    closed = true;
-    children.forEach(ChildJvm::dismiss);
-    children.forEach(ChildJvm::close);
-    children.clear();
+    children.close();
   }
 }

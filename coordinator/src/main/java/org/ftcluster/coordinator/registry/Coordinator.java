@@ -1,11 +1,7 @@
 package org.ftcluster.coordinator.registry;
 
 import java.time.Duration;
-import java.util.HashMap;
-import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import org.apache.pekko.actor.typed.ActorRef;
@@ -106,15 +102,15 @@ public final class Coordinator {
 
   private record Listed(Set<ActorRef<WorkerCommand>> workers) implements Command {}
 
-  private record Described(Worker worker, WorkerDescription description) implements Command {}
+  record Described(Worker worker, WorkerDescription description) implements Command {}
 
-  private record DidNotAnswer(Worker worker) implements Command {}
+  record DidNotAnswer(Worker worker) implements Command {}
 
-  private record Probed(Worker worker, Probe probe) implements Command {}
+  record Probed(Worker worker, Probe probe) implements Command {}
 
   private record Unreachable(String node) implements Command {}
 
-  private record Told(ActorRef<Draining> replyTo, Draining answer) implements Command {}
+  record Told(ActorRef<Draining> replyTo, Draining answer) implements Command {}
 
   private record Tick() implements Command {}
 
@@ -125,20 +121,14 @@ public final class Coordinator {
   private final StashBuffer<Command> early;
   private final Patience patience;
   private final ActorRef<JobSignal> signals;
-  private final Map<String, ActorRef<JobCommand>> jobs = new LinkedHashMap<>();
-  private final Map<String, JobStatus> statuses = new HashMap<>();
-  private final Map<String, Integer> numbers = new HashMap<>();
+  private final JobTable jobs = new JobTable();
+  private final WorkerCalls calls;
   private final Staffing staffing;
-
-  /** Jobs that the journal holds and that haven't said where they are. */
-  private final Set<String> unread = new HashSet<>();
-
   private final Term term;
   private final Epoch epoch;
   private boolean checking;
 
   private ActorRef<JobIndex.Number> index;
-  private boolean indexRead;
 
   /** The singleton's behaviour. */
   public static Behavior<Command> create(Patience patience, Term term) {
@@ -167,7 +157,8 @@ public final class Coordinator {
     this.early = early;
     this.patience = patience;
     this.signals = context.messageAdapter(JobSignal.class, Signalled::new);
-    this.staffing = new Staffing(patience, numbers::get, new Orders());
+    this.calls = new WorkerCalls(context, epoch, patience);
+    this.staffing = new Staffing(patience, jobs::number, new StaffingOrders(jobs, calls));
     this.index = startIndex();
     ActorRef<Receptionist.Listing> listings =
         context.messageAdapter(
@@ -185,11 +176,16 @@ public final class Coordinator {
 
   private Behavior<Command> onCommand(Command command) {
     switch (command) {
-      case Request request when isReadingBack() -> early.stash(request);
+      case Request request when jobs.isReadingBack() -> early.stash(request);
       case Submit submit -> number(submit);
-      case ListJobs list -> list.replyTo().tell(new Jobs(inOrder()));
-      case FindJob find -> find.replyTo().tell(new FoundJob(find(find.job())));
-      case Drain drain -> drain(drain);
+      case ListJobs list -> list.replyTo().tell(new Jobs(jobs.inOrder()));
+      case FindJob find -> find.replyTo().tell(new FoundJob(jobs.find(find.job())));
+      case Drain drain ->
+          staffing
+              .find(drain.node())
+              .ifPresentOrElse(
+                  worker -> calls.drain(worker, drain.replyTo()),
+                  () -> drain.replyTo().tell(new Draining(false, Optional.empty())));
       case ListWorkers list -> list.replyTo().tell(new Workers(staffing.descriptions()));
       case Numbered numbered ->
           startJob(numbered.job())
@@ -198,15 +194,14 @@ public final class Coordinator {
                       numbered.submission().job(), numbered.submission().replyTo()));
       case NotNumbered ignored -> {} // the client hears of it when its call times out
       case Known known -> {
-        indexRead = true;
-        known.jobs().stream().filter(job -> !jobs.containsKey(job)).forEach(this::readBack);
+        jobs.known(known.jobs()).forEach(this::startJob);
         return goOnIfRead();
       }
       case ReadBackOverdue ignored -> {
+        Set<String> unread = jobs.giveUpReading();
         if (!unread.isEmpty()) {
           context.getLog().warn("jobs that can't be read from the journal: {}", unread);
         }
-        unread.clear();
         return goOnIfRead();
       }
       case IndexStopped ignored ->
@@ -221,7 +216,7 @@ public final class Coordinator {
       }
       case Listed listed -> onWorkers(listed.workers());
       case Described described -> onAnswer(described);
-      case DidNotAnswer silent -> probe(silent.worker());
+      case DidNotAnswer silent -> calls.probe(silent.worker());
       case Probed probed -> {
         switch (probed.probe()) {
           case REFUSED -> staffing.gone(probed.worker());
@@ -255,13 +250,9 @@ public final class Coordinator {
     }
   }
 
-  private boolean isReadingBack() {
-    return !indexRead || !unread.isEmpty();
-  }
-
   /** Lets clients and waiting jobs go on, if it was for the last job that they waited. */
   private Behavior<Command> goOnIfRead() {
-    if (isReadingBack()) {
+    if (jobs.isReadingBack()) {
       return Behaviors.same();
     }
     staffing.open();
@@ -291,37 +282,19 @@ public final class Coordinator {
             numbered == null ? new NotNumbered() : new Numbered(numbered.job(), submit));
   }
 
-  private void readBack(String job) {
-    unread.add(job);
-    startJob(job);
-  }
-
   private ActorRef<JobCommand> startJob(String job) {
     ActorRef<JobCommand> actor = context.spawnAnonymous(Job.create(job, epoch, signals, patience));
     context.watchWith(actor, new JobStopped(job));
-    numbers.putIfAbsent(job, numbers.size());
-    jobs.put(job, actor);
+    jobs.started(job, actor);
     return actor;
-  }
-
-  private Optional<ActorRef<JobCommand>> find(String job) {
-    return statuses.containsKey(job) ? Optional.of(jobs.get(job)) : Optional.empty();
-  }
-
-  private List<JobStatus> inOrder() {
-    return jobs.keySet().stream()
-        .filter(statuses::containsKey) // numbered, but never acknowledged
-        .map(statuses::get)
-        .toList();
   }
 
   private void onSignal(JobSignal signal) {
     switch (signal) {
-      case JobSignal.Unknown unknown -> unread.remove(unknown.job());
+      case JobSignal.Unknown unknown -> jobs.isUnknown(unknown.job());
       case JobSignal.Changed changed -> {
         JobStatus status = changed.status();
-        unread.remove(status.job());
-        statuses.put(status.job(), status);
+        jobs.changed(status);
         staffing.demands(status.job(), status.demand());
         if (status.state().isTerminal() || status.state() == JobState.PAUSED) {
           staffing.dismiss(status.job());
@@ -341,82 +314,15 @@ public final class Coordinator {
     staffing
         .present(present)
         .forEach(
-            loss -> jobs.get(loss.job()).tell(new JobCommand.LoseWorker(loss.worker(), "left")));
-  }
-
-  /** Answered once the worker knows. */
-  private void drain(Drain request) {
-    Optional<Worker> worker = staffing.find(request.node());
-    if (worker.isEmpty()) {
-      request.replyTo().tell(new Draining(false, Optional.empty()));
-      return;
-    }
-    worker.get().ref().tell(new WorkerCommand.Drain("someone asked for it"));
-    context.ask(
-        WorkerDescription.class,
-        worker.get().ref(),
-        patience.answer(),
-        (ActorRef<WorkerDescription> replyTo) -> new WorkerCommand.Describe(epoch, replyTo),
-        (description, failure) ->
-            new Told(request.replyTo(), new Draining(true, Optional.ofNullable(description))));
+            loss -> jobs.actor(loss.job()).tell(new JobCommand.LoseWorker(loss.worker(), "left")));
   }
 
   private void onAnswer(Described described) {
-    if (!isReadingBack()) {
+    if (!jobs.isReadingBack()) {
       WorkerDescription found = described.description();
-      Leftovers.order(found, statuses.get(found.job()))
+      Leftovers.order(found, jobs.status(found.job()).orElse(null))
           .ifPresent(order -> described.worker().ref().tell(order));
     }
     staffing.answered(described.worker(), Optional.of(described.description()));
-  }
-
-  /** One that is paused can be connected to; one whose process has ended can't. */
-  private void probe(Worker worker) {
-    context.pipeToSelf(
-        Probe.start(worker.ref().path().address()),
-        (probe, failure) -> new Probed(worker, probe == null ? Probe.SILENT : probe));
-  }
-
-  private final class Orders implements Staffing.Orders {
-    @Override
-    public void ask(Worker worker) {
-      context.ask(
-          WorkerDescription.class,
-          worker.ref(),
-          patience.answer(),
-          (ActorRef<WorkerDescription> replyTo) -> new WorkerCommand.Describe(epoch, replyTo),
-          (description, failure) ->
-              description == null ? new DidNotAnswer(worker) : new Described(worker, description));
-    }
-
-    @Override
-    public void assign(String job, List<Worker> workers) {
-      jobs.get(job).tell(new JobCommand.Assign(workers));
-    }
-
-    @Override
-    public void lose(String job, Worker worker, String why) {
-      jobs.get(job).tell(new JobCommand.LoseWorker(worker, why));
-    }
-
-    @Override
-    public void load(String job, Worker worker) {
-      jobs.get(job).tell(new JobCommand.Load(worker));
-    }
-
-    @Override
-    public void takeOver(String job, Worker worker) {
-      jobs.get(job).tell(new JobCommand.TakeOver(worker));
-    }
-
-    @Override
-    public void grow(String job) {
-      jobs.get(job).tell(new JobCommand.Grow());
-    }
-
-    @Override
-    public void giveUp(String job, String reason) {
-      jobs.get(job).tell(new JobCommand.GiveUp(reason));
-    }
   }
 }

@@ -35,30 +35,6 @@ final class RankHost implements AutoCloseable {
   /** In which what was said of a rank that hangs gets through, before its process ends. */
   private static final Duration HUNG_PATIENCE = Duration.ofSeconds(2);
 
-  /** What the rank does. */
-  enum Phase {
-    IDLE,
-    PREPARING,
-    TRAINING,
-    /** Told to stop, and not there yet. */
-    STOPPING,
-    /** About to leave: takes no rank any more, though one may still be at work. */
-    DRAINING
-  }
-
-  /**
-   * What the rank does, at one moment.
-   *
-   * @param job the one it works for, loads, or whose state it holds; or empty
-   * @param rank -1 while it has none
-   * @param slowness as {@link RankTask#slowness} says; 0 while it doesn't train
-   */
-  record Snapshot(Phase phase, String job, int rank, long generation, double slowness) {
-    Snapshot(Phase phase, String job, int rank, long generation) {
-      this(phase, job, rank, generation, 0);
-    }
-  }
-
   private final ExecutorService thread =
       Executors.newSingleThreadExecutor(Thread.ofPlatform().daemon().name("rank").factory());
 
@@ -203,11 +179,11 @@ final class RankHost implements AutoCloseable {
         });
   }
 
-  synchronized Snapshot snapshot() {
-    Snapshot work = work();
+  synchronized RankState snapshot() {
+    RankState work = work();
     return leaving == null
         ? work
-        : new Snapshot(Phase.DRAINING, work.job(), work.rank(), work.generation());
+        : new RankState(Phase.DRAINING, work.job(), work.rank(), work.generation());
   }
 
   private double slowness(RankOrder current) {
@@ -216,20 +192,20 @@ final class RankHost implements AutoCloseable {
         : 0;
   }
 
-  private Snapshot work() {
+  private RankState work() {
     RankOrder working = running;
     if (working != null && working.isStopped()) {
-      return new Snapshot(Phase.STOPPING, working.job(), working.rank(), working.generation());
+      return new RankState(Phase.STOPPING, working.job(), working.rank(), working.generation());
     }
     RankOrder current = order;
     if (current == null) {
       return loading.isEmpty()
-          ? new Snapshot(Phase.IDLE, resident.job(), -1, 0)
-          : new Snapshot(Phase.PREPARING, loading, -1, 0);
+          ? new RankState(Phase.IDLE, resident.job(), -1, 0)
+          : new RankState(Phase.PREPARING, loading, -1, 0);
     }
     return current.isStopped() || current.phase() == Phase.IDLE
-        ? new Snapshot(Phase.IDLE, current.job(), -1, current.generation())
-        : new Snapshot(
+        ? new RankState(Phase.IDLE, current.job(), -1, current.generation())
+        : new RankState(
             current.phase(),
             current.job(),
             current.rank(),

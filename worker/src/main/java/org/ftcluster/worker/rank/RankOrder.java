@@ -18,7 +18,7 @@ import org.jspecify.annotations.Nullable;
 final class RankOrder implements RankTask.RankEvents {
   private final PrepareRank command;
   private final Outbox outbox;
-  private volatile RankHost.Phase phase = RankHost.Phase.PREPARING;
+  private volatile Phase phase = Phase.PREPARING;
   private volatile @Nullable String stopReason;
   private long stoppedAtNanos;
   private volatile long handedOverStep = -1;
@@ -61,11 +61,11 @@ final class RankOrder implements RankTask.RankEvents {
     return job().equals(job) && generation() >= generation;
   }
 
-  RankHost.Phase phase() {
+  Phase phase() {
     return phase;
   }
 
-  void enter(RankHost.Phase phase) {
+  void enter(Phase phase) {
     this.phase = phase;
   }
 

@@ -20,7 +20,7 @@ final class WorkerActor {
       RankHost rank,
       Allegiance allegiance,
       Consumer<String> leave,
-      Function<RankHost.Snapshot, WorkerDescription> describe) {
+      Function<RankState, WorkerDescription> describe) {
     return Behaviors.receive(
         (context, command) -> {
           switch (command) {

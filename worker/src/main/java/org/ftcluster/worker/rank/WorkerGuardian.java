@@ -77,7 +77,7 @@ final class WorkerGuardian {
   }
 
   private static WorkerDescription description(
-      ActorSystem<?> system, String device, RankHost.Snapshot state) {
+      ActorSystem<?> system, String device, RankState state) {
     Address address = Cluster.get(system).selfMember().address();
     return new WorkerDescription(
         ClusterSystem.node(address),

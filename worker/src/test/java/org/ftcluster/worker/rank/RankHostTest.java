@@ -72,10 +72,10 @@ class RankHostTest {
   void aRankPreparesTrainsAndCompletes() throws Exception {
     prepare("a", 1);
     assertEquals(new Prepared("a", 1, 0, FakeTask.ADDRESS, -1, 10), next());
-    assertEquals(RankHost.Phase.PREPARING, host.snapshot().phase());
+    assertEquals(Phase.PREPARING, host.snapshot().phase());
     start("a", 1);
     assertInstanceOf(Started.class, next());
-    assertEquals(new RankHost.Snapshot(RankHost.Phase.TRAINING, "a", 0, 1), host.snapshot());
+    assertEquals(new RankState(Phase.TRAINING, "a", 0, 1), host.snapshot());
     created.getFirst().finish();
     assertInstanceOf(Completed.class, next());
     awaitIdle();
@@ -146,7 +146,7 @@ class RankHostTest {
   void aJobIsLoadedBeforeThereIsARankForIt() throws Exception {
     host.load(new LoadJob("a", "yaml"));
     host.load(new LoadJob("b", "yaml"));
-    await(() -> host.snapshot().equals(new RankHost.Snapshot(RankHost.Phase.IDLE, "a", -1, 0)));
+    await(() -> host.snapshot().equals(new RankState(Phase.IDLE, "a", -1, 0)));
     prepare("a", 4);
     next();
     assertEquals(1, created.size());
@@ -210,7 +210,7 @@ class RankHostTest {
     assertEquals(new HandedOver("a", 1, 0, 7), next());
     left.get(10, TimeUnit.SECONDS);
     assertEquals("keep safe", created.getFirst().calls.getLast());
-    assertEquals(RankHost.Phase.DRAINING, host.snapshot().phase());
+    assertEquals(Phase.DRAINING, host.snapshot().phase());
     prepare("a", 2);
     assertEquals(
         new Failed("a", 2, 0, Cause.LOST_PEER, "the worker leaves: a spot notice"), next());
@@ -282,7 +282,7 @@ class RankHostTest {
     host.stop("a", 1, "over");
     await(() -> host.isStuck(Duration.ofMillis(1)));
     assertFalse(host.isStuck(Duration.ofHours(1)));
-    assertEquals(RankHost.Phase.STOPPING, host.snapshot().phase());
+    assertEquals(Phase.STOPPING, host.snapshot().phase());
     created.getFirst().finish();
     awaitIdle();
   }
@@ -341,7 +341,7 @@ class RankHostTest {
   }
 
   private void awaitIdle() throws InterruptedException {
-    await(() -> host.snapshot().phase() == RankHost.Phase.IDLE);
+    await(() -> host.snapshot().phase() == Phase.IDLE);
   }
 
   private static void await(BooleanSupplier condition) throws InterruptedException {
