@@ -64,13 +64,16 @@ __attribute__((noinline)) static void resume(unsigned number) {
   begin();
 }
 
+// Between barriers threads run from first to last, then from last to first: whoever relies on an order shows.
 static void run_block() {
   for (unsigned i = 0; i < blockDim.x; i++) threads[i].done = false;
-  for (unsigned running = blockDim.x; running > 0;) {
+  bool backward = false;
+  for (unsigned running = blockDim.x; running > 0; backward = !backward) {
     running = 0;
     for (unsigned i = 0; i < blockDim.x; i++) {
-      if (!threads[i].done) resume(i);
-      running += !threads[i].done;
+      unsigned number = backward ? blockDim.x - 1 - i : i;
+      if (!threads[number].done) resume(number);
+      running += !threads[number].done;
     }
   }
 }

@@ -12,6 +12,7 @@ import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
+import org.ftcluster.protocol.job.JobSpec.Device;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpecReader;
@@ -22,6 +23,9 @@ import org.ftcluster.worker.bench.ScalingTable;
 import org.ftcluster.worker.bench.StepBenchmark;
 import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.parallel.Mesh;
+import org.ftcluster.worker.tensor.Accelerator;
+import org.ftcluster.worker.tensor.NativeException;
+import org.ftcluster.worker.tensor.cuda.CudaDevice;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -108,6 +112,13 @@ public final class BenchCommand implements Callable<Integer> {
   private int threads = Runtime.getRuntime().availableProcessors();
 
   @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      defaultValue = "cpu",
+      description = "What to compute on: cpu or cuda (default: cpu).")
+  private Device device = Device.CPU;
+
+  @Option(
       names = "--profile",
       description = "Also print where the time of a step goes, beside what the machine can do.")
   private boolean profile;
@@ -120,8 +131,8 @@ public final class BenchCommand implements Callable<Integer> {
   @Option(
       names = "--collectives",
       description =
-          "Time the collectives among 2 to 4 ranks over loopback, beside a plain stream of bytes. No"
-              + " model is run.")
+          "Time the collectives among 2 to 4 ranks over loopback, beside a plain stream of bytes."
+              + " No model is run.")
   private boolean collectivesOnly;
 
   @Option(
@@ -166,7 +177,7 @@ public final class BenchCommand implements Callable<Integer> {
   public Integer call() throws IOException {
     Console console = common.console();
     if (ceilingsOnly) {
-      Ceilings ceilings = Ceilings.measure(atLeastOne("--threads", threads));
+      Ceilings ceilings = ceilings();
       console.json(ceilings);
       console.text(ProfileTable.text(ceilings));
       return ExitCode.DONE.code();
@@ -189,34 +200,62 @@ public final class BenchCommand implements Callable<Integer> {
     if (config == null) {
       throw CommandException.badRequest("--config is missing; it is a model's config.json");
     }
-    StepBenchmark.Result result =
-        StepBenchmark.run(
-            new StepBenchmark.Settings(
-                config,
-                method == Method.FULL ? AdapterType.NONE : AdapterType.LORA,
-                new Quantization(quantization(), true),
-                dtype,
-                atLeastOne("--rank", rank),
-                atLeastOne("--batch", batch),
-                atLeastOne("--seq", sequence),
-                atLeastOne("--steps", steps),
-                savings(),
-                atLeastOne("--threads", threads),
-                profile));
+    StepBenchmark.Result result = step(config);
     console.json(result);
     console.text(
         String.format(
             Locale.ROOT,
-            "step %.4f s  %,.0f tokens/s  %,.0f GFLOP/s  peak %.2f GB  (%.2f predicted)",
+            "step %.4f s  %,.0f tokens/s  %,.0f GFLOP/s  peak %.2f GB  (%.2f predicted)%s",
             result.stepSeconds(),
             result.tokensPerSecond(),
             result.gflops(),
             result.peakRssBytes() / 1e9,
-            result.predictedBytes() / 1e9));
+            result.predictedBytes() / 1e9,
+            result.peakGpuBytes() == null
+                ? ""
+                : String.format(Locale.ROOT, "  GPU %.2f GB", result.peakGpuBytes() / 1e9)));
     if (result.profile() != null) {
-      console.text(ProfileTable.text(result.profile(), Ceilings.measure(threads), dtype));
+      console.text(ProfileTable.text(result.profile(), ceilings(), dtype));
     }
     return ExitCode.DONE.code();
+  }
+
+  private StepBenchmark.Result step(Path shape) throws IOException {
+    try {
+      return StepBenchmark.run(
+          new StepBenchmark.Settings(
+              shape,
+              method == Method.FULL ? AdapterType.NONE : AdapterType.LORA,
+              new Quantization(quantization(), true),
+              dtype,
+              atLeastOne("--rank", rank),
+              atLeastOne("--batch", batch),
+              atLeastOne("--seq", sequence),
+              atLeastOne("--steps", steps),
+              savings(),
+              atLeastOne("--threads", threads),
+              profile,
+              device));
+    } catch (NativeException e) {
+      throw noGpu(e);
+    }
+  }
+
+  private Ceilings ceilings() {
+    return switch (device) {
+      case CPU -> Ceilings.measure(atLeastOne("--threads", threads));
+      case CUDA -> {
+        try (Accelerator gpu = CudaDevice.open(0)) {
+          yield Ceilings.measure(gpu);
+        } catch (NativeException e) {
+          throw noGpu(e);
+        }
+      }
+    };
+  }
+
+  static CommandException noGpu(NativeException e) {
+    return CommandException.failed("the GPU can't be used: " + e.getMessage()).because(e);
   }
 
   private void meshes(Path job, Console console) {
@@ -245,7 +284,8 @@ public final class BenchCommand implements Callable<Integer> {
 
   private static void scaling(Console console) {
     console.text(
-        "| model | GPUs | data x pipeline x tensor | chunks | sharding | recompute | GB | bubble | s a step | tokens/s | efficiency |");
+        "| model | GPUs | data x pipeline x tensor | chunks | sharding | recompute | GB | bubble |"
+            + " s a step | tokens/s | efficiency |");
     console.text("|---|---|---|---|---|---|---|---|---|---|---|");
     for (ScalingTable.Row row : ScalingTable.rows()) {
       console.json(row);

@@ -2,7 +2,6 @@ package org.ftcluster.cli.model;
 
 import java.util.List;
 import java.util.Locale;
-import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.worker.bench.KernelCheck;
 import org.ftcluster.worker.bench.KernelCheck.Comparison;
@@ -29,7 +28,7 @@ final class KernelTable {
       console.text(good ? "all results are right" : "some results are WRONG");
       return good;
     } catch (NativeException e) {
-      throw CommandException.failed("the GPU's kernels can't be run: " + e.getMessage()).because(e);
+      throw BenchCommand.noGpu(e);
     }
   }
 

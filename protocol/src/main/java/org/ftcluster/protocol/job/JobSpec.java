@@ -226,8 +226,15 @@ public record JobSpec(
    *
    * @param threads libtorch threads a rank: part of the job, since the last bits of a sum depend on
    *     it
+   * @param device what it computes on
    */
-  public record Resources(int threads) {}
+  public record Resources(int threads, Device device) {}
+
+  /** Kinds of device; {@code cuda} is a GPU of NVIDIA's. */
+  public enum Device {
+    CPU,
+    CUDA
+  }
 
   /**
    * Where results and state go.

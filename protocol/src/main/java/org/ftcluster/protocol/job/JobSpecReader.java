@@ -114,7 +114,7 @@ public final class JobSpecReader {
         parallel(root.section("parallel")),
         offload(root.section("offload")),
         elastic(root.section("elastic")),
-        new JobSpec.Resources((int) root.section("resources").whole("threads", 1, 1, 1024)),
+        resources(root.section("resources")),
         checkpoint(root.section("checkpoint")));
   }
 
@@ -215,6 +215,12 @@ public final class JobSpecReader {
     return new JobSpec.Offload(
         offload.choice("parameters", OffloadTarget.AUTO),
         offload.path("path", folder).orElse(null));
+  }
+
+  private static JobSpec.Resources resources(Section resources) {
+    return new JobSpec.Resources(
+        (int) resources.whole("threads", 1, 1, 1024),
+        resources.choice("device", JobSpec.Device.CPU));
   }
 
   private static JobSpec.Elastic elastic(Section elastic) {

@@ -1,7 +1,9 @@
 package org.ftcluster.protocol.job;
 
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
+import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
 
 /** What a job file can say and this version can't do: the only place that knows. */
 final class Supported {
@@ -9,9 +11,33 @@ final class Supported {
 
   static void check(JobSpec spec, Problems problems) {
     sharding(spec, problems);
+    device(spec, problems);
     if (spec.model().quantization().type() == QuantizationType.INT8) {
       problems.add(
           "model.quantization.type", "is int8, which is not supported yet; give nf4 or none");
+    }
+  }
+
+  /** A GPU has a whole copy of the model in its own memory. */
+  private static void device(JobSpec spec, Problems problems) {
+    switch (spec.resources().device()) {
+      case CPU -> {}
+      case CUDA -> {
+        JobSpec.Parallel parallel = spec.parallel();
+        if (parallel.tensor() != 1
+            || parallel.pipeline() != 1
+            || parallel.sharding() == Sharding.ZERO3) {
+          problems.add(
+              "resources.device",
+              "is cuda, where models in parts are not supported yet; give parallel.tensor and"
+                  + " pipeline 1, and no zero3");
+        }
+        if (spec.offload().parameters() == OffloadTarget.DISK) {
+          problems.add(
+              "offload.parameters",
+              "is disk, which is not supported yet together with resources.device cuda; give none");
+        }
+      }
     }
   }
 
@@ -22,8 +48,8 @@ final class Supported {
         if (spec.adapter().type() == AdapterType.NONE) {
           problems.add(
               "parallel.sharding",
-              "is zero3, which shares out frozen weights only yet, and adapter.type none leaves none;"
-                  + " give zero2");
+              "is zero3, which shares out frozen weights only yet, and adapter.type none leaves"
+                  + " none; give zero2");
         }
       }
     }

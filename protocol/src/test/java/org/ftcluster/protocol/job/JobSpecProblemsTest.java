@@ -81,6 +81,9 @@ class JobSpecProblemsTest {
           parallel: {data: all}                      | parallel.data must be auto or a whole number of 1 or more, not all.
           parallel: {data: 9}                        | parallel.data is 9, but must not be above elastic.max_workers, which is 8.
           elastic: {min_workers: 9}                  | elastic.min_workers is 9, but must not be above elastic.max_workers, which is 8.
+          resources: {device: gpu}                   | resources.device must be cpu or cuda, not gpu.
+          resources: {device: cuda}\\nparallel: {tensor: 2} | resources.device is cuda, where models in parts are not supported yet; give parallel.tensor and pipeline 1, and no zero3.
+          offload: {parameters: disk}\\nresources: {device: cuda} | offload.parameters is disk, which is not supported yet together with resources.device cuda; give none.
           resources: {threads: 0}                    | resources.threads must be a whole number of 1 or more, not 0.
           name: ../up                                | name must be at most 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit, not ../up.
           training: {seed: 1, seed: 2}               | training.seed is there twice, first on line 4; leave one.

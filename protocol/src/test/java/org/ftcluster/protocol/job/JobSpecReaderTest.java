@@ -12,6 +12,7 @@ import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.Checkpoint;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Data;
+import org.ftcluster.protocol.job.JobSpec.Device;
 import org.ftcluster.protocol.job.JobSpec.Elastic;
 import org.ftcluster.protocol.job.JobSpec.GradientCheckpointing;
 import org.ftcluster.protocol.job.JobSpec.Model;
@@ -117,7 +118,7 @@ class JobSpecReaderTest {
             new Parallel(0, 1, 1, 1, Sharding.NONE, true),
             new Offload(OffloadTarget.AUTO, null),
             new Elastic(1, 8),
-            new Resources(1),
+            new Resources(1, Device.CPU),
             new Checkpoint(folder.resolve("out"), 0, 3, false, null, null, null));
 
     Path file = Files.writeString(folder.resolve("my job.yaml"), JobFolder.MINIMAL);
@@ -168,7 +169,7 @@ class JobSpecReaderTest {
             new Parallel(1, 2, 2, 3, Sharding.NONE, false),
             new Offload(OffloadTarget.DISK, root.resolve("scratch")),
             new Elastic(2, 4),
-            new Resources(3),
+            new Resources(3, Device.CPU),
             new Checkpoint(
                 root.resolve("out"),
                 50,
@@ -185,8 +186,8 @@ class JobSpecReaderTest {
   void everyKeyOfTheSpecIsReadFromTheFile() {
     String defaults = JobSpecWriter.toYaml(parse(JobFolder.MINIMAL));
     String changed = JobSpecWriter.toYaml(parse(EVERYTHING));
-    // An adapter of type none goes with fewer settings than there are.
-    List<String> fixed = List.of("adapter.type", "parallel.sharding");
+    // An adapter of type none, shares, and GPUs go with fewer settings than there are.
+    List<String> fixed = List.of("adapter.type", "parallel.sharding", "resources.device");
     List<String> same =
         JobKeys.leaves().stream()
             .filter(key -> !fixed.contains(key))
@@ -276,10 +277,16 @@ class JobSpecReaderTest {
   }
 
   @Test
+  void aJobRunsOnAGpuWhereItSaysSo() {
+    JobSpec spec = parse(JobFolder.MINIMAL, "resources.device=cuda");
+    assertEquals(new Resources(1, Device.CUDA), spec.resources());
+  }
+
+  @Test
   void setsReachSectionsThatTheFileLeavesOut() {
     JobSpec spec = parse(JobFolder.MINIMAL, "model.quantization.type=nf4", "resources.threads=2");
     assertEquals(QuantizationType.NF4, spec.model().quantization().type());
-    assertEquals(new Resources(2), spec.resources());
+    assertEquals(new Resources(2, Device.CPU), spec.resources());
   }
 
   private JobSpec parse(String yaml, String... sets) {

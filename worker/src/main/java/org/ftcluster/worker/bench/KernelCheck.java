@@ -1,10 +1,7 @@
 package org.ftcluster.worker.bench;
 
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.SplittableRandom;
 import java.util.function.Consumer;
 import org.ftcluster.worker.bench.KernelCases.Case;
 import org.ftcluster.worker.bench.KernelCases.Shape;
@@ -33,7 +30,7 @@ public final class KernelCheck {
   private static final int REPETITIONS = 20;
 
   private final Accelerator accelerator;
-  private final SplittableRandom random = new SplittableRandom(17);
+  private final RandomNumbers numbers = new RandomNumbers();
 
   public KernelCheck(Accelerator accelerator) {
     Aten.initialize();
@@ -83,7 +80,7 @@ public final class KernelCheck {
       List<Tensor> onDevice = new ArrayList<>();
       for (Shape shape : one.tensors().apply(size)) {
         Tensor tensor = host.empty(shape.typeOr(type), shape.size());
-        fill(tensor);
+        numbers.fill(tensor);
         onHost.add(tensor);
         onDevice.add(device.copyOf(tensor));
       }
@@ -136,7 +133,7 @@ public final class KernelCheck {
       List<Tensor> tensors = new ArrayList<>();
       for (Shape shape : one.tensors().apply(size)) {
         Tensor tensor = device.empty(shape.typeOr(type), shape.size());
-        fillOnDevice(tensor);
+        numbers.fill(tensor);
         tensors.add(tensor);
       }
       one.operation().run(tensors, size);
@@ -166,32 +163,5 @@ public final class KernelCheck {
     }
     accelerator.synchronize();
     return (System.nanoTime() - start) / 1e9 / REPETITIONS;
-  }
-
-  /** The same million numbers again and again. */
-  private void fillOnDevice(Tensor tensor) {
-    try (Scope host = Scope.persistent()) {
-      Tensor numbers = host.empty(tensor.dtype(), Math.min(1 << 20, tensor.elements()));
-      fill(numbers);
-      MemorySegment from = numbers.memory();
-      MemorySegment to = tensor.address();
-      for (long at = 0; at < to.byteSize(); at += from.byteSize()) {
-        long bytes = Math.min(from.byteSize(), to.byteSize() - at);
-        accelerator.upload(to.asSlice(at, bytes), from.asSlice(0, bytes));
-      }
-    }
-  }
-
-  private void fill(Tensor tensor) {
-    MemorySegment memory = tensor.memory();
-    for (long i = 0; i < tensor.elements(); i++) {
-      float value = (float) random.nextDouble(-1, 1);
-      if (tensor.dtype() == DType.FLOAT32) {
-        memory.setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
-      } else {
-        short half = (short) (Float.floatToRawIntBits(value) >>> Short.SIZE);
-        memory.setAtIndex(ValueLayout.JAVA_SHORT, i, half);
-      }
-    }
   }
 }

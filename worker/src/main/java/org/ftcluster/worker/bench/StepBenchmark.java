@@ -20,7 +20,9 @@ import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.OptimizerState;
+import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.Profile;
+import org.ftcluster.worker.tensor.cuda.CudaDevice;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,7 +44,8 @@ public final class StepBenchmark {
       int steps,
       MemorySavings savings,
       int threads,
-      boolean profile) {}
+      boolean profile,
+      JobSpec.Device device) {}
 
   /**
    * What was measured; the first step is left out.
@@ -52,6 +55,7 @@ public final class StepBenchmark {
    *     token in the forward, two in the backward, two more where weights are trained, and two more
    *     where the forward is computed again; attention is not counted
    * @param peakRssBytes the most memory that the process has held
+   * @param peakGpuBytes the most memory of the GPU that was taken; null on a CPU
    * @param predictedBytes what {@link MemoryEstimate} says of that
    * @param profile where the time went; null where it wasn't asked for
    */
@@ -60,6 +64,7 @@ public final class StepBenchmark {
       double tokensPerSecond,
       double gflops,
       long peakRssBytes,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Long peakGpuBytes,
       long predictedBytes,
       @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable StepProfile profile) {}
 
@@ -97,8 +102,15 @@ public final class StepBenchmark {
             reduction,
             settings.savings(),
             MicroBatchShape.full(settings.batch(), settings.sequence()));
+    Accelerator gpu =
+        switch (settings.device()) {
+          case CPU -> null;
+          case CUDA -> CudaDevice.open(0);
+        };
+    long free = gpu == null ? 0 : gpu.freeBytes();
     try (CausalLanguageModel loaded =
-            ModelLoader.loadRandom(config, model, adapter, settings.savings(), settings.threads());
+            ModelLoader.loadRandom(
+                config, model, adapter, settings.savings(), settings.threads(), gpu);
         GradientSum sum = GradientSum.of(reduction, loaded.parameters().size(), 0)) {
       Times times = time(loaded, sum, batch(settings, config.vocabularySize()), settings);
       double median = times.median();
@@ -109,6 +121,7 @@ public final class StepBenchmark {
           tokens / median,
           operations / median / 1e9,
           peakRssBytes(),
+          gpu == null ? null : free - gpu.freeBytes(), // what was taken stays taken
           predicted.total(),
           times.profile());
     }

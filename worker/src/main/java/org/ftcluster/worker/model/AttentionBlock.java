@@ -2,7 +2,6 @@ package org.ftcluster.worker.model;
 
 import java.util.Arrays;
 import java.util.List;
-import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
@@ -36,7 +35,7 @@ final class AttentionBlock {
       Tensor k,
       Tensor v,
       Tensor attended,
-      Tensor logSumExp,
+      SequenceAttention.Saved attention,
       @Nullable Tensor queryBottleneck,
       @Nullable Tensor keyBottleneck,
       @Nullable Tensor valueBottleneck,
@@ -78,7 +77,6 @@ final class AttentionBlock {
     Tensor k = saved.empty(x.dtype(), tokens, config.keyValueSize());
     Tensor v = saved.empty(x.dtype(), tokens, config.keyValueSize());
     Tensor attended = saved.empty(x.dtype(), tokens, config.querySize());
-    Tensor logSumExp = saved.empty(DType.FLOAT32, (long) tokens * config.heads());
     Tensor queryBottleneck = query.newBottleneck(saved, x, tokens);
     Tensor keyBottleneck = key.newBottleneck(saved, x, tokens);
     Tensor valueBottleneck = value.newBottleneck(saved, x, tokens);
@@ -92,7 +90,7 @@ final class AttentionBlock {
     }
     rotate(pass, q, 1);
     rotate(pass, k, 1);
-    attention.forward(pass, attended, q, k, v, logSumExp);
+    SequenceAttention.Saved kept = attention.forward(pass, saved, attended, q, k, v);
     try (Scope temporary = pass.workspace().open()) {
       output.forward(pass, y, select(temporary, attended, rows), outputBottleneck);
       slices.sum(pass.workspace(), y);
@@ -105,7 +103,7 @@ final class AttentionBlock {
         k,
         v,
         attended,
-        logSumExp,
+        kept,
         queryBottleneck,
         keyBottleneck,
         valueBottleneck,
@@ -174,7 +172,7 @@ final class AttentionBlock {
           saved.q(),
           saved.k(),
           saved.v(),
-          saved.logSumExp(),
+          saved.attention(),
           dq,
           dk,
           dv);

@@ -156,7 +156,10 @@ public final class CausalLanguageModel implements TrainableModel {
     }
     try (BatchPass pass = BatchPass.training(part, workspace, batch, dropoutSeed)) {
       pass.forward();
-      return pass.backward(lossScale, complete);
+      // Those of an accelerator come to the host together, once all are there.
+      double loss = pass.backward(lossScale, trained.areOnDevice() ? from -> {} : complete);
+      trained.gradientsDone();
+      return loss;
     }
   }
 

@@ -17,6 +17,9 @@ final class LanguageHead {
    */
   private static final long CHUNK_BYTES = 16 << 20;
 
+  /** A GPU needs more rows to be busy, and each chunk's losses are waited for. */
+  private static final long DEVICE_CHUNK_BYTES = 512 << 20;
+
   /** Each chunk goes over all of a trained weight's gradient, so chunks should be few. */
   private static final int TRAINED_ROWS = 512;
 
@@ -93,7 +96,8 @@ final class LanguageHead {
   }
 
   private int chunkRows() {
+    long chunk = weight.value().isOnDevice() ? DEVICE_CHUNK_BYTES : CHUNK_BYTES;
     long rowBytes = weight.value().size(0) * weight.value().dtype().bytes();
-    return (int) Math.max(weight.isTrained() ? TRAINED_ROWS : 16, CHUNK_BYTES / rowBytes);
+    return (int) Math.max(weight.isTrained() ? TRAINED_ROWS : 16, chunk / rowBytes);
   }
 }

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.quantization.Weight;
+import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Parallel;
@@ -54,8 +55,23 @@ public final class ModelLoader {
    */
   public static CausalLanguageModel load(
       JobSpec.Model model, JobSpec.Adapter adapter, MemorySavings savings, int threads) {
+    return load(model, adapter, savings, threads, null);
+  }
+
+  /**
+   * The same.
+   *
+   * @param accelerator that runs it, closed with the model; null for the host
+   */
+  public static CausalLanguageModel load(
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      MemorySavings savings,
+      int threads,
+      @Nullable Accelerator accelerator) {
     ModelConfig config = ModelConfigReader.read(model.path());
-    return load(config, FolderTensors.open(model.path()), model, adapter, savings, threads);
+    BaseTensors source = FolderTensors.open(model.path());
+    return load(config, source, model, adapter, savings, threads, accelerator);
   }
 
   /**
@@ -74,7 +90,7 @@ public final class ModelLoader {
       ParameterBuffer parameters) {
     ModelConfig config = ModelConfigReader.read(model.path());
     BaseTensors source = FolderTensors.open(model.path());
-    return load(config, source, model, adapter, savings, threads, part, parameters, () -> {});
+    return load(config, source, model, adapter, savings, threads, part, parameters, null, () -> {});
   }
 
   /** What a job trains, over all parts of its model, zeroed. */
@@ -91,20 +107,25 @@ public final class ModelLoader {
     return load(model, none, MemorySavings.NONE, threads);
   }
 
-  /** A model of that shape with random weights, for measurements. */
+  /**
+   * A model of that shape with random weights, for measurements.
+   *
+   * @param accelerator that runs it, closed with the model; null for the host
+   */
   public static CausalLanguageModel loadRandom(
       ModelConfig config,
       JobSpec.Model model,
       JobSpec.Adapter adapter,
       MemorySavings savings,
-      int threads) {
-    return load(config, new RandomTensors(), model, adapter, savings, threads);
+      int threads,
+      @Nullable Accelerator accelerator) {
+    return load(config, new RandomTensors(), model, adapter, savings, threads, accelerator);
   }
 
   /** A model of that shape for dry runs. */
   static CausalLanguageModel loadHollow(
       ModelConfig config, JobSpec.Model model, JobSpec.Adapter adapter, MemorySavings savings) {
-    return load(config, new HollowTensors(), model, adapter, savings, 1);
+    return load(config, new HollowTensors(), model, adapter, savings, 1, null);
   }
 
   /** How many parameters a job trains. */
@@ -121,7 +142,8 @@ public final class ModelLoader {
       JobSpec.Model model,
       JobSpec.Adapter adapter,
       MemorySavings savings,
-      int threads) {
+      int threads,
+      @Nullable Accelerator accelerator) {
     ParameterBuffer parameters;
     try {
       parameters = new ParameterBuffer(slices(config, adapter, source));
@@ -130,8 +152,15 @@ public final class ModelLoader {
       throw e;
     }
     ModelPart whole = ModelPart.whole(config);
+    Runnable release =
+        () -> {
+          parameters.close();
+          if (accelerator != null) {
+            accelerator.close();
+          }
+        };
     return load(
-        config, source, model, adapter, savings, threads, whole, parameters, parameters::close);
+        config, source, model, adapter, savings, threads, whole, parameters, accelerator, release);
   }
 
   private static List<ParameterBuffer.Slice> slices(
@@ -158,6 +187,7 @@ public final class ModelLoader {
       int threads,
       ModelPart part,
       ParameterBuffer parameters,
+      @Nullable Accelerator accelerator,
       Runnable release) {
     Aten.initialize();
     Parallel.setThreads(threads);
@@ -166,7 +196,7 @@ public final class ModelLoader {
           case BFLOAT16 -> DType.BFLOAT16;
           case FLOAT32 -> DType.FLOAT32;
         };
-    Scope scope = Scope.persistent();
+    Scope scope = Scope.persistent(accelerator);
     LayerWindow window = window(part, savings, scope);
     AutoCloseable weights =
         () -> {
@@ -182,7 +212,7 @@ public final class ModelLoader {
       TrainedTensors trained = new TrainedTensors(scope, parameters, computeType);
       boolean tied = isTied(config, source);
       return new ModelLoader(config, model, adapter, part, reader, trained, window)
-          .build(parameters, tied, computeType, savings, weights);
+          .build(parameters, tied, computeType, savings, Workspace.of(accelerator), weights);
     } catch (RuntimeException | Error e) {
       if (window != null) {
         window.close();
@@ -207,6 +237,7 @@ public final class ModelLoader {
       boolean tied,
       DType computeType,
       MemorySavings savings,
+      Workspace workspace,
       AutoCloseable weights) {
     InitialValues initialValues =
         switch (adapter.type()) {
@@ -229,7 +260,7 @@ public final class ModelLoader {
             window,
             savings);
     return new CausalLanguageModel(
-        config, loaded, trained, initialValues, Workspace.ofMachine(), slices, weights);
+        config, loaded, trained, initialValues, workspace, slices, weights);
   }
 
   private Embedding embedding() {

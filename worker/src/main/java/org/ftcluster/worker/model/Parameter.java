@@ -1,6 +1,5 @@
 package org.ftcluster.worker.model;
 
-import java.lang.foreign.MemorySegment;
 import java.util.function.UnaryOperator;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
@@ -39,12 +38,12 @@ final class Parameter {
    */
   static Parameter trained(
       Scope scope,
-      ParameterBuffer parameters,
+      ParameterTensors parameters,
       ParameterBuffer.Slice slice,
       DType type,
       UnaryOperator<Tensor> part) {
-    Tensor master = part.apply(view(scope, parameters.values(), slice));
-    Tensor gradient = part.apply(view(scope, parameters.gradients(), slice));
+    Tensor master = part.apply(parameters.values(slice));
+    Tensor gradient = part.apply(parameters.gradients(slice));
     Tensor value = type == DType.FLOAT32 ? master : scope.zeros(type, master.shape());
     return new Parameter(value, master, gradient);
   }
@@ -52,10 +51,6 @@ final class Parameter {
   /** The same for a rank that leaves the gradient to another. */
   Parameter withoutGradient() {
     return new Parameter(value, master, null);
-  }
-
-  private static Tensor view(Scope scope, MemorySegment buffer, ParameterBuffer.Slice slice) {
-    return scope.wrap(slice.of(buffer), DType.FLOAT32, slice.shape());
   }
 
   /** In the type that it is used in. */

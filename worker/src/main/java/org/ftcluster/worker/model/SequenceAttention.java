@@ -1,6 +1,7 @@
 package org.ftcluster.worker.model;
 
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.FlashAttention;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.RowOps;
@@ -21,10 +22,30 @@ final class SequenceAttention {
 
   private final ModelConfig config;
   private final FusedAttention fused;
+  private final DeviceSequenceAttention device;
 
   SequenceAttention(ModelConfig config) {
     this.config = config;
     this.fused = new FusedAttention(config);
+    this.device = new DeviceSequenceAttention(config);
+  }
+
+  /** What the backward needs besides inputs and output. */
+  sealed interface Saved {
+    /** float32. */
+    default Tensor logSumExp() {
+      throw new IllegalStateException("the softmax's denominators are libtorch's");
+    }
+
+    /**
+     * Of our own kernels.
+     *
+     * @param logSumExp float32 [T H]: on the host [H, length] of each sequence in turn
+     */
+    record Statistics(Tensor logSumExp) implements Saved {}
+
+    /** Of libtorch's on a GPU. */
+    record Flash(FlashAttention.Saved kept) implements Saved {}
   }
 
   /**
@@ -34,9 +55,13 @@ final class SequenceAttention {
    * @param q [T, H C], rotated
    * @param k [T, K C], rotated
    * @param v [T, K C]
-   * @param logSumExp float32 [T H] out, for the backward: [H, length] of each sequence in turn
+   * @param saved the topmost scope, where what the backward needs is kept
    */
-  void forward(Pass pass, Tensor attended, Tensor q, Tensor k, Tensor v, Tensor logSumExp) {
+  Saved forward(Pass pass, Scope saved, Tensor attended, Tensor q, Tensor k, Tensor v) {
+    if (q.isOnDevice()) {
+      return device.forward(pass, saved, attended, q, k, v);
+    }
+    Tensor logSumExp = saved.empty(DType.FLOAT32, q.size(0) * config.heads());
     long start = 0;
     for (int length : pass.lengths()) {
       long end = start + length;
@@ -60,6 +85,7 @@ final class SequenceAttention {
       }
       start = end;
     }
+    return new Saved.Statistics(logSumExp);
   }
 
   /**
@@ -74,10 +100,15 @@ final class SequenceAttention {
       Tensor q,
       Tensor k,
       Tensor v,
-      Tensor logSumExp,
+      Saved saved,
       Tensor dq,
       Tensor dk,
       Tensor dv) {
+    if (q.isOnDevice()) {
+      device.backward(pass, gradient, attended, q, k, v, saved, dq, dk, dv);
+      return;
+    }
+    Tensor logSumExp = saved.logSumExp();
     long start = 0;
     for (int length : pass.lengths()) {
       long end = start + length;

@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.ftcluster.worker.tensor.DType;
@@ -12,7 +13,8 @@ import org.jspecify.annotations.Nullable;
 /** The trained parameters by name, as far as a rank's part of the model has them. */
 final class TrainedTensors {
   private final Scope scope;
-  private final ParameterBuffer parameters;
+  private final List<ParameterBuffer.Slice> slices;
+  private final ParameterTensors parameters;
   private final DType computeType;
   private final Map<String, Integer> places = new HashMap<>();
 
@@ -25,7 +27,8 @@ final class TrainedTensors {
    */
   TrainedTensors(Scope scope, ParameterBuffer parameters, DType computeType) {
     this.scope = scope;
-    this.parameters = parameters;
+    this.slices = parameters.slices();
+    this.parameters = new ParameterTensors(scope, parameters);
     this.computeType = computeType;
     for (ParameterBuffer.Slice slice : parameters.slices()) {
       places.put(slice.name(), places.size());
@@ -52,7 +55,7 @@ final class TrainedTensors {
     if (place < 0) {
       return null;
     }
-    ParameterBuffer.Slice slice = parameters.slices().get(place);
+    ParameterBuffer.Slice slice = slices.get(place);
     DType type = slice.shape().length > 1 ? computeType : DType.FLOAT32;
     return byName.computeIfAbsent(
         name, absent -> Parameter.trained(scope, parameters, slice, type, part));
@@ -65,6 +68,17 @@ final class TrainedTensors {
 
   /** Takes over what was written to the parameter buffer. */
   void changed() {
+    parameters.valuesChanged();
     byName.values().forEach(Parameter::changed);
+  }
+
+  /** Whether layers leave gradients elsewhere than in the parameter buffer. */
+  boolean areOnDevice() {
+    return parameters.areOnDevice();
+  }
+
+  /** Brings the gradients that layers have left to the parameter buffer. */
+  void gradientsDone() {
+    parameters.gradientsDone();
   }
 }

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.model;
 
+import java.util.function.Function;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.quantization.DenseWeight;
@@ -56,6 +57,9 @@ final class WeightReader {
 
   /** The values that the piece has in the whole, whose scales depend on all of it. */
   private Weight quantized(Scope temporary, Tensor matrix, boolean doubleQuant, Piece piece) {
+    if (scope.isOnDevice()) {
+      return into(temporary).quantized(temporary, matrix, doubleQuant, piece).onDevice(scope);
+    }
     if (piece.equals(Piece.whole((int) matrix.size(0), (int) matrix.size(1)))) {
       return Nf4Weight.quantize(scope, matrix, computeType, doubleQuant);
     }
@@ -70,6 +74,9 @@ final class WeightReader {
 
   /** A piece of a matrix in the type that products are computed in. */
   Tensor matrix(String name, long rows, long columns, Piece piece) {
+    if (scope.isOnDevice()) {
+      return toDevice(reader -> reader.matrix(name, rows, columns, piece));
+    }
     Tensor mapped = piece.of(mapped(name, rows, columns));
     return mapped.dtype() == computeType && mapped.isContiguous()
         ? mapped
@@ -81,19 +88,37 @@ final class WeightReader {
    * type.
    */
   Tensor table(String name, long rows, long columns, Piece piece) {
+    if (scope.isOnDevice()) {
+      return toDevice(reader -> reader.table(name, rows, columns, piece));
+    }
     Tensor mapped = piece.of(mapped(name, rows, columns));
     return mapped.dtype() == DType.FLOAT16 ? converted(scope, mapped, computeType) : mapped;
   }
 
   /** A norm's weight or a bias, as float32. */
   Tensor vector(String name, long size) {
+    if (scope.isOnDevice()) {
+      return toDevice(reader -> reader.vector(name, size));
+    }
     Tensor mapped = mapped(name, size);
     return mapped.dtype() == DType.FLOAT32 ? mapped : converted(scope, mapped, DType.FLOAT32);
   }
 
+  /** What is read on the host first, where the scope is an accelerator's. */
+  private Tensor toDevice(Function<WeightReader, Tensor> read) {
+    try (Scope host = Scope.persistent()) {
+      Tensor tensor = read.apply(into(host));
+      Tensor copy = scope.copyOf(tensor);
+      dropPages(tensor);
+      return copy;
+    }
+  }
+
   /** Writes a tensor's values as float32 to {@code to}, which has its shape. */
   void read(String name, Tensor to) {
-    Aten.copy(to, mapped(name, to.shape()));
+    try (Scope host = Scope.persistent()) {
+      Aten.copy(to, source.get(host, name, to.shape()));
+    }
   }
 
   private static Tensor converted(Scope scope, Tensor from, DType type) {

@@ -3,7 +3,6 @@ package org.ftcluster.worker.quantization;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Kernel;
 import org.ftcluster.worker.tensor.Profile;
@@ -34,6 +33,8 @@ record DeviceNf4Weight(
     long bytes();
 
     /**
+     * As they are.
+     *
      * @param values float32
      */
     record Plain(Tensor values) implements Scales {
@@ -44,6 +45,8 @@ record DeviceNf4Weight(
     }
 
     /**
+     * In 8 bits.
+     *
      * @param absmax uint8 codes
      * @param groups float32
      * @param map float32 [256]: the values that the codes stand for
@@ -105,7 +108,7 @@ record DeviceNf4Weight(
     Tensor held = scope.empty(expandedType, rows, before + columns + after);
     long elements = held.elements();
     long threads = Math.ceilDiv(elements, (long) ELEMENTS_A_THREAD);
-    long blocks = Math.ceilDiv(threads, (long) Accelerator.THREADS);
+    long blocks = Math.ceilDiv(threads, (long) held.device().blockThreads());
     long start = Profile.begin();
     switch (scales) {
       case Scales.Plain plain ->

@@ -9,8 +9,8 @@ import java.lang.foreign.MemorySegment;
  * <p>Segments of its memory are addresses only: reading one from Java ends the process.
  */
 public interface Accelerator extends AutoCloseable {
-  /** Threads of each of a kernel's blocks. */
-  int THREADS = 256;
+  /** Threads of each of a kernel's blocks; what its source calls THREADS. */
+  int blockThreads();
 
   /** What people know it by, e.g. {@code NVIDIA H200}. */
   String name();
@@ -47,7 +47,7 @@ public interface Accelerator extends AutoCloseable {
   /**
    * Runs a kernel.
    *
-   * @param blocks of {@link #THREADS} threads
+   * @param blocks of {@link #blockThreads} threads
    * @param arguments {@link Integer}, {@link Long}, {@link Float} or {@link Double} as the kernel
    *     has them; a {@link MemorySegment} or a {@link Tensor} for a pointer
    */

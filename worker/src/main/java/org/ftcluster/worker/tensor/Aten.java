@@ -289,8 +289,8 @@ public final class Aten {
             && out.size(1) == b.size(1)
             && a.dtype() == b.dtype()
             && a.dtype() == out.dtype()
-            && a.accelerator() == out.accelerator()
-            && b.accelerator() == out.accelerator();
+            && a.isBeside(out)
+            && b.isBeside(out);
     if (!fits) {
       throw new IllegalArgumentException("product %s = %s x %s".formatted(out, a, b));
     }

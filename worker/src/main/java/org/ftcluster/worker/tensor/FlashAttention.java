@@ -25,22 +25,29 @@ public final class FlashAttention {
   public record Sequences(Tensor starts, long longest, int window, double scale) {}
 
   /**
-   * What the backward needs besides the inputs; libtorch's, as it left them.
+   * What the backward needs besides inputs and output; handles of libtorch's, as it left them.
    *
    * @param random of no use without dropout, but asked for
    */
-  public record Saved(
-      Tensor output, MemorySegment logSumExp, MemorySegment random, MemorySegment unused) {}
+  public record Saved(MemorySegment logSumExp, MemorySegment random, MemorySegment unused) {}
+
+  /**
+   * What the forward leaves.
+   *
+   * @param output [T, H, C]
+   */
+  public record Result(Tensor output, Saved saved) {}
 
   /**
    * Computes it.
    *
-   * @param scope where the results stay
+   * @param kept where stays what the backward needs
+   * @param temporary where the output stays
    * @param query [T, H, C]
    * @param key [T, K, C], as is {@code value}
    */
-  public static Saved forward(
-      Scope scope, Sequences sequences, Tensor query, Tensor key, Tensor value) {
+  public static Result forward(
+      Scope kept, Scope temporary, Sequences sequences, Tensor query, Tensor key, Tensor value) {
     check(query, key, value);
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment results = arena.allocate(ADDRESS, 5);
@@ -77,13 +84,14 @@ public final class FlashAttention {
                       results.asSlice(24),
                       results.asSlice(32)));
       for (int i = 1; i < 5; i++) {
-        scope.own(results.getAtIndex(ADDRESS, i));
+        kept.own(results.getAtIndex(ADDRESS, i));
       }
-      return new Saved(
-          Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 0)),
-          results.getAtIndex(ADDRESS, 1),
-          results.getAtIndex(ADDRESS, 2),
-          results.getAtIndex(ADDRESS, 3));
+      return new Result(
+          Tensor.ofHandle(temporary, results.getAtIndex(ADDRESS, 0)),
+          new Saved(
+              results.getAtIndex(ADDRESS, 1),
+              results.getAtIndex(ADDRESS, 2),
+              results.getAtIndex(ADDRESS, 3)));
     }
   }
 
@@ -91,6 +99,7 @@ public final class FlashAttention {
    * The gradients of query, key and value from that of the output.
    *
    * @param scope where they stay
+   * @param output of the forward
    */
   public static Aten.AttentionGradient backward(
       Scope scope,
@@ -99,6 +108,7 @@ public final class FlashAttention {
       Tensor query,
       Tensor key,
       Tensor value,
+      Tensor output,
       Saved saved) {
     check(query, key, value);
     try (Arena arena = Arena.ofConfined()) {
@@ -107,7 +117,7 @@ public final class FlashAttention {
       MemorySegment q = query.handle();
       MemorySegment k = key.handle();
       MemorySegment v = value.handle();
-      MemorySegment o = saved.output().handle();
+      MemorySegment o = output.handle();
       MemorySegment starts = sequences.starts().handle();
       MemorySegment scale = arena.allocateFrom(JAVA_DOUBLE, sequences.scale());
       MemorySegment left = left(arena, sequences);

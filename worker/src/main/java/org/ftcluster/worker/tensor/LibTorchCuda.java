@@ -11,8 +11,6 @@ import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
-import java.nio.file.Files;
-import java.nio.file.Path;
 
 /**
  * The functions of libtorch's CUDA library ({@code libtorch_cuda.so}, of 2.7 or newer), which is
@@ -86,17 +84,8 @@ final class LibTorchCuda {
 
   private LibTorchCuda() {}
 
-  /** Whether the libtorch that is loaded has one. */
-  static boolean isInstalled() {
-    return Files.isRegularFile(path());
-  }
-
-  private static Path path() {
-    return LibTorch.folder().resolve("libtorch_cuda.so");
-  }
-
   private static SymbolLookup load() {
-    return SymbolLookup.libraryLookup(path(), Arena.global());
+    return SymbolLookup.libraryLookup(TorchCuda.library(), Arena.global());
   }
 
   private static MethodHandle status(String name, MemoryLayout... arguments) {

@@ -38,6 +38,11 @@ public abstract sealed class Scope implements AutoCloseable
     return accelerator == null ? new Persistent() : new OnDevice(accelerator);
   }
 
+  /** Whether its tensors are in an accelerator's memory. */
+  public final boolean isOnDevice() {
+    return accelerator() != null;
+  }
+
   /** Where its tensors are; null for the host. */
   @Nullable Accelerator accelerator() {
     return null;

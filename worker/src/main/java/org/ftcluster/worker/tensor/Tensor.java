@@ -9,6 +9,7 @@ import static java.lang.foreign.ValueLayout.JAVA_SHORT_UNALIGNED;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -117,6 +118,11 @@ public final class Tensor {
 
   public boolean isOnDevice() {
     return accelerator != null;
+  }
+
+  /** Whether both are in the same memory. */
+  public boolean isBeside(Tensor other) {
+    return Objects.equals(accelerator, other.accelerator);
   }
 
   /**

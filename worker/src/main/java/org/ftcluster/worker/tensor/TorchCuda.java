@@ -4,6 +4,8 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Files;
+import java.nio.file.Path;
 
 /** libtorch's own use of a GPU. */
 public final class TorchCuda {
@@ -11,6 +13,11 @@ public final class TorchCuda {
   public static final int DEVICE_TYPE = 1;
 
   private TorchCuda() {}
+
+  /** Where it is, if the libtorch at hand has it. */
+  static Path library() {
+    return LibTorch.folder().resolve("libtorch_cuda.so");
+  }
 
   /**
    * Has libtorch begin to use a GPU.
@@ -20,7 +27,7 @@ public final class TorchCuda {
    */
   public static MemorySegment connect(int index) {
     Aten.initialize();
-    if (!LibTorchCuda.isInstalled()) {
+    if (!Files.isRegularFile(library())) {
       throw new NativeException(
           "libtorch in %s is built for CPUs; %s can name the folder of one with libtorch_cuda.so"
               .formatted(LibTorch.folder(), LibTorch.VARIABLE));

@@ -2,6 +2,7 @@ package org.ftcluster.worker.training;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
@@ -17,6 +18,9 @@ import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
 import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.safetensors.SafetensorsException;
+import org.ftcluster.worker.tensor.Accelerator;
+import org.ftcluster.worker.tensor.NativeException;
+import org.ftcluster.worker.tensor.cuda.CudaDevice;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -31,6 +35,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
 
   private final Deadlines deadlines;
   private final long memory;
+  private final Supplier<Accelerator> gpu;
 
   /** With the standard deadlines, for a worker that has the machine to itself. */
   public TrainingTaskFactory() {
@@ -41,8 +46,16 @@ public final class TrainingTaskFactory implements RankTask.Factory {
    * @param memory that a rank may take, in bytes
    */
   public TrainingTaskFactory(Deadlines deadlines, long memory) {
+    this(deadlines, memory, () -> CudaDevice.open(0));
+  }
+
+  /**
+   * @param gpu opens what {@code resources.device: cuda} asks for, for the calling thread
+   */
+  TrainingTaskFactory(Deadlines deadlines, long memory, Supplier<Accelerator> gpu) {
     this.deadlines = deadlines;
     this.memory = memory;
+    this.gpu = gpu;
   }
 
   /**
@@ -126,8 +139,46 @@ public final class TrainingTaskFactory implements RankTask.Factory {
 
   /** Of a model that is cut into parts, none is loaded before its place is known. */
   private JobModel model(JobSpec spec, Data data) {
+    return switch (spec.resources().device()) {
+      case CPU -> onCpu(spec, data);
+      case CUDA -> onGpu(spec, data);
+    };
+  }
+
+  private JobModel onGpu(JobSpec spec, Data data) {
+    Accelerator device;
+    try {
+      device = gpu.get();
+    } catch (NativeException e) {
+      throw new BadJobException(
+          "resources.device is cuda, but this worker has no GPU that can be used: "
+              + e.getMessage(),
+          e);
+    }
+    try {
+      MemorySavings savings = savings(spec, data, device.freeBytes());
+      if (savings.isOffloaded()) {
+        throw new BadJobException(
+            "the model's weights don't fit the %.1f GB that are free on %s"
+                .formatted(device.freeBytes() / 1e9, device.name()));
+      }
+      return new JobModel.Whole(
+          ModelLoader.load(
+              spec.model(), spec.adapter(), savings, spec.resources().threads(), device));
+    } catch (BadJobException e) {
+      device.close();
+      throw e;
+    }
+  }
+
+  private static MemorySavings savings(JobSpec spec, Data data, long memory) {
     MemorySavings savings = MemoryPlan.fitting(spec, data.train(), data.eval(), memory);
     LOG.info("to fit {} bytes of memory: {}", memory, savings.text());
+    return savings;
+  }
+
+  private JobModel onCpu(JobSpec spec, Data data) {
+    MemorySavings savings = savings(spec, data, memory);
     if (spec.parallel().replicaRanks() > 1 || spec.parallel().sharding() == Sharding.ZERO3) {
       return new JobModel.InParts(spec, savings, deadlines);
     }

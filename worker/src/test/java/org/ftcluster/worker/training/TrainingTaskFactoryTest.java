@@ -17,6 +17,8 @@ import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.collective.ListenAddress;
+import org.ftcluster.worker.tensor.NativeException;
+import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -56,6 +58,51 @@ class TrainingTaskFactoryTest {
     assertBadJob("model.path", model.toString(), "holds no weights");
   }
 
+  @Test
+  void aJobThatAsksForAGpuIsToldWhereThereIsNone() {
+    NativeException why = new NativeException("no CUDA driver is installed (libcuda.so.1)");
+    TrainingTaskFactory factory =
+        new TrainingTaskFactory(
+            Generation.DEADLINES,
+            MachineMemory.total(),
+            () -> {
+              throw why;
+            });
+    String yaml = yaml("gpu", List.of("resources.device=cuda"));
+    BadJobException e =
+        assertThrows(
+            BadJobException.class,
+            () -> factory.create("job", yaml, ListenAddress.on("127.0.0.1")));
+    assertEquals(
+        "resources.device is cuda, but this worker has no GPU that can be used: no CUDA driver is"
+            + " installed (libcuda.so.1)",
+        e.getMessage());
+  }
+
+  /** A simulated one, which takes a second for what a GPU does in no time. */
+  @Test
+  void aJobLearnsOnAGpuWhatItLearnsOnACpu() throws Exception {
+    SimulatedDevice gpu = SimulatedDevice.open();
+    String sample = jsonl("{\"instruction\": \"f: ret\", \"output\": \"void f() {}\"}\n");
+    List<String> sets =
+        List.of(
+            "model.dtype=float32",
+            "data.train.path=" + sample,
+            "data.eval.path=" + sample,
+            "training.max_steps=1",
+            "training.warmup_ratio=0",
+            "training.global_batch_size=1");
+    TrainingResult expected = train(1, "cpu", sets);
+    List<String> onGpu = new ArrayList<>(sets);
+    onGpu.add("resources.device=cuda");
+    TrainingTaskFactory factory =
+        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total(), () -> gpu);
+    TrainingResult actual = train(factory, 1, "gpu", onGpu);
+    assertEquals(expected.evalLossBefore(), actual.evalLossBefore(), 1e-4);
+    assertEquals(expected.evalLossAfter(), actual.evalLossAfter(), 1e-4);
+    assertTrue(actual.evalLossAfter() < actual.evalLossBefore());
+  }
+
   private void assertBadJob(String key, String value, String message) {
     String yaml = yaml("bad", List.of(key + "=" + value));
     BadJobException e =
@@ -66,8 +113,12 @@ class TrainingTaskFactoryTest {
   }
 
   private TrainingResult train(int size, String name, List<String> sets) throws Exception {
-    TrainingTaskFactory factory =
-        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total());
+    return train(
+        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total()), size, name, sets);
+  }
+
+  private TrainingResult train(
+      TrainingTaskFactory factory, int size, String name, List<String> sets) throws Exception {
     List<RankTask> tasks = new ArrayList<>();
     try {
       for (int rank = 0; rank < size; rank++) {

@@ -30,6 +30,7 @@ public final class CudaDevice implements Accelerator {
   private static final int CAPABILITY_MINOR = 76;
 
   private static final int NAME_BYTES = 256;
+  static final int BLOCK_THREADS = 256;
 
   private final CudaDriver driver;
   private final Nvrtc compiler;
@@ -82,6 +83,11 @@ public final class CudaDevice implements Accelerator {
                         "no NVRTC is installed (libnvrtc.so); %s can name one"
                             .formatted(Nvrtc.VARIABLE)));
     return new CudaDevice(driver, compiler, index);
+  }
+
+  @Override
+  public int blockThreads() {
+    return BLOCK_THREADS;
   }
 
   @Override
@@ -169,7 +175,7 @@ public final class CudaDevice implements Accelerator {
           Math.toIntExact(blocks),
           1,
           1,
-          THREADS,
+          BLOCK_THREADS,
           1,
           1,
           0,

@@ -23,6 +23,7 @@ final class KernelCompiler {
         List.of(
             "--std=c++17",
             "--fmad=false",
+            "-DTHREADS=" + CudaDevice.BLOCK_THREADS,
             "-DTO=" + Kernel.nameOf(to),
             "-DFROM=" + Kernel.nameOf(from)),
         output);

@@ -1,7 +1,6 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import java.lang.foreign.MemorySegment;
-import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.Kernel;
 import org.ftcluster.worker.tensor.Parallel.Cost;
 import org.ftcluster.worker.tensor.Scratch;
@@ -26,14 +25,6 @@ public final class DeviceAttention {
    * @param window tokens that a token looks back over, itself included; 0 for all
    */
   public record Shape(int[] lengths, int heads, int group, int headSize, int window, double scale) {
-    public Shape {
-      if (headSize > Accelerator.THREADS) {
-        throw new IllegalArgumentException(
-            "attention of heads of %d elements; an accelerator takes %d at most"
-                .formatted(headSize, Accelerator.THREADS));
-      }
-    }
-
     private int tokens() {
       int tokens = 0;
       for (int length : lengths) {
@@ -71,6 +62,8 @@ public final class DeviceAttention {
   }
 
   /**
+   * Writes the heads' outputs side by side.
+   *
    * @param attended [T, H C] out
    * @param statistics float32 [H T] out, for the backward
    * @param q [T, H C]
@@ -124,7 +117,7 @@ public final class DeviceAttention {
         Cost.through("attention backward: deltas", attended, gradient),
         q,
         kernel("attention_deltas", q),
-        DeviceRows.blocksFor(rows),
+        DeviceRows.blocksFor(q, rows),
         deltas,
         attended,
         gradient,
@@ -177,6 +170,12 @@ public final class DeviceAttention {
   }
 
   private static void check(Shape shape, Tensor attended, Tensor q, Tensor k, Tensor v) {
+    int largest = q.device().blockThreads();
+    if (shape.headSize() > largest) {
+      throw new IllegalArgumentException(
+          "attention of heads of %d elements; %s takes %d at most"
+              .formatted(shape.headSize(), q.device().name(), largest));
+    }
     long width = (long) shape.heads() * shape.headSize();
     for (Tensor tensor : new Tensor[] {attended, q, k, v}) {
       long expected = tensor == k || tensor == v ? width / shape.group() : width;
@@ -184,7 +183,7 @@ public final class DeviceAttention {
           || tensor.size(0) != shape.tokens()
           || tensor.size(1) != expected
           || tensor.dtype() != q.dtype()
-          || tensor.accelerator() != q.accelerator()) {
+          || !tensor.isBeside(q)) {
         throw new IllegalArgumentException(
             "attention of queries %s, keys %s and values %s to %s".formatted(q, k, v, attended));
       }

@@ -68,7 +68,7 @@ final class DeviceRmsNorm {
         Cost.through("norm: weight gradient", dy, x),
         x,
         new Kernel(FILE, "rms_norm_weight_gradient", x.dtype()),
-        DeviceRows.blocksFor(width),
+        DeviceRows.blocksFor(dw, width),
         dw,
         dy,
         dy.stride(0),

@@ -94,7 +94,7 @@ final class DeviceRowOps {
         Cost.through("bias gradient", from),
         from,
         new Kernel(FILE, "rows_sum", from.dtype()),
-        DeviceRows.blocksFor(width),
+        DeviceRows.blocksFor(from, width),
         sums,
         from,
         from.stride(0),

@@ -25,7 +25,7 @@ final class DeviceRows {
           || matrix.stride(1) != 1
           || !floating
           || matrix.size(1) != first.size(1)
-          || matrix.accelerator() != first.accelerator()) {
+          || !matrix.isBeside(first)) {
         throw new IllegalArgumentException(
             "not dense floating-point rows of one width and place: %s and %s"
                 .formatted(first, matrix));
@@ -74,7 +74,7 @@ final class DeviceRows {
   }
 
   /** Blocks that have a thread for each of {@code count}. */
-  static long blocksFor(long count) {
-    return Math.ceilDiv(count, (long) Accelerator.THREADS);
+  static long blocksFor(Tensor on, long count) {
+    return Math.ceilDiv(count, (long) on.device().blockThreads());
   }
 }

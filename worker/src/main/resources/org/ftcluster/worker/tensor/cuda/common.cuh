@@ -1,9 +1,7 @@
 // What all kernels share. A file is compiled for one pair of element types: TO and FROM are float or
 // bfloat16; a kernel of one type calls it TO. All arithmetic is float32 unless it says so.
 //
-// A block has THREADS threads, or less where a kernel says so, and a whole number of warps.
-
-#define THREADS 256
+// A block has THREADS threads, a whole number of warps.
 
 // A type of our own, so no header of CUDA's is needed; rounded to nearest, ties to even.
 struct bfloat16 {

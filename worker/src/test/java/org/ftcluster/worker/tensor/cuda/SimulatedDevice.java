@@ -35,6 +35,9 @@ import org.junit.jupiter.api.Assumptions;
  * libtorch's, on the CPU.
  */
 public final class SimulatedDevice implements Accelerator {
+  /** Few, since they take turns; two warps at least, to have them work together. */
+  private static final int BLOCK_THREADS = 64;
+
   private static final Pattern ENTRY = Pattern.compile("extern \"C\" __global__ void (\\w+)\\(");
   private static final Map<List<Object>, SymbolLookup> LIBRARIES = new HashMap<>();
 
@@ -47,6 +50,11 @@ public final class SimulatedDevice implements Accelerator {
         run(Path.of("."), "g++", "--version") == 0,
         "kernels are simulated by g++, which isn't here");
     return new SimulatedDevice();
+  }
+
+  @Override
+  public int blockThreads() {
+    return BLOCK_THREADS;
   }
 
   @Override
@@ -71,7 +79,7 @@ public final class SimulatedDevice implements Accelerator {
 
   @Override
   public MemorySegment allocate(long bytes) {
-    Arena arena = Arena.ofConfined();
+    Arena arena = Arena.ofShared();
     MemorySegment segment = arena.allocate(bytes, 64);
     segment.asSlice(0, Math.min(bytes, 1 << 20)).fill((byte) 0xFF); // NaN, to be seen if it is read
     memory.put(segment, arena);
@@ -137,7 +145,7 @@ public final class SimulatedDevice implements Accelerator {
                 library.findOrThrow("simulated_" + kernel.name()),
                 FunctionDescriptor.ofVoid(ADDRESS, JAVA_LONG, JAVA_INT));
     try (Arena arena = Arena.ofConfined()) {
-      function.invoke(KernelArguments.of(arena, arguments), blocks, THREADS);
+      function.invoke(KernelArguments.of(arena, arguments), blocks, BLOCK_THREADS);
     } catch (Throwable e) {
       throw new IllegalStateException(kernel + " can't be run", e);
     }
@@ -162,6 +170,7 @@ public final class SimulatedDevice implements Accelerator {
               "-ffp-contract=off",
               "-shared",
               "-fPIC",
+              "-DTHREADS=" + BLOCK_THREADS,
               "-DTO=" + Kernel.nameOf(to),
               "-DFROM=" + Kernel.nameOf(from),
               "kernels.cpp",

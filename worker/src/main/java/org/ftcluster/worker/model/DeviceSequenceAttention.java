@@ -1,0 +1,118 @@
+package org.ftcluster.worker.model;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.ValueLayout;
+import org.ftcluster.worker.model.SequenceAttention.Saved;
+import org.ftcluster.worker.tensor.Aten;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.FlashAttention;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.TorchCuda;
+import org.ftcluster.worker.tensor.kernel.DeviceAttention;
+import org.ftcluster.worker.tensor.kernel.RowOps;
+
+/**
+ * {@link SequenceAttention} on an accelerator, all sequences of a batch at once: by libtorch's
+ * flash kernels where they take it, by our own in float32.
+ */
+final class DeviceSequenceAttention {
+  /** What flash kernels want heads to be multiples of. */
+  private static final int FLASH_MULTIPLE = 8;
+
+  private final ModelConfig config;
+
+  DeviceSequenceAttention(ModelConfig config) {
+    this.config = config;
+  }
+
+  /** As {@link SequenceAttention#forward}. */
+  Saved forward(Pass pass, Scope scope, Tensor attended, Tensor q, Tensor k, Tensor v) {
+    if (!takesFlash(q)) {
+      Tensor logSumExp = scope.empty(DType.FLOAT32, q.size(0) * config.heads());
+      DeviceAttention.forward(shape(pass), attended, logSumExp, q, k, v);
+      return new Saved.Statistics(logSumExp);
+    }
+    try (Scope temporary = pass.workspace().open()) {
+      FlashAttention.Result result =
+          FlashAttention.forward(
+              scope, temporary, sequences(pass, temporary), heads(q), heads(k), heads(v));
+      RowOps.copy(attended, rows(result.output(), attended));
+      return new Saved.Flash(result.saved());
+    }
+  }
+
+  /** As {@link SequenceAttention#backward}. */
+  void backward(
+      Pass pass,
+      Tensor gradient,
+      Tensor attended,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Saved saved,
+      Tensor dq,
+      Tensor dk,
+      Tensor dv) {
+    switch (saved) {
+      case Saved.Statistics(Tensor logSumExp) ->
+          DeviceAttention.backward(shape(pass), dq, dk, dv, gradient, attended, logSumExp, q, k, v);
+      case Saved.Flash(FlashAttention.Saved kept) -> {
+        try (Scope temporary = pass.workspace().open()) {
+          Aten.AttentionGradient gradients =
+              FlashAttention.backward(
+                  temporary,
+                  sequences(pass, temporary),
+                  heads(gradient),
+                  heads(q),
+                  heads(k),
+                  heads(v),
+                  heads(attended),
+                  kept);
+          RowOps.copy(dq, rows(gradients.query(), dq));
+          RowOps.copy(dk, rows(gradients.key(), dk));
+          RowOps.copy(dv, rows(gradients.value(), dv));
+        }
+      }
+    }
+  }
+
+  private boolean takesFlash(Tensor q) {
+    return q.dtype() == DType.BFLOAT16
+        && q.device().torchDeviceType() == TorchCuda.DEVICE_TYPE
+        && config.headSize() % FLASH_MULTIPLE == 0;
+  }
+
+  private DeviceAttention.Shape shape(Pass pass) {
+    return new DeviceAttention.Shape(
+        pass.lengths(),
+        config.heads(),
+        config.groupSize(),
+        config.headSize(),
+        config.slidingWindow(),
+        config.attentionScale());
+  }
+
+  private FlashAttention.Sequences sequences(Pass pass, Scope scope) {
+    int[] starts = new int[pass.lengths().length + 1];
+    for (int i = 0; i < pass.lengths().length; i++) {
+      starts[i + 1] = starts[i] + pass.lengths()[i];
+    }
+    Tensor tensor = scope.empty(DType.INT32, starts.length);
+    try (Arena arena = Arena.ofConfined()) {
+      tensor.device().upload(tensor.address(), arena.allocateFrom(ValueLayout.JAVA_INT, starts));
+    }
+    return new FlashAttention.Sequences(
+        tensor, pass.longest(), config.slidingWindow(), config.attentionScale());
+  }
+
+  /** [T, heads C] as [T, heads, C]. */
+  private Tensor heads(Tensor x) {
+    return x.view(x.size(0), x.size(1) / config.headSize(), config.headSize());
+  }
+
+  /** [T, heads, C] as [T, heads C]. */
+  private static Tensor rows(Tensor x, Tensor like) {
+    return x.view(like.shape());
+  }
+}
