@@ -83,8 +83,13 @@ public final class CausalLanguageModel implements TrainableModel {
     trained.changed();
   }
 
-  /** The most activation memory that was in use at once, in bytes. */
-  public long peakWorkspaceBytes() {
+  @Override
+  public long weightBytes() {
+    return frozenBytes() + trainedCopyBytes();
+  }
+
+  @Override
+  public long peakActivationBytes() {
     return workspace.peakBytes();
   }
 

@@ -52,7 +52,12 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
 
   /** All of it. */
   public long total() {
-    return weights + trained + activations + process;
+    return data() + process;
+  }
+
+  /** All but the process. */
+  public long data() {
+    return weights + trained + activations;
   }
 
   /**

@@ -56,6 +56,16 @@ public interface TrainableModel extends AutoCloseable {
    */
   default void accompany(boolean training) {}
 
+  /** Bytes of frozen weights as they are held, and of copies of trained ones; 0 where unknown. */
+  default long weightBytes() {
+    return 0;
+  }
+
+  /** The most bytes of activations that were held at once; 0 where unknown. */
+  default long peakActivationBytes() {
+    return 0;
+  }
+
   @Override
   void close();
 }

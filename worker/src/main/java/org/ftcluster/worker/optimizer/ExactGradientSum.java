@@ -132,6 +132,11 @@ public final class ExactGradientSum implements GradientSum {
   }
 
   @Override
+  public long bytes() {
+    return sums.byteSize();
+  }
+
+  @Override
   public void close() {
     buckets.letGo(GradientSum.LET_GO);
     arena.close();

@@ -166,6 +166,11 @@ public final class FastGradientSum implements GradientSum {
   }
 
   @Override
+  public long bytes() {
+    return sums.byteSize() + (rounded == null ? 0 : rounded.byteSize());
+  }
+
+  @Override
   public void close() {
     buckets.letGo(GradientSum.LET_GO);
     arena.close();

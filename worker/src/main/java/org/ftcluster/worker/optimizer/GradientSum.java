@@ -97,6 +97,9 @@ public sealed interface GradientSum extends AutoCloseable
    */
   double reduce(Communicator ranks, MemorySegment gradients, Duration timeout);
 
+  /** Bytes that the sums take. */
+  long bytes();
+
   /**
    * Returns when ranks no longer write to the sums: a step that has failed half-way is to be
    * aborted first.

@@ -279,6 +279,11 @@ public final class ShardedGradientSum implements GradientSum {
   }
 
   @Override
+  public long bytes() {
+    return sums.byteSize();
+  }
+
+  @Override
   public void close() {
     arena.close();
   }

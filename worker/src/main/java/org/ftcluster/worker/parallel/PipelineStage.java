@@ -219,6 +219,11 @@ public final class PipelineStage implements Replica, AutoCloseable {
     chunks.forEach(CausalLanguageModel::parametersChanged);
   }
 
+  /** The most bytes of activations that its workspaces have held. */
+  public long peakActivationBytes() {
+    return free.stream().mapToLong(Workspace::peakBytes).sum();
+  }
+
   private int before() {
     return Math.floorMod(stages.rank() - 1, stages.size());
   }

@@ -38,6 +38,12 @@ interface JobModel extends AutoCloseable {
    */
   Replica connected(MeshRanks ranks);
 
+  /** As {@link TrainableModel#weightBytes}. */
+  long weightBytes();
+
+  /** As {@link TrainableModel#peakActivationBytes}. */
+  long activationBytes();
+
   /** Sets the parameters to what training begins from. */
   void initialize(long seed);
 
@@ -61,6 +67,16 @@ interface JobModel extends AutoCloseable {
     @Override
     public Replica connected(MeshRanks ranks) {
       return new Replica.OneStage(model);
+    }
+
+    @Override
+    public long weightBytes() {
+      return model.weightBytes();
+    }
+
+    @Override
+    public long activationBytes() {
+      return model.peakActivationBytes();
     }
 
     @Override
@@ -144,6 +160,18 @@ interface JobModel extends AutoCloseable {
         stage.close();
         stage = null;
       }
+    }
+
+    @Override
+    public long weightBytes() {
+      return loaded.stream().mapToLong(CausalLanguageModel::weightBytes).sum();
+    }
+
+    @Override
+    public long activationBytes() {
+      return stage != null
+          ? stage.peakActivationBytes()
+          : loaded.stream().mapToLong(CausalLanguageModel::peakActivationBytes).sum();
     }
 
     @Override

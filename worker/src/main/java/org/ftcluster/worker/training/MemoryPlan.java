@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.Locale;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
@@ -170,7 +171,14 @@ public record MemoryPlan(
 
   private static MemoryEstimate estimate(
       JobSpec spec, MemorySavings savings, MicroBatchShape trained, MicroBatchShape evaluated) {
-    // The first slice has as much as any.
+    return stages(spec, savings, trained, evaluated)
+        .max(Comparator.comparingLong(MemoryEstimate::total))
+        .orElseThrow();
+  }
+
+  /** Of a rank of each stage; of its slices the first has as much as any. */
+  static Stream<MemoryEstimate> stages(
+      JobSpec spec, MemorySavings savings, MicroBatchShape trained, MicroBatchShape evaluated) {
     ModelConfig config = ModelConfigReader.read(spec.model().path());
     Mesh mesh = smallestMesh(spec);
     return IntStream.range(0, mesh.pipeline())
@@ -189,9 +197,7 @@ public record MemoryPlan(
                         spec.parallel().sharding(),
                         mesh.size(),
                         mesh.pipeline(),
-                        spec.parallel().mirror())))
-        .max(Comparator.comparingLong(MemoryEstimate::total))
-        .orElseThrow();
+                        spec.parallel().mirror())));
   }
 
   /** Of a copy that has as many micro-batches as any. */

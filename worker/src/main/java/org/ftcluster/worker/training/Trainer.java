@@ -336,6 +336,11 @@ final class Trainer implements AutoCloseable {
     return loss;
   }
 
+  /** Bytes that sums of gradients take. */
+  long sumBytes() {
+    return sum.bytes();
+  }
+
   @Override
   public void close() {
     sum.close();

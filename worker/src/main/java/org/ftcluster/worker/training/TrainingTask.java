@@ -2,19 +2,12 @@ package org.ftcluster.worker.training;
 
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
-import org.ftcluster.worker.checkpoint.CheckpointException;
-import org.ftcluster.worker.checkpoint.CheckpointStore;
-import org.ftcluster.worker.checkpoint.CheckpointWriter;
-import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Fence;
-import org.ftcluster.worker.checkpoint.PeftAdapter;
-import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.CollectiveListener;
@@ -25,7 +18,6 @@ import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.OptimizerState;
-import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.Replica;
@@ -36,13 +28,10 @@ import org.slf4j.LoggerFactory;
 /** Trains a model, or its part of one, on ranks that are connected over TCP. */
 final class TrainingTask implements RankTask {
   private static final Logger log = LoggerFactory.getLogger(TrainingTask.class);
-  private static final int SAVE_TRIES = 3;
 
-  private final String id;
   private final Trainer.Job job;
   private final JobModel model;
-  private final CheckpointStore checkpoints;
-  private final CheckpointWriter checkpointWriter;
+  private final StateKeeper keeper;
   private final ListenAddress listen;
   private final Deadlines deadlines;
 
@@ -57,6 +46,7 @@ final class TrainingTask implements RankTask {
   // What this process alone may know. Of the rank's thread.
   private long lastGeneration;
   private boolean safe = true;
+  private MemoryUse memory = MemoryUse.NONE;
 
   /** What a generation has open. */
   private static final class Generation {
@@ -107,7 +97,6 @@ final class TrainingTask implements RankTask {
       @Nullable EvalBatches eval,
       ListenAddress listen,
       Deadlines deadlines) {
-    this.id = id;
     this.model = model;
     this.job =
         new Trainer.Job(
@@ -122,8 +111,7 @@ final class TrainingTask implements RankTask {
             Pulse.standard(deadlines),
             new Slowness(),
             System.nanoTime());
-    this.checkpoints = CheckpointStore.of(spec);
-    this.checkpointWriter = new CheckpointWriter(checkpoints);
+    this.keeper = new StateKeeper(id, job, model, deadlines);
     this.listen = listen;
     this.deadlines = deadlines;
   }
@@ -225,66 +213,42 @@ final class TrainingTask implements RankTask {
     Runnable stopCheck = () -> checkStopped(generation.number);
     Persistence begin = new Persistence(deadlines.storageAtBegin(), stopCheck, events::noted);
     Fence fence =
-        ranks.rank() == 0 ? begin.write(() -> claim(generation, stateSource)) : Fence.NONE;
+        ranks.rank() == 0
+            ? begin.write(() -> keeper.claim(generation.number, stateSource))
+            : Fence.NONE;
     MeshRanks mesh = MeshRanks.of(generation.mesh, ranks);
-    Path checkpoint = handOver(mesh, stateSource, events, stopCheck);
+    Path checkpoint = keeper.handOver(mesh, stateSource, events, stopCheck);
     Replica replica = model.connected(mesh);
     replica.parametersChanged();
     if (ranks.rank() > 0) {
       events.started(state.completedStep());
       try (Trainer trainer = trainer(generation, replica, mesh, events, null, stopCheck)) {
-        return trainer.run();
+        return run(trainer);
       }
     }
     Path read = checkpoint;
     Persistence end = new Persistence(deadlines.storage(), stopCheck, events::noted);
-    try (Outputs outputs =
-            begin.write(() -> Outputs.open(job, checkpointWriter, fence, read, end));
+    try (Outputs outputs = begin.write(() -> Outputs.open(job, keeper.writer(), fence, read, end));
         Trainer trainer = trainer(generation, replica, mesh, events, outputs, stopCheck)) {
       events.started(state.completedStep());
-      return trainer.run();
+      return run(trainer);
     }
   }
 
-  /**
-   * Gives all ranks the state of one, or what is their share of it.
-   *
-   * @return the checkpoint that it was read from; null where it came from memory, and on all ranks
-   *     but the first
-   */
-  private @Nullable Path handOver(
-      MeshRanks mesh, int stateSource, RankEvents events, Runnable stopCheck) {
-    Communicator ranks = mesh.all();
-    long identity = checkpoints.identityHash();
-    Duration timeout = deadlines.progress();
-    boolean inShards = StateSharing.isAskedFor(job.spec());
-    ShardLayout layout = new StateSharing(job.spec(), job.state(), mesh, timeout).layout();
-    ShardTransfer shards = new ShardTransfer(ranks, job.state(), layout, identity, timeout);
-    boolean inMemory = stateSource >= 0 && (!inShards || shards.isWhole(stateSource));
-    Path checkpoint = null;
-    if (!inMemory && ranks.rank() == 0) {
-      if (stateSource >= 0) {
-        events.noted("A part of the optimizer's memory was lost with those that held it.");
-      }
-      awaitCheckpoint(stopCheck);
-      checkpoint = restore(events);
-    }
-    int source = inMemory ? stateSource : 0;
-    if (inShards) {
-      shards.from(source);
-    } else {
-      new StateTransfer(ranks, job.state(), identity, timeout).from(source);
-    }
-    return checkpoint;
+  private Trainer.End run(Trainer trainer) {
+    Trainer.End end = trainer.run();
+    memory =
+        new MemoryUse(
+            model.weightBytes(),
+            MemoryUse.ofState(job.state()) + trainer.sumBytes(),
+            model.activationBytes());
+    log.info("{}", memory);
+    return end;
   }
 
-  private Fence claim(Generation generation, int stateSource) {
-    if (stateSource < 0) {
-      checkpoints.requireOurs(); // before anything is written
-    }
-    Fence fence = Fence.claim(job.spec().checkpoint().path(), id, generation.number);
-    checkpoints.guardedBy(fence);
-    return fence;
+  /** What the last generation that came to its end has held. */
+  MemoryUse memory() {
+    return memory;
   }
 
   private Trainer trainer(
@@ -312,38 +276,12 @@ final class TrainingTask implements RankTask {
    * @throws BadJobException when another job's checkpoints are there
    */
   void checkFolder() {
-    checkpoints.requireOurs();
+    keeper.checkFolder();
   }
 
   /** Returns when no checkpoint is being written. */
   void awaitCheckpoint(Runnable stopCheck) {
-    checkpointWriter.await(new Patience(deadlines.progress(), stopCheck));
-  }
-
-  /**
-   * From the newest whole checkpoint, or from the beginning.
-   *
-   * @return the checkpoint; {@code null} where there was none
-   */
-  private @Nullable Path restore(RankEvents events) {
-    TrainingState state = job.state();
-    state.invalidate();
-    state.optimizer().makeWhole();
-    Optional<Path> checkpoint = checkpoints.readNewest(state, events::noted);
-    if (checkpoint.isPresent()) {
-      events.noted("Going on from %s.".formatted(checkpoint.get()));
-      return checkpoint.get();
-    }
-    Path initFrom = job.spec().adapter().initFrom();
-    if (initFrom == null) {
-      model.initialize(job.spec().training().seed());
-    } else {
-      PeftAdapter.readInto(initFrom, job.spec().adapter(), state.parameters());
-      events.noted("Going on from the adapter %s.".formatted(initFrom));
-    }
-    state.optimizer().clear();
-    state.completed(Progress.NONE);
-    return null;
+    keeper.awaitCheckpoint(stopCheck);
   }
 
   @Override
@@ -372,21 +310,7 @@ final class TrainingTask implements RankTask {
       log.info("a share of the state can't be saved by itself");
       return;
     }
-    for (int tries = 1; !checkpoints.holds(completedStep()); tries++) {
-      try {
-        checkpoints.guardedBy(Fence.claim(job.spec().checkpoint().path(), id, lastGeneration));
-        checkpointWriter.save(
-            job.state(), Outputs.logsIn(job.spec()), new Patience(deadlines.progress(), () -> {}));
-      } catch (CollectiveException e) {
-        log.info("nothing to save: {}", e.getMessage());
-        break;
-      } catch (CheckpointException e) {
-        // Another worker of the same generation may be about to save the same.
-        if (tries == SAVE_TRIES) {
-          throw e;
-        }
-      }
-    }
+    keeper.save(lastGeneration);
     safe = true;
   }
 
@@ -429,7 +353,7 @@ final class TrainingTask implements RankTask {
   @Override
   public void close() {
     end();
-    checkpointWriter.close();
+    keeper.close();
     job.state().close();
     model.close();
   }

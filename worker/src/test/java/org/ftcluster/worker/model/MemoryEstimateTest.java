@@ -55,7 +55,7 @@ class MemoryEstimateTest {
     try (CausalLanguageModel real = ModelLoader.load(model, adapter, savings, 1)) {
       real.initialize(0);
       real.forwardBackward(new TokenBatch(new int[100], targets, lengths), 1, 0);
-      assertEquals(real.peakWorkspaceBytes(), estimate.activations());
+      assertEquals(real.peakActivationBytes(), estimate.activations());
       assertEquals(real.frozenBytes(), estimate.weights());
     }
   }

@@ -6,9 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.List;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
@@ -22,7 +19,6 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** {@code parallel: auto}. */
 class MeshChoiceTest {
-  private static final Path SAMPLE = Path.of("../deploy/samples/decompile");
   private static final long PLENTY = 1L << 40;
 
   private static final String[] SAVING_NOTHING = {
@@ -103,16 +99,6 @@ class MeshChoiceTest {
   }
 
   private static JobSpec job(String... more) {
-    List<String> sets =
-        new ArrayList<>(
-            List.of(
-                "model.path=" + llama,
-                "model.dtype=float32",
-                "model.quantization.type=none",
-                "data.train.path=eval.jsonl",
-                "data.eval.path=eval.jsonl",
-                "training.max_steps=2"));
-    sets.addAll(Arrays.asList(more));
-    return JobSpecReader.read(SAMPLE.resolve("job.yaml"), sets);
+    return PlannedJob.of(llama, more);
   }
 }

@@ -43,6 +43,11 @@ final class MeshJob implements AutoCloseable {
    */
   MeshJob(Path models, Path folder, String... more) {
     this.folder = folder;
+    this.yaml = yaml(models, folder, more);
+  }
+
+  /** The same as a job file. */
+  static String yaml(Path models, Path folder, String... more) {
     List<String> sets =
         new ArrayList<>(
             List.of(
@@ -63,7 +68,7 @@ final class MeshJob implements AutoCloseable {
                 // A gradient that is nothing but rounding mustn't take a whole step either way.
                 "training.adam_epsilon=1e-6"));
     sets.addAll(Arrays.asList(more));
-    yaml = JobSpecWriter.toYaml(JobSpecReader.read(SAMPLE.resolve("job.yaml"), sets));
+    return JobSpecWriter.toYaml(JobSpecReader.read(SAMPLE.resolve("job.yaml"), sets));
   }
 
   /** Models and data. */

@@ -12,11 +12,15 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Ranks of a mesh come and go; what is learned is what it would have been. */
 class MeshRecoveryTest {
@@ -30,39 +34,17 @@ class MeshRecoveryTest {
     MeshJob.writeFiles(models);
   }
 
-  /** A pipeline of 2x2 has two stages of two chunks. */
+  static Stream<Arguments> meshes() {
+    return IntStream.range(0, MeshCase.ALL.size())
+        .mapToObj(i -> Arguments.of(i % 2 == 0 ? "llama" : "qwen2", MeshCase.ALL.get(i)));
+  }
+
   @ParameterizedTest
-  @CsvSource({
-    "llama, 1, 2, 1, none",
-    "qwen2, 1, 4, 1, none",
-    "qwen2, 1, 1, 2, none",
-    "llama, 1, 1, 4, none",
-    "qwen2, 1, 1, 2x2, none",
-    "llama, 1, 2, 2, none",
-    "qwen2, 2, 2, 1, none",
-    "llama, 2, 1, 2, none",
-    "qwen2, 2, 1, 1, zero1",
-    "llama, 4, 1, 1, zero1",
-    "llama, 2, 1, 1, zero2",
-    "qwen2, 4, 1, 1, zero2",
-    "qwen2, 2, 1, 1, zero3",
-    "llama, 4, 1, 1, zero3",
-    "llama, 2, 2, 1, zero3",
-    "qwen2, 2, 1, 2, zero2",
-    "llama, 2, 1, 2, zero3"
-  })
-  void aMeshThatLosesARankInAStepGoesOnFromMemory(
-      String model, int data, int tensor, String pipeline, String sharding) throws Exception {
-    int stages = Character.digit(pipeline.charAt(0), 10);
-    String[] mesh = {
-      "model.path=" + models.resolve(model),
-      "parallel.tensor=" + tensor,
-      "parallel.pipeline=" + stages,
-      "parallel.interleave=" + (pipeline.length() == 1 ? "1" : pipeline.substring(2)),
-      "parallel.sharding=" + sharding
-    };
-    try (MeshJob job = new MeshJob(models, out.resolve("disturbed"), mesh)) {
-      List<RankTask> first = job.newTasks(data * tensor * stages);
+  @MethodSource("meshes")
+  void aMeshThatLosesARankInAStepGoesOnFromMemory(String model, MeshCase mesh) throws Exception {
+    String[] settings = mesh.settings("model.path=" + models.resolve(model));
+    try (MeshJob job = new MeshJob(models, out.resolve("disturbed"), settings)) {
+      List<RankTask> first = job.newTasks(mesh.ranks());
       new Generation(1, first).loseAfterStep(4, 1).run(-1);
       // A newcomer, and the survivors in other places than they had.
       List<RankTask> second = new ArrayList<>(first);
@@ -76,7 +58,7 @@ class MeshRecoveryTest {
       MeshJob.Run run = job.completed(last.run(second.indexOf(newest)));
 
       assertEquals(step, last.started.getFirst(), "no step is lost");
-      assertEquals(undisturbed(model, tensor), run.sha256());
+      assertEquals(undisturbed(model, mesh.tensor()), run.sha256());
     }
   }
 

@@ -7,10 +7,12 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Ten steps of a model in parts are ten steps of the model on one rank. */
 class MeshTrainingTest {
@@ -25,95 +27,46 @@ class MeshTrainingTest {
     MeshJob.writeFiles(models);
   }
 
-  /** A pipeline of 2x2 has two stages of two chunks. */
+  static Stream<Arguments> meshes() {
+    return Stream.of("llama", "qwen2")
+        .flatMap(
+            model ->
+                Stream.of("none", "nf4")
+                    .flatMap(
+                        quantization ->
+                            MeshCase.ALL.stream()
+                                .map(mesh -> Arguments.of(model, quantization, mesh))));
+  }
+
   @ParameterizedTest
-  @CsvSource({
-    "llama, none, 1, 2, 1, none",
-    "llama, none, 1, 4, 1, none",
-    "llama, none, 1, 1, 2, none",
-    "llama, none, 1, 1, 4, none",
-    "llama, none, 1, 1, 2x2, none",
-    "llama, none, 1, 2, 2, none",
-    "llama, none, 2, 2, 1, none",
-    "llama, none, 2, 1, 2, none",
-    "llama, none, 2, 1, 1, zero1",
-    "llama, none, 4, 1, 1, zero1",
-    "llama, none, 2, 1, 1, zero2",
-    "llama, none, 4, 1, 1, zero2",
-    "llama, none, 2, 1, 1, zero3",
-    "llama, none, 4, 1, 1, zero3",
-    "llama, none, 2, 2, 1, zero3",
-    "llama, none, 2, 1, 2, zero2",
-    "llama, none, 2, 1, 2x2, zero3",
-    "qwen2, none, 1, 2, 1, none",
-    "qwen2, none, 1, 4, 1, none",
-    "qwen2, none, 1, 1, 2, none",
-    "qwen2, none, 1, 1, 4, none",
-    "qwen2, none, 1, 1, 2x2, none",
-    "qwen2, none, 1, 2, 2, none",
-    "qwen2, none, 2, 2, 1, none",
-    "qwen2, none, 2, 1, 2, none",
-    "qwen2, none, 2, 1, 1, zero1",
-    "qwen2, none, 4, 1, 1, zero1",
-    "qwen2, none, 2, 1, 1, zero2",
-    "qwen2, none, 4, 1, 1, zero2",
-    "qwen2, none, 2, 1, 1, zero3",
-    "qwen2, none, 4, 1, 1, zero3",
-    "qwen2, none, 2, 2, 1, zero3",
-    "qwen2, none, 1, 2, 2, zero2",
-    "qwen2, none, 2, 1, 2, zero3",
-    "llama, nf4, 1, 2, 1, none",
-    "qwen2, nf4, 1, 4, 1, none",
-    "llama, nf4, 1, 1, 2, none",
-    "qwen2, nf4, 1, 1, 4, none",
-    "llama, nf4, 1, 1, 2x2, none",
-    "qwen2, nf4, 1, 2, 2, none",
-    "llama, nf4, 2, 2, 1, none",
-    "qwen2, nf4, 2, 1, 2, none",
-    "llama, nf4, 2, 1, 1, zero1",
-    "qwen2, nf4, 4, 1, 1, zero1",
-    "llama, nf4, 2, 1, 1, zero2",
-    "qwen2, nf4, 4, 1, 1, zero2",
-    "llama, nf4, 2, 1, 1, zero3",
-    "qwen2, nf4, 4, 1, 1, zero3",
-    "llama, nf4, 2, 2, 1, zero3",
-    "llama, nf4, 2, 1, 2, zero3",
-    "qwen2, nf4, 1, 2, 2x2, zero1"
-  })
-  void aMeshLearnsWhatOneRankLearns(
-      String model, String quantization, int data, int tensor, String pipeline, String sharding)
+  @MethodSource("meshes")
+  void aMeshLearnsWhatOneRankLearns(String model, String quantization, MeshCase mesh)
       throws Exception {
-    int stages = Character.digit(pipeline.charAt(0), 10);
-    int chunks = pipeline.length() == 1 ? 1 : Character.digit(pipeline.charAt(2), 10);
-    String[] job = {
-      "model.path=" + models.resolve(model),
-      "model.quantization.type=" + quantization,
-      "parallel.tensor=" + tensor,
-      "parallel.pipeline=" + stages,
-      "parallel.interleave=" + chunks,
-      "parallel.sharding=" + sharding
-    };
+    String[] job =
+        mesh.settings(
+            "model.path=" + models.resolve(model), "model.quantization.type=" + quantization);
     MeshJob.Run alone = alone(model, quantization);
-    MeshJob.Run mesh = new MeshJob(models, out, job).run(data * tensor * stages);
+    MeshJob.Run parts = new MeshJob(models, out, job).run(mesh.ranks());
 
     double tolerance = quantization.equals("none") ? 1e-5 : 1e-3;
-    close(alone.losses(), mesh.losses(), tolerance);
-    close(alone.norms(), mesh.norms(), tolerance);
-    assertEquals(alone.evalLossBefore(), mesh.evalLossBefore(), tolerance * alone.evalLossBefore());
-    assertEquals(alone.evalLossAfter(), mesh.evalLossAfter(), tolerance * alone.evalLossAfter());
-    assertEquals(alone.adapter().keySet(), mesh.adapter().keySet());
+    close(alone.losses(), parts.losses(), tolerance);
+    close(alone.norms(), parts.norms(), tolerance);
+    assertEquals(
+        alone.evalLossBefore(), parts.evalLossBefore(), tolerance * alone.evalLossBefore());
+    assertEquals(alone.evalLossAfter(), parts.evalLossAfter(), tolerance * alone.evalLossAfter());
+    assertEquals(alone.adapter().keySet(), parts.adapter().keySet());
     double squares = 0;
     double size = 0;
     for (String name : alone.adapter().keySet()) {
       float[] values = alone.adapter().get(name);
-      squares += squaredDistance(values, mesh.adapter().get(name));
+      squares += squaredDistance(values, parts.adapter().get(name));
       size += squaredDistance(values, new float[values.length]);
     }
     double difference = Math.sqrt(squares / size);
     assertTrue(difference <= tolerance, "the adapter differs by " + difference);
-    if (tensor == 1) {
+    if (mesh.tensor() == 1) {
       assertEquals(
-          alone.sha256(), mesh.sha256(), "stages and shares compute what a whole model computes");
+          alone.sha256(), parts.sha256(), "stages and shares compute what a whole model computes");
     }
   }
 

@@ -1,0 +1,42 @@
+package org.ftcluster.worker.training;
+
+import java.lang.foreign.MemorySegment;
+import java.util.Locale;
+import java.util.stream.Stream;
+import org.ftcluster.worker.checkpoint.TrainingState;
+
+/**
+ * Memory that a rank has held, in bytes, by what {@link MemoryPlan} foretells.
+ *
+ * @param weights frozen ones, and copies of those that are trained
+ * @param trained values, gradients, what the optimizer remembers, and sums
+ * @param activations at their fullest
+ */
+record MemoryUse(long weights, long trained, long activations) {
+  static final MemoryUse NONE = new MemoryUse(0, 0, 0);
+
+  /** Bytes of a state, as far as it is here. */
+  static long ofState(TrainingState state) {
+    return state.parameters().values().byteSize()
+        + state.parameters().gradients().byteSize()
+        + state.optimizer().pieces().stream()
+            .flatMap(
+                piece -> Stream.of(piece.firstMoment(), piece.secondMoment(), piece.gradients()))
+            .mapToLong(MemorySegment::byteSize)
+            .sum();
+  }
+
+  long total() {
+    return weights + trained + activations;
+  }
+
+  @Override
+  public String toString() {
+    return String.format(
+        Locale.ROOT,
+        "held %.1f MB of weights, %.1f MB of what is trained, %.1f MB of activations",
+        weights / 1e6,
+        trained / 1e6,
+        activations / 1e6);
+  }
+}
