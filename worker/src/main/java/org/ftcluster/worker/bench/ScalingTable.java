@@ -188,12 +188,11 @@ public final class ScalingTable {
     double inFlight = (double) schedule.inFlight(0) / layout.interleave();
     double layer =
         SEQUENCE
-            * (2 * shape.hidden()
-                + (10 * shape.hidden() + 4 * shape.keysAndValues() + 6 * shape.feedForward())
-                    / mesh.tensor());
+            * (12 * shape.hidden() + 4 * shape.keysAndValues() + 6 * shape.feedForward())
+            / mesh.tensor();
     double kept =
         recompute
-            ? inFlight * layers * SEQUENCE * 2 * shape.hidden() + layer
+            ? inFlight * layers * SEQUENCE * 2 * shape.hidden() / mesh.tensor() + layer
             : inFlight * layers * layer;
     return frozen + tables + expanded + state + kept;
   }

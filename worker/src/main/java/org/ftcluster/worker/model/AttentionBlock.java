@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
@@ -67,9 +68,9 @@ final class AttentionBlock {
 
   /**
    * @param saved the topmost scope, where what the backward needs is kept
-   * @param y [T, D] out, or [N, D] where {@code rows} are given
-   * @param x [T, D]
-   * @param rows of {@code x} that {@code y} is needed for; null for all
+   * @param y [T, D] out, or [N, D] where {@code rows} are given; of a slice its own rows of that
+   * @param x [T, D], of a slice its own rows
+   * @param rows of all of {@code x} that {@code y} is needed for; null for all
    */
   Saved forward(Pass pass, Scope saved, Tensor y, Tensor x, int @Nullable [] rows) {
     int tokens = pass.tokens();
@@ -80,10 +81,10 @@ final class AttentionBlock {
     Tensor queryBottleneck = query.newBottleneck(saved, x, tokens);
     Tensor keyBottleneck = key.newBottleneck(saved, x, tokens);
     Tensor valueBottleneck = value.newBottleneck(saved, x, tokens);
-    Tensor outputBottleneck = output.newBottleneck(saved, x, y.size(0));
+    Tensor outputBottleneck = output.newBottleneck(saved, x, rows == null ? tokens : rows.length);
 
     try (Scope temporary = pass.workspace().open()) {
-      Tensor normed = norm.forward(temporary, x);
+      Tensor normed = slices.gather(temporary, norm.forward(temporary, x));
       query.forward(pass, q, normed, queryBottleneck);
       key.forward(pass, k, normed, keyBottleneck);
       value.forward(pass, v, normed, valueBottleneck);
@@ -92,9 +93,10 @@ final class AttentionBlock {
     rotate(pass, k, 1);
     SequenceAttention.Saved kept = attention.forward(pass, saved, attended, q, k, v);
     try (Scope temporary = pass.workspace().open()) {
-      output.forward(pass, y, select(temporary, attended, rows), outputBottleneck);
-      slices.sum(pass.workspace(), y);
-      RowOps.add(y, select(temporary, x, rows));
+      Tensor summand = slices.roomForAll(temporary, y);
+      output.forward(pass, summand, select(temporary, attended, rows), outputBottleneck);
+      slices.sum(pass.workspace(), y, summand);
+      RowOps.add(y, residual(temporary, x, rows));
     }
     return new Saved(
         x,
@@ -115,8 +117,8 @@ final class AttentionBlock {
    * trained.
    *
    * @param dx [T, D]: {@code dy} itself where all rows were needed, since the residual's gradient
-   *     is already in it; else zeros
-   * @param dy [T, D] or [N, D], gradient of the output
+   *     is already in it; else zeros; of a slice its own rows
+   * @param dy [T, D] or [N, D], gradient of the output; of a slice its own rows
    * @param wantInput whether anything from the norm down needs a gradient
    */
   void backward(Pass pass, Tensor dx, Tensor dy, Saved saved, boolean wantInput) {
@@ -125,11 +127,12 @@ final class AttentionBlock {
       Tensor dq = scope.empty(x.dtype(), saved.q().shape());
       Tensor dk = scope.empty(x.dtype(), saved.k().shape());
       Tensor dv = scope.empty(x.dtype(), saved.v().shape());
-      attentionBackward(pass, dy, saved, dq, dk, dv);
+      Tensor dyOfAll = slices.gather(scope, dy);
+      attentionBackward(pass, dyOfAll, saved, dq, dk, dv);
       rotate(pass, dq, -1);
       rotate(pass, dk, -1);
 
-      Tensor normed = norm.forward(scope, x);
+      Tensor normed = slices.gather(scope, norm.forward(scope, x));
       Tensor dqBottleneck = query.bottleneckGradient(scope, dq);
       Tensor dkBottleneck = key.bottleneckGradient(scope, dk);
       Tensor dvBottleneck = value.bottleneckGradient(scope, dv);
@@ -139,15 +142,16 @@ final class AttentionBlock {
       if (!wantInput) {
         return;
       }
-      Tensor dNormed = scope.empty(x.dtype(), x.shape());
+      Tensor dNormed = scope.empty(x.dtype(), normed.shape());
       query.inputGradient(pass, dNormed, dq, dqBottleneck, 0);
       key.inputGradient(pass, dNormed, dk, dkBottleneck, 1);
       value.inputGradient(pass, dNormed, dv, dvBottleneck, 1);
-      slices.sum(pass.workspace(), dNormed);
+      Tensor dOwn = slices.roomForOwn(scope, dNormed);
+      slices.sum(pass.workspace(), dOwn, dNormed);
       if (saved.rows() != null) {
-        RowOps.scatterAdd(dx, dy, saved.rows());
+        residualBackward(scope, dx, dyOfAll, saved.rows());
       }
-      norm.backward(dx, dNormed, x);
+      norm.backward(dx, dOwn, x);
     }
   }
 
@@ -211,6 +215,30 @@ final class AttentionBlock {
       output.forward(pass, y, attended, output.newBottleneck(scope, x, x.size(0)));
       RowOps.add(y, x);
     }
+  }
+
+  /** What of the input is added to a slice's own rows of the output. */
+  private Tensor residual(Scope scope, Tensor x, int @Nullable [] rows) {
+    if (rows == null) {
+      return x;
+    }
+    Span own = slices.own(rows.length);
+    return select(scope, slices.gather(scope, x), Arrays.copyOfRange(rows, own.from(), own.to()));
+  }
+
+  /**
+   * @param dx the own rows
+   * @param dy of all {@code rows}
+   */
+  private void residualBackward(Scope scope, Tensor dx, Tensor dy, int[] rows) {
+    if (slices.size() == 1) {
+      RowOps.scatterAdd(dx, dy, rows);
+      return;
+    }
+    Span own = slices.own(Math.toIntExact(dx.size(0) * slices.size()));
+    int[] places = IntStream.range(0, rows.length).filter(i -> own.contains(rows[i])).toArray();
+    int[] targets = Arrays.stream(places).map(i -> rows[i] - own.from()).toArray();
+    RowOps.scatterAdd(dx, select(scope, dy, places), targets);
   }
 
   private static Tensor select(Scope scope, Tensor x, int @Nullable [] rows) {

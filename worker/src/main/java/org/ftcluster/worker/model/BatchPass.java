@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * forward again first.
  */
 public final class BatchPass implements AutoCloseable {
-  /** Rows of activations come in multiples of this, see {@link TokenBatch#padded}. */
+  /** See {@link TokenBatch#padded}. */
   private static final int ROW_MULTIPLE = 64;
 
   private enum Purpose {
@@ -73,20 +73,28 @@ public final class BatchPass implements AutoCloseable {
     this.output = input;
   }
 
+  /** Rows of activations come in multiples of this, so that all slices have equally many. */
+  private static int rowMultiple(LoadedPart part) {
+    int slices = part.place().slices();
+    return ROW_MULTIPLE % slices == 0 ? ROW_MULTIPLE : ROW_MULTIPLE * slices;
+  }
+
   /** For {@link #backward}; some token of the batch carries a loss. */
   static BatchPass training(
       LoadedPart part, Workspace workspace, TokenBatch sequences, long dropoutSeed) {
-    TokenBatch batch = sequences.padded(ROW_MULTIPLE);
+    int multiple = rowMultiple(part);
+    TokenBatch batch = sequences.padded(multiple);
     Pass pass = Pass.of(workspace, batch, true, dropoutSeed);
-    int[] rows = batch.lossRows(ROW_MULTIPLE);
+    int[] rows = batch.lossRows(multiple);
     return new BatchPass(part, batch, pass, rows, Purpose.TRAINING, null);
   }
 
   /** For {@link #loss}; some token of the batch carries one. */
   static BatchPass evaluating(LoadedPart part, Workspace workspace, TokenBatch sequences) {
-    TokenBatch batch = sequences.padded(ROW_MULTIPLE);
+    int multiple = rowMultiple(part);
+    TokenBatch batch = sequences.padded(multiple);
     Pass pass = Pass.of(workspace, batch, false, 0);
-    int[] rows = batch.lossRows(ROW_MULTIPLE);
+    int[] rows = batch.lossRows(multiple);
     return new BatchPass(part, batch, pass, rows, Purpose.EVALUATING, null);
   }
 
@@ -107,19 +115,22 @@ public final class BatchPass implements AutoCloseable {
     return new BatchPass(part, batch, pass, rows, Purpose.LOOKING, observer);
   }
 
-  /** What comes from the part before: [T, D], contiguous. */
+  /** What comes from the part before: [T, D], contiguous; of a slice its own rows. */
   public Tensor input() {
     return input;
   }
 
-  /** What goes to the part after: [T, D], contiguous; of the last part, of the rows wanted. */
+  /**
+   * What goes to the part after: [T, D], contiguous; of the last part, of the rows wanted; of a
+   * slice its own rows of these.
+   */
   public Tensor output() {
     return output;
   }
 
   /**
    * The gradient of {@link #output}, which comes from the part after, and once the backward is done
-   * that of {@link #input}: [T, D], contiguous.
+   * that of {@link #input}: [T, D], contiguous; of a slice its own rows.
    */
   public Tensor gradient() {
     if (gradient == null) {
@@ -274,8 +285,9 @@ public final class BatchPass implements AutoCloseable {
     return rows != null && isLastLayer(layer) ? rows.length : pass.tokens();
   }
 
+  /** Of a slice its own rows of so many. */
   private Tensor newTensor(Scope scope, int rowCount) {
-    return scope.empty(part.computeType(), rowCount, part.hiddenSize());
+    return scope.empty(part.computeType(), rowCount / part.place().slices(), part.hiddenSize());
   }
 
   private int[] targets() {

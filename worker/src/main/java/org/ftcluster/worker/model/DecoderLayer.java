@@ -36,9 +36,9 @@ final class DecoderLayer {
 
   /**
    * @param saved the topmost scope, where what the backward needs is kept
-   * @param y [T, D] out, or [N, D] where {@code rows} are given
-   * @param x [T, D]
-   * @param rows of {@code x} that {@code y} is needed for; null for all
+   * @param y [T, D] out, or [N, D] where {@code rows} are given; of a slice its own rows of that
+   * @param x [T, D], of a slice its own rows
+   * @param rows of all of {@code x} that {@code y} is needed for; null for all
    */
   Saved forward(Pass pass, Scope saved, Tensor y, Tensor x, int @Nullable [] rows) {
     Tensor middle = saved.empty(y.dtype(), y.shape());

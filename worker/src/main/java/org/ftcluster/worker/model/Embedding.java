@@ -6,38 +6,40 @@ import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 
 /**
- * A row for each token. Of a sliced one, each slice writes the rows of its own tokens, and the sum
- * over slices has them all.
+ * A row for each token. Of a sliced one, each slice writes the rows of the tokens that it holds,
+ * and the sum over slices has them all.
  *
  * @param table of {@code tokens}, of any floating-point type
  */
 record Embedding(Parameter table, Span tokens, TensorGroup slices) {
-  /** Writes {@code x} [T, D]. */
+  /** Writes {@code x} [T, D], of a slice its own rows. */
   void forward(Workspace workspace, Tensor x, int[] batch) {
     Own own = own(batch);
-    if (own.tokens.length == batch.length) {
+    if (own.tokens.length == batch.length && slices.size() == 1) {
       RowOps.gather(x, table.value(), own.tokens);
-    } else {
-      x.clear();
-      try (Scope temporary = workspace.open()) {
-        Tensor rows = temporary.empty(x.dtype(), own.tokens.length, x.size(1));
-        RowOps.gather(rows, table.value(), own.tokens);
-        RowOps.scatterAdd(x, rows, own.places);
-      }
-    }
-    slices.sum(workspace, x);
-  }
-
-  /** Adds the gradient of {@code dx} [T, D] to the table's. */
-  void backward(Workspace workspace, Tensor dx, int[] batch) {
-    Own own = own(batch);
-    if (own.tokens.length == batch.length) {
-      RowOps.scatterAdd(table.gradient(), dx, own.tokens);
       return;
     }
     try (Scope temporary = workspace.open()) {
+      Tensor summand = slices.roomForAll(temporary, x);
+      summand.clear();
+      Tensor rows = temporary.empty(x.dtype(), own.tokens.length, x.size(1));
+      RowOps.gather(rows, table.value(), own.tokens);
+      RowOps.scatterAdd(summand, rows, own.places);
+      slices.sum(workspace, x, summand);
+    }
+  }
+
+  /** Adds the gradient of {@code dx} [T, D], of a slice its own rows, to the table's. */
+  void backward(Workspace workspace, Tensor dx, int[] batch) {
+    Own own = own(batch);
+    try (Scope temporary = workspace.open()) {
+      Tensor dxOfAll = slices.gather(temporary, dx);
+      if (own.tokens.length == batch.length) {
+        RowOps.scatterAdd(table.gradient(), dxOfAll, own.tokens);
+        return;
+      }
       Tensor rows = temporary.empty(dx.dtype(), own.tokens.length, dx.size(1));
-      RowOps.gather(rows, dx, own.places);
+      RowOps.gather(rows, dxOfAll, own.places);
       RowOps.scatterAdd(table.gradient(), rows, own.tokens);
     }
   }

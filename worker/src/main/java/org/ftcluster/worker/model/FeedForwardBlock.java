@@ -41,26 +41,27 @@ final class FeedForwardBlock {
 
   /**
    * @param saved the topmost scope, where what the backward needs is kept
-   * @param y [T, D] out
-   * @param x [T, D]
+   * @param y [T, D] out, of a slice its own rows
+   * @param x [T, D], of a slice its own rows
    */
   Saved forward(Pass pass, Scope saved, Tensor y, Tensor x) {
-    long tokens = x.size(0);
+    long tokens = x.size(0) * slices.size();
     Tensor g = saved.empty(x.dtype(), tokens, gate.outputs());
     Tensor u = saved.empty(x.dtype(), tokens, up.outputs());
     Tensor gateBottleneck = gate.newBottleneck(saved, x, tokens);
     Tensor upBottleneck = up.newBottleneck(saved, x, tokens);
     Tensor downBottleneck = down.newBottleneck(saved, x, tokens);
     try (Scope temporary = pass.workspace().open()) {
-      Tensor normed = norm.forward(temporary, x);
+      Tensor normed = slices.gather(temporary, norm.forward(temporary, x));
       gate.forward(pass, g, normed, gateBottleneck);
       up.forward(pass, u, normed, upBottleneck);
     }
     try (Scope temporary = pass.workspace().open()) {
       Tensor activated = temporary.empty(x.dtype(), g.shape());
       SwiGlu.forward(activated, g, u);
-      down.forward(pass, y, activated, downBottleneck);
-      slices.sum(pass.workspace(), y);
+      Tensor summand = slices.roomForAll(temporary, y);
+      down.forward(pass, summand, activated, downBottleneck);
+      slices.sum(pass.workspace(), y, summand);
       RowOps.add(y, x);
     }
     return new Saved(x, g, u, gateBottleneck, upBottleneck, downBottleneck);
@@ -76,23 +77,25 @@ final class FeedForwardBlock {
       Tensor dGate = saved.gate();
       Tensor dUp = saved.up();
       try (Scope temporary = pass.workspace().open()) {
-        Tensor dxBottleneck = down.bottleneckGradient(temporary, dx);
+        Tensor dyOfAll = slices.gather(temporary, dx);
+        Tensor dyBottleneck = down.bottleneckGradient(temporary, dyOfAll);
         Tensor dActivated = temporary.empty(x.dtype(), dGate.shape());
-        down.inputGradient(pass, dActivated, dx, dxBottleneck, 0);
+        down.inputGradient(pass, dActivated, dyOfAll, dyBottleneck, 0);
         Tensor activated = temporary.empty(x.dtype(), dGate.shape());
         SwiGlu.backward(activated, dGate, dUp, dActivated);
-        down.parameterGradients(pass, dx, dxBottleneck, activated, saved.downBottleneck());
+        down.parameterGradients(pass, dyOfAll, dyBottleneck, activated, saved.downBottleneck());
       }
-      Tensor normed = norm.forward(scope, x);
+      Tensor normed = slices.gather(scope, norm.forward(scope, x));
       Tensor gateGradient = gate.bottleneckGradient(scope, dGate);
       Tensor upGradient = up.bottleneckGradient(scope, dUp);
       gate.parameterGradients(pass, dGate, gateGradient, normed, saved.gateBottleneck());
       up.parameterGradients(pass, dUp, upGradient, normed, saved.upBottleneck());
-      Tensor dNormed = scope.empty(x.dtype(), x.shape());
+      Tensor dNormed = scope.empty(x.dtype(), normed.shape());
       gate.inputGradient(pass, dNormed, dGate, gateGradient, 0);
       up.inputGradient(pass, dNormed, dUp, upGradient, 1);
-      slices.sum(pass.workspace(), dNormed);
-      norm.backward(dx, dNormed, x);
+      Tensor dOwn = slices.roomForOwn(scope, dNormed);
+      slices.sum(pass.workspace(), dOwn, dNormed);
+      norm.backward(dx, dOwn, x);
     }
   }
 }

@@ -43,18 +43,18 @@ final class LanguageHead {
   }
 
   /**
-   * The sum of the losses of {@code targets}, one a row of {@code x}.
+   * The sum of the losses of {@code targets}, one for each of the N rows.
    *
    * @param dx [N, D] gets the gradient of {@code lossScale} times that sum; null where it isn't
-   *     wanted, nor are the gradients of what is trained
-   * @param x [N, D]
+   *     wanted, nor are the gradients of what is trained; of a slice its own rows
+   * @param x [N, D], of a slice its own rows
    */
   double loss(Workspace workspace, @Nullable Tensor dx, Tensor x, int[] targets, double lossScale) {
     Tensor matrix = weight.value();
     float[] losses = new float[targets.length];
     try (Scope scope = workspace.open()) {
-      Tensor normed = norm.forward(scope, x);
-      Tensor dNormed = dx == null ? null : scope.empty(x.dtype(), x.shape());
+      Tensor normed = slices.gather(scope, norm.forward(scope, x));
+      Tensor dNormed = dx == null ? null : scope.empty(x.dtype(), normed.shape());
       int chunk = chunkRows();
       for (int from = 0; from < targets.length; from += chunk) {
         int to = Math.min(from + chunk, targets.length);
@@ -74,9 +74,10 @@ final class LanguageHead {
         }
       }
       if (dx != null && dNormed != null) {
-        slices.sum(workspace, dNormed);
+        Tensor dOwn = slices.roomForOwn(scope, dNormed);
+        slices.sum(workspace, dOwn, dNormed);
         dx.clear();
-        norm.backward(dx, dNormed, x);
+        norm.backward(dx, dOwn, x);
       }
     }
     double sum = 0;

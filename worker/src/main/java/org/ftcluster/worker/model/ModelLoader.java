@@ -336,16 +336,10 @@ public final class ModelLoader {
   }
 
   private Norm norm(String name) {
-    return new Norm(whole(name, config.hiddenSize()), config.normEps());
-  }
-
-  /** A vector that all slices have: one of them is enough to leave its gradient. */
-  private Parameter whole(String name, int size) {
+    int size = config.hiddenSize();
     Parameter own = trained.vector(name, new Span(0, size));
-    if (own == null) {
-      return Parameter.frozen(reader.vector(name, size));
-    }
-    return part.addsWhatIsWhole() ? own : own.withoutGradient();
+    return new Norm(
+        own != null ? own : Parameter.frozen(reader.vector(name, size)), config.normEps());
   }
 
   private Linear linear(String prefix, AdapterLayout.Module module) {

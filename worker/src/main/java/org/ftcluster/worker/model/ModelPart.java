@@ -106,8 +106,8 @@ public record ModelPart(
   }
 
   /**
-   * Whether this slice adds what isn't sliced, and what would otherwise be there once a slice: the
-   * biases of layers whose inputs are sliced.
+   * Whether this slice adds what would otherwise be there once a slice: the biases of layers whose
+   * inputs are sliced.
    */
   boolean addsWhatIsWhole() {
     return slice == 0;

@@ -48,11 +48,6 @@ final class Parameter {
     return new Parameter(value, master, gradient);
   }
 
-  /** The same for a rank that leaves the gradient to another. */
-  Parameter withoutGradient() {
-    return new Parameter(value, master, null);
-  }
-
   /** In the type that it is used in. */
   Tensor value() {
     return value;

@@ -20,6 +20,10 @@ import org.jspecify.annotations.Nullable;
  * The ranks that hold the slices of the same layers, and what they tell each other while a batch
  * goes through. A slice alone says nothing, and costs nothing.
  *
+ * <p>Between the products, where norms and residuals look at a token by itself, each slice has rows
+ * of its own (arXiv:2205.05198): as many as any other, in the order of the slices. A product gets
+ * all rows, {@link #gather}, and its summands go back to the rows' owners, {@link #sum}.
+ *
  * <p>All ranks of a group make the same calls in the same order, on the thread that runs the model.
  */
 final class TensorGroup {
@@ -47,33 +51,71 @@ final class TensorGroup {
     this.timeout = timeout;
   }
 
-  /** Replaces {@code x}, contiguous, by the sum over all slices: the same bits on all of them. */
-  void sum(Workspace workspace, Tensor x) {
+  /** Slices. */
+  int size() {
+    return size;
+  }
+
+  /** Of so many rows those that are this slice's own. */
+  Span own(int rows) {
+    return size == 1
+        ? new Span(0, rows)
+        : Span.of(rows, DryRun.isOn() ? 0 : connected().rank(), size);
+  }
+
+  /** Room for all rows of what each slice has its own rows of; that itself where there is one. */
+  Tensor roomForAll(Scope scope, Tensor own) {
+    return size == 1 ? own : scope.empty(own.dtype(), own.size(0) * size, own.size(1));
+  }
+
+  /** Room for the own rows of {@code all}; that itself where there is one slice. */
+  Tensor roomForOwn(Scope scope, Tensor all) {
+    return size == 1 ? all : scope.empty(all.dtype(), all.size(0) / size, all.size(1));
+  }
+
+  /** All slices' rows; {@code own}, contiguous, itself where there is one. */
+  Tensor gather(Scope scope, Tensor own) {
+    Tensor all = roomForAll(scope, own);
+    if (size > 1 && !DryRun.isOn()) {
+      long start = Profile.begin();
+      connected().allGather(own.memory(), all.memory()).await(timeout);
+      Profile.ended("gather rows of slices", start, 0, all.memory().byteSize());
+    }
+    return all;
+  }
+
+  /**
+   * Sums over slices.
+   *
+   * @param own gets the sum's own rows; {@code all} itself where there is one slice
+   * @param all rows of this slice's summand, contiguous
+   */
+  void sum(Workspace workspace, Tensor own, Tensor all) {
     if (size == 1) {
       return;
     }
-    if (x.dtype() == DType.FLOAT32) {
-      sum(x);
+    if (all.dtype() == DType.FLOAT32) {
+      sum(own, all);
       return;
     }
     try (Scope temporary = workspace.open()) {
-      Tensor wide = temporary.empty(DType.FLOAT32, x.shape());
-      RowOps.copy(wide, x);
-      sum(wide);
-      RowOps.copy(x, wide);
+      Tensor wide = temporary.empty(DType.FLOAT32, all.shape());
+      RowOps.copy(wide, all);
+      Tensor wideOwn = temporary.empty(DType.FLOAT32, own.shape());
+      sum(wideOwn, wide);
+      RowOps.copy(own, wideOwn);
     }
   }
 
-  private void sum(Tensor x) {
+  private void sum(Tensor own, Tensor all) {
     if (DryRun.isOn()) {
       return;
     }
-    if (!x.isContiguous()) {
-      throw new IllegalArgumentException("not contiguous: " + x);
-    }
     long start = Profile.begin();
-    connected().allReduce(x.memory(), ElementType.FLOAT32, ReduceOp.SUM).await(timeout);
-    Profile.ended("sum over slices", start, 0, x.memory().byteSize());
+    connected()
+        .reduceScatter(all.memory(), own.memory(), ElementType.FLOAT32, ReduceOp.SUM)
+        .await(timeout);
+    Profile.ended("sum over slices", start, 0, all.memory().byteSize());
   }
 
   /** All slices' numbers, one after the other by slice. */

@@ -88,16 +88,23 @@ public record MeshCosts(
                         .sum())
             .max()
             .orElse(0);
-    // Two in a layer's forward, two in its backward, and the forward's again where it runs again.
+    // Two in a layer's forward, two in its backward, and the forward's again where it runs again;
+    // before each the slices' rows are gathered, in the backward both the gradient's and the
+    // norm's.
     int sums = layers * (recomputed(spec) ? 6 : 4) + 1;
+    int gathers = layers * (recomputed(spec) ? 8 : 6) + 1;
     boolean between = mesh.pipeline() > 1;
     return new MeshCosts(
         reductions(spec, mesh, microBatches) * trainedParameters,
-        allReduced(mesh.tensor()) * microBatches * sums * activations * SUM_BYTES,
+        gathered(mesh.tensor())
+            * microBatches
+            * activations
+            * (sums * SUM_BYTES + gathers * activationBytes(spec)),
         // Each chunk sends both ways, but for the model's first and last.
         (between ? 2 * chunks - (mesh.pipeline() > 2 ? 0 : 1) : 0)
             * microBatches
             * activations
+            / mesh.tensor()
             * activationBytes(spec),
         spec.parallel().sharding() == JobSpec.Sharding.ZERO3
             ? 2
@@ -148,7 +155,13 @@ public record MeshCosts(
       case NONE -> allReduced(ranks) * gradientBytes(spec);
       case ZERO1 -> allReduced(ranks) * gradientBytes(spec) + values;
       case ZERO2, ZERO3 ->
-          microBatches * gathered(ranks) * gradientBytes(spec)
+          // Among the ranks of a stage, and from there to the optimizer's shards.
+          microBatches
+                  * spec.parallel().interleave()
+                  * gathered(ranks / mesh.pipeline())
+                  * gradientBytes(spec)
+                  / mesh.pipeline()
+              + (mesh.pipeline() > 1 ? gathered(ranks) * gradientBytes(spec) : 0)
               + values
               + (spec.parallel().mirror() ? (double) Float.BYTES / ranks : 0);
     };

@@ -52,7 +52,12 @@ public record StepTime(double microBatches, double gradients, double update) {
         switch (layout.sharding()) {
           case NONE -> all.allReduce(sums, mesh.size());
           case ZERO1 -> all.allReduce(sums, mesh.size()) + all.gather(values, mesh.size());
-          case ZERO2, ZERO3 -> all.gather(values, mesh.size());
+          case ZERO2, ZERO3 ->
+              all.gather(values, mesh.size())
+                  // From the stages that sum to the optimizer's shards.
+                  + (mesh.pipeline() > 1
+                      ? all.gather(work.trained() * work.sumBytes(), mesh.size())
+                      : 0);
         };
     gradients -= hidden(work, layout, machine, all.allReduce(sums, mesh.size()));
     // Once for the norm, once from sums to floats.
@@ -105,7 +110,9 @@ public record StepTime(double microBatches, double gradients, double update) {
     List<Span> parts = LayerDeal.deal(work.layers(), head, mesh.pipeline() * layout.interleave());
     double activations = work.tokens() * work.hidden();
     Link stages = machine.link(mesh.pipeline() * slices);
-    double transfer = mesh.pipeline() == 1 ? 0 : stages.send(activations * work.activationBytes());
+    // Each slice sends its own rows.
+    double transfer =
+        mesh.pipeline() == 1 ? 0 : stages.send(activations * work.activationBytes() / slices);
     double atHead = work.head() / slices / machine.flops();
     Cost summing = gradientSum(work, layout, machine);
     List<Cost> forwards = new ArrayList<>();
@@ -131,26 +138,32 @@ public record StepTime(double microBatches, double gradients, double update) {
   }
 
   private static Cost forward(Workload work, Layout layout, Machine machine, double rows) {
-    return layer(work, layout, machine, work.layerForward(rows), 1);
+    return layer(work, layout, machine, work.layerForward(rows), 1, 0);
   }
 
   private static Cost backward(Workload work, Layout layout, Machine machine, double rows) {
-    return layer(work, layout, machine, work.layerBackward(rows), work.recompute() ? 2 : 1);
+    // What the norms left is gathered again.
+    return layer(work, layout, machine, work.layerBackward(rows), work.recompute() ? 2 : 1, 2);
   }
 
   /**
    * A layer, one way.
    *
-   * @param passes in which its weights are expanded, and two sums over slices made
+   * @param passes in which its weights are expanded, and two sums over slices made, each after the
+   *     slices' rows were gathered
+   * @param gathers of slices' rows besides
    */
   private static Cost layer(
-      Workload work, Layout layout, Machine machine, double flops, int passes) {
+      Workload work, Layout layout, Machine machine, double flops, int passes, int gathers) {
     Mesh mesh = layout.mesh();
     int slices = mesh.tensor();
     double expansion = work.expansion() / slices / machine.memoryBytes();
     double compute = flops / slices / machine.flops() + passes * expansion;
     double activations = work.tokens() * work.hidden();
-    double sums = 2 * passes * machine.link(slices).allReduce(activations * SUM_BYTES, slices);
+    Link link = machine.link(slices);
+    double sums =
+        2 * passes * link.gather(activations * SUM_BYTES, slices)
+            + (2 * passes + gathers) * link.gather(activations * work.activationBytes(), slices);
     if (layout.sharding() != Sharding.ZERO3) {
       return new Cost(compute, sums);
     }
@@ -167,8 +180,9 @@ public record StepTime(double microBatches, double gradients, double update) {
     double exchange = 0;
     if (layout.sharesGradients()) {
       bytes += 2 * work.sumBytes();
-      int ranks = layout.mesh().size();
-      exchange = machine.link(ranks).gather(work.trained() * work.gradientBytes(), ranks);
+      Mesh mesh = layout.mesh();
+      double ofStage = work.trained() * work.gradientBytes() / mesh.pipeline();
+      exchange = machine.link(mesh.size()).gather(ofStage, mesh.size() / mesh.pipeline());
     }
     return new Cost(work.trained() * bytes / machine.memoryBytes(), exchange);
   }

@@ -53,8 +53,9 @@ class StepTimeTest {
   }
 
   @Test
-  void slicesExchangeActivationsFourTimesALayer() {
-    double sums = 8 * 10 * 4 * (100 * 1000 * 4 / 1e9);
+  void slicesExchangeActivationsTenTimesALayer() {
+    // Four sums and six times the rows of norms and gradients, of which each of two sends half.
+    double sums = 8 * 10 * 10 * (100 * 1000 * 4 / 1e9) / 2;
     assertEquals(WORK.flops() / 2 / 1e9 + sums, seconds(WORK, 1, 1, 2, Sharding.NONE), 1e-9);
     // Four of them are no longer near each other: 10 times slower, 3/2 of the bytes.
     assertEquals(WORK.flops() / 4 / 1e9 + sums * 15, seconds(WORK, 1, 1, 4, Sharding.NONE), 1e-9);
