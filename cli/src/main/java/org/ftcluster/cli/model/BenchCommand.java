@@ -18,6 +18,7 @@ import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.bench.Ceilings;
 import org.ftcluster.worker.bench.CollectiveBenchmark;
+import org.ftcluster.worker.bench.LoadBenchmark;
 import org.ftcluster.worker.bench.MeshBenchmark;
 import org.ftcluster.worker.bench.ScalingTable;
 import org.ftcluster.worker.bench.StepBenchmark;
@@ -129,6 +130,13 @@ public final class BenchCommand implements Callable<Integer> {
   private boolean ceilingsOnly;
 
   @Option(
+      names = "--loading",
+      description =
+          "Time how a checkpoint of --config's shape is loaded, and quantized with --method qlora,"
+              + " beside reading its file. It is written to the folder for temporary files.")
+  private boolean loadingOnly;
+
+  @Option(
       names = "--collectives",
       description =
           "Time the collectives among 2 to 4 ranks over loopback, beside a plain stream of bytes."
@@ -200,6 +208,10 @@ public final class BenchCommand implements Callable<Integer> {
     if (config == null) {
       throw CommandException.badRequest("--config is missing; it is a model's config.json");
     }
+    if (loadingOnly) {
+      loading(config, console);
+      return ExitCode.DONE.code();
+    }
     StepBenchmark.Result result = step(config);
     console.json(result);
     console.text(
@@ -256,6 +268,22 @@ public final class BenchCommand implements Callable<Integer> {
 
   static CommandException noGpu(NativeException e) {
     return CommandException.failed("the GPU can't be used: " + e.getMessage()).because(e);
+  }
+
+  private void loading(Path shape, Console console) throws IOException {
+    LoadBenchmark.Result result =
+        LoadBenchmark.run(
+            shape, dtype, new Quantization(quantization(), true), atLeastOne("--threads", threads));
+    console.json(result);
+    console.text(
+        String.format(
+            Locale.ROOT,
+            "%.2f GB loaded in %.2f s, %.2f GB/s; read in %.2f s, %.2f GB/s",
+            result.bytes() / 1e9,
+            result.loadSeconds(),
+            result.loadGigabytesPerSecond(),
+            result.readSeconds(),
+            result.readGigabytesPerSecond()));
   }
 
   private void meshes(Path job, Console console) {
