@@ -7,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import jdk.incubator.vector.ByteVector;
+import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
@@ -22,17 +23,10 @@ final class Nf4Codec {
   private static final int BLOCK = Nf4Weight.BLOCK;
   private static final int CODES = 16;
 
-  /** Where codes meet; past the last code there is no bound. */
-  private static final float[] BOUNDS = openBounds();
+  /** Where codes meet. */
+  private static final float[] BOUNDS = CodeBooks.bounds(CodeBooks.NF4);
 
-  /**
-   * Cells of [-1, 1], so narrow that at most one bound falls into any: a table and one comparison
-   * find the code.
-   */
-  private static final int CELLS_A_UNIT = 512;
-
-  private static final int[] CELLS = cells();
-
+  private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Short> SHORTS = ShortVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
 
@@ -49,24 +43,6 @@ final class Nf4Codec {
       SHORTS.length() >= CODES && BYTES.length() == INTS.length();
 
   private Nf4Codec() {}
-
-  private static float[] openBounds() {
-    float[] bounds = Arrays.copyOf(CodeBooks.bounds(CodeBooks.NF4), CODES);
-    bounds[CODES - 1] = Float.POSITIVE_INFINITY;
-    return bounds;
-  }
-
-  /** The code at each cell's lower edge, less what rounding of the cell's number could hide. */
-  private static int[] cells() {
-    int[] cells = new int[2 * CELLS_A_UNIT + 2];
-    for (int cell = 0; cell < cells.length; cell++) {
-      float edge = (cell - 0.01f) / CELLS_A_UNIT - 1;
-      while (edge > BOUNDS[cells[cell]]) {
-        cells[cell]++;
-      }
-    }
-    return cells;
-  }
 
   /**
    * @param packed gets two codes a byte
@@ -85,7 +61,8 @@ final class Nf4Codec {
             long start = (long) block * BLOCK;
             int count = (int) Math.min(BLOCK, elements - start);
             RowReader.read(matrix, start, x, count);
-            absmax[block] = quantizeBlock(x, codes, count);
+            Arrays.fill(x, count, BLOCK, 0);
+            absmax[block] = quantizeBlock(x, codes);
             for (int i = 0; i < count; i += 2) {
               int low = i + 1 < count ? codes[i + 1] : 0;
               packed.set(JAVA_BYTE, (start + i) / 2, (byte) (codes[i] << 4 | low));
@@ -94,18 +71,28 @@ final class Nf4Codec {
         });
   }
 
-  private static float quantizeBlock(float[] x, int[] codes, int count) {
-    float largest = 0;
-    for (int i = 0; i < count; i++) {
-      largest = Math.max(largest, Math.abs(x[i]));
+  /**
+   * A value's code is the number of bounds below it.
+   *
+   * @param x a block's values, zeros past the last
+   * @return the largest magnitude
+   */
+  private static float quantizeBlock(float[] x, int[] codes) {
+    FloatVector largest = FloatVector.zero(FLOATS);
+    for (int i = 0; i < BLOCK; i += FLOATS.length()) {
+      largest = largest.max(FloatVector.fromArray(FLOATS, x, i).abs());
     }
-    float inverse = 1 / Math.max(largest, 1e-38f);
-    for (int i = 0; i < count; i++) {
-      float scaled = x[i] * inverse;
-      int code = CELLS[(int) ((scaled + 1) * CELLS_A_UNIT)];
-      codes[i] = code + (scaled > BOUNDS[code] ? 1 : 0);
+    float absmax = largest.reduceLanes(VectorOperators.MAX);
+    float inverse = 1 / Math.max(absmax, 1e-38f);
+    for (int i = 0; i < BLOCK; i += FLOATS.length()) {
+      FloatVector scaled = FloatVector.fromArray(FLOATS, x, i).mul(inverse);
+      IntVector below = IntVector.zero(INTS);
+      for (float bound : BOUNDS) {
+        below = below.add(1, scaled.compare(VectorOperators.GT, bound).cast(INTS));
+      }
+      below.intoArray(codes, i);
     }
-    return largest;
+    return absmax;
   }
 
   /** Expands blocks [from, to) to where they belong in {@code out}. */
