@@ -61,11 +61,8 @@ final class RankDebugger {
 
   private ThreadReference stopAtWork() throws InterruptedException {
     ReferenceType model = machine.classesByName(CausalLanguageModel.class.getName()).getFirst();
-    Method work = model.methodsByName("forwardBackward").getFirst();
-    BreakpointRequest request =
-        machine.eventRequestManager().createBreakpointRequest(work.location());
-    request.setSuspendPolicy(EventRequest.SUSPEND_EVENT_THREAD);
-    request.enable();
+    List<BreakpointRequest> requests =
+        model.methodsByName("forwardBackward").stream().map(this::stopIn).toList();
     while (true) {
       EventSet events = machine.eventQueue().remove(PATIENCE_MS);
       if (events == null) {
@@ -73,12 +70,20 @@ final class RankDebugger {
       }
       for (Event event : events) {
         if (event instanceof BreakpointEvent reached) {
-          machine.eventRequestManager().deleteEventRequest(request);
+          machine.eventRequestManager().deleteEventRequests(requests);
           return reached.thread();
         }
       }
       events.resume();
     }
+  }
+
+  private BreakpointRequest stopIn(Method work) {
+    BreakpointRequest request =
+        machine.eventRequestManager().createBreakpointRequest(work.location());
+    request.setSuspendPolicy(EventRequest.SUSPEND_EVENT_THREAD);
+    request.enable();
+    return request;
   }
 
   private ObjectReference outOfMemory(ThreadReference rank) throws Exception {

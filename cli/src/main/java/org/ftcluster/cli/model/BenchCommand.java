@@ -2,10 +2,8 @@ package org.ftcluster.cli.model;
 
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import java.util.stream.LongStream;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
@@ -15,15 +13,10 @@ import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Device;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
-import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.bench.Ceilings;
-import org.ftcluster.worker.bench.CollectiveBenchmark;
 import org.ftcluster.worker.bench.LoadBenchmark;
-import org.ftcluster.worker.bench.MeshBenchmark;
-import org.ftcluster.worker.bench.ScalingTable;
 import org.ftcluster.worker.bench.StepBenchmark;
 import org.ftcluster.worker.model.MemorySavings;
-import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.NativeException;
 import org.ftcluster.worker.tensor.cuda.CudaDevice;
@@ -165,15 +158,6 @@ public final class BenchCommand implements Callable<Integer> {
               + " mesh, beside what is predicted.")
   private @Nullable Path meshesOf;
 
-  /** Buffers of 1 KB to 256 MB. */
-  private static final List<Long> COLLECTIVE_BYTES =
-      LongStream.iterate(1 << 10, bytes -> bytes <= 256 << 20, bytes -> bytes * 4).boxed().toList();
-
-  private static final int MOST_RANKS = 4;
-
-  /** The line that says what the others are held against. */
-  record StreamLine(double streamGigabytesPerSecond) {}
-
   /** What is trained. */
   enum Method {
     FULL,
@@ -191,15 +175,15 @@ public final class BenchCommand implements Callable<Integer> {
       return ExitCode.DONE.code();
     }
     if (meshesOf != null) {
-      meshes(meshesOf, console);
+      MeshTable.print(meshesOf, atLeastOne("--steps", steps), console);
       return ExitCode.DONE.code();
     }
     if (scalingOnly) {
-      scaling(console);
+      ScalingLines.print(console);
       return ExitCode.DONE.code();
     }
     if (collectivesOnly) {
-      collectives(console);
+      CollectiveTable.print(console);
       return ExitCode.DONE.code();
     }
     if (kernelsOnly) {
@@ -284,91 +268,6 @@ public final class BenchCommand implements Callable<Integer> {
             result.loadGigabytesPerSecond(),
             result.readSeconds(),
             result.readGigabytesPerSecond()));
-  }
-
-  private void meshes(Path job, Console console) {
-    console.text("| data x pipeline x tensor | chunks | sharding | s a step | predicted | error |");
-    console.text("|---|---|---|---|---|---|");
-    MeshBenchmark.run(
-        JobSpecReader.read(job, List.of()),
-        atLeastOne("--steps", steps),
-        MOST_RANKS,
-        line -> {
-          console.json(line);
-          console.text(
-              String.format(
-                  Locale.ROOT,
-                  "| %d x %d x %d | %d | %s | %.3f | %.3f | %+.0f%% |",
-                  line.mesh().data(),
-                  line.mesh().pipeline(),
-                  line.mesh().tensor(),
-                  line.mesh().interleave(),
-                  line.mesh().sharding().name().toLowerCase(Locale.ROOT),
-                  line.seconds(),
-                  line.predicted().seconds(),
-                  line.error() * 100));
-        });
-  }
-
-  private static void scaling(Console console) {
-    console.text(
-        "| model | GPUs | data x pipeline x tensor | chunks | sharding | recompute | GB | bubble |"
-            + " s a step | tokens/s | efficiency |");
-    console.text("|---|---|---|---|---|---|---|---|---|---|---|");
-    for (ScalingTable.Row row : ScalingTable.rows()) {
-      console.json(row);
-      Mesh mesh = row.layout().mesh();
-      console.text(
-          String.format(
-              Locale.ROOT,
-              "| %s | %d | %d x %d x %d | %d | %s | %s | %.0f | %.1f%% | %.1f | %,.0f | %.0f%% |",
-              row.model(),
-              row.gpus(),
-              mesh.data(),
-              mesh.pipeline(),
-              mesh.tensor(),
-              row.layout().interleave(),
-              row.layout().sharding().name().toLowerCase(Locale.ROOT),
-              row.recompute() ? "yes" : "no",
-              row.memoryBytes() / 1e9,
-              row.bubble() * 100,
-              row.seconds(),
-              row.tokensPerSecond(),
-              row.efficiency() * 100));
-    }
-  }
-
-  private static void collectives(Console console) {
-    double stream = CollectiveBenchmark.stream(2L << 30);
-    console.json(new StreamLine(stream / 1e9));
-    console.text(
-        String.format(
-            Locale.ROOT,
-            """
-            One stream over loopback moves %.2f GB/s.
-            collective      ranks        bytes          seconds   bus GB/s   all ranks, %% of the stream\
-            """,
-            stream / 1e9));
-    for (int ranks = 2; ranks <= MOST_RANKS; ranks++) {
-      CollectiveBenchmark.run(
-          List.of(CollectiveBenchmark.Kind.values()),
-          ranks,
-          COLLECTIVE_BYTES,
-          stream,
-          line -> {
-            console.json(line);
-            console.text(
-                String.format(
-                    Locale.ROOT,
-                    "%-15s %5d %12d %16.6f %10.2f %10.0f",
-                    line.kind().word(),
-                    line.ranks(),
-                    line.bytes(),
-                    line.seconds(),
-                    line.busGigabytesPerSecond(),
-                    line.sharePercent()));
-          });
-    }
   }
 
   private MemorySavings savings() {
