@@ -158,6 +158,14 @@ public final class BenchCommand implements Callable<Integer> {
               + " mesh, beside what is predicted.")
   private @Nullable Path meshesOf;
 
+  @Option(
+      names = "--mirrors",
+      paramLabel = "JOB.yaml",
+      description =
+          "Time --steps of that job on ranks of this process that divide its state, with mirrors"
+              + " and without, in turns.")
+  private @Nullable Path mirrorsOf;
+
   /** What is trained. */
   enum Method {
     FULL,
@@ -176,6 +184,10 @@ public final class BenchCommand implements Callable<Integer> {
     }
     if (meshesOf != null) {
       MeshTable.print(meshesOf, atLeastOne("--steps", steps), console);
+      return ExitCode.DONE.code();
+    }
+    if (mirrorsOf != null) {
+      MirrorTable.print(mirrorsOf, atLeastOne("--steps", steps), console);
       return ExitCode.DONE.code();
     }
     if (scalingOnly) {

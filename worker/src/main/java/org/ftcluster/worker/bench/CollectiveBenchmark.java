@@ -127,15 +127,28 @@ public final class CollectiveBenchmark {
     }
   }
 
+  /** Times collectives of that many ranks, one after the other. */
+  public static void run(
+      List<Kind> kinds, int ranks, List<Long> sizes, double stream, Consumer<Line> lines) {
+    run(kinds, ranks, sizes, Duration.ZERO, stream, lines);
+  }
+
   /**
    * Times collectives of that many ranks.
    *
    * @param sizes of buffers, in bytes; rounded up to what ranks can share out
+   * @param work that each rank does before each call, after which threads that send have to be
+   *     woken; what ranks wait for others meanwhile doesn't count
    * @param stream bytes a second of a plain stream
    * @param lines hears of each measurement as it is made
    */
-  public static void run(
-      List<Kind> kinds, int ranks, List<Long> sizes, double stream, Consumer<Line> lines) {
+  static void run(
+      List<Kind> kinds,
+      int ranks,
+      List<Long> sizes,
+      Duration work,
+      double stream,
+      Consumer<Line> lines) {
     List<CollectiveListener> listeners = new ArrayList<>();
     for (int rank = 0; rank < ranks; rank++) {
       listeners.add(TcpCommunicator.listen("127.0.0.1"));
@@ -152,7 +165,7 @@ public final class CollectiveBenchmark {
               }
               for (Kind kind : kinds) {
                 for (long size : sizes) {
-                  Line line = time(kind, all, size, stream);
+                  Line line = time(kind, all, size, work, stream);
                   if (rank == 0) {
                     lines.accept(line);
                   }
@@ -176,7 +189,7 @@ public final class CollectiveBenchmark {
     }
   }
 
-  private static Line time(Kind kind, Communicator all, long size, double stream) {
+  private static Line time(Kind kind, Communicator all, long size, Duration work, double stream) {
     int ranks = all.size();
     long unit = (long) ranks * Long.BYTES;
     long bytes = Math.ceilDiv(size, unit) * unit;
@@ -188,27 +201,40 @@ public final class CollectiveBenchmark {
       call(kind, all, whole, part);
       List<Double> seconds = new ArrayList<>();
       for (int i = 0; i < calls; i++) {
-        all.barrier().await(TIMEOUT);
+        if (work.isZero()) {
+          all.barrier().await(TIMEOUT);
+        }
+        work(work);
         long startNs = System.nanoTime();
         call(kind, all, whole, part);
         seconds.add((System.nanoTime() - startNs) / 1e9);
       }
-      double median = median(all, seconds);
+      // Who comes last waits for none.
+      double median = work.isZero() ? median(all, seconds, 1) : -median(all, seconds, -1);
       double bus = kind.traffic(ranks) * bytes / median;
       int senders = kind == Kind.BROADCAST ? ranks - 1 : ranks;
       return new Line(kind, ranks, bytes, median, bus / 1e9, 100 * bus * senders / stream);
     }
   }
 
-  /** Of the slowest rank in each call. */
-  private static double median(Communicator all, List<Double> seconds) {
+  private static void work(Duration work) {
+    for (long startNs = System.nanoTime(); System.nanoTime() - startNs < work.toNanos(); ) {
+      Thread.onSpinWait();
+    }
+  }
+
+  /**
+   * Of that factor and the slowest rank's seconds in each call; of the fastest's where it is
+   * negative.
+   */
+  private static double median(Communicator all, List<Double> seconds, int factor) {
     try (Arena arena = Arena.ofShared()) {
-      MemorySegment slowest = arena.allocate(ValueLayout.JAVA_DOUBLE, seconds.size());
+      MemorySegment calls = arena.allocate(ValueLayout.JAVA_DOUBLE, seconds.size());
       for (int i = 0; i < seconds.size(); i++) {
-        slowest.setAtIndex(ValueLayout.JAVA_DOUBLE, i, seconds.get(i));
+        calls.setAtIndex(ValueLayout.JAVA_DOUBLE, i, factor * seconds.get(i));
       }
-      all.allReduce(slowest, ElementType.FLOAT64, ReduceOp.MAX).await(TIMEOUT);
-      double[] sorted = slowest.toArray(ValueLayout.JAVA_DOUBLE);
+      all.allReduce(calls, ElementType.FLOAT64, ReduceOp.MAX).await(TIMEOUT);
+      double[] sorted = calls.toArray(ValueLayout.JAVA_DOUBLE);
       Arrays.sort(sorted);
       return sorted[sorted.length / 2];
     }

@@ -29,6 +29,7 @@ import org.ftcluster.worker.optimizer.GradientSum;
 /**
  * How long ranks of this process compute, when none of them sends anything: each takes the same
  * micro-batches through slices of all layers, while others do the same with slices of their own.
+ * Those of one layer meet wherever they would sum or gather, so that each waits for the slowest.
  */
 final class ComputeRates {
   private static final long LIMIT_MINUTES = 10;
@@ -52,7 +53,16 @@ final class ComputeRates {
    */
   double seconds(int slices, int ranks, int rounds) {
     CyclicBarrier barrier = new CyclicBarrier(ranks);
-    List<double[]> times = together(ranks, () -> rank(slices, rounds, barrier), LIMIT_MINUTES);
+    List<Callable<double[]>> bodies = new ArrayList<>();
+    SilentGroup group = new SilentGroup(slices);
+    for (int rank = 0; rank < ranks; rank++) {
+      if (rank % slices == 0 && ranks - rank >= slices && slices > 1) {
+        group = new SilentGroup(slices, new CyclicBarrier(slices));
+      }
+      SilentGroup sliceGroup = group;
+      bodies.add(() -> rank(sliceGroup, rounds, barrier));
+    }
+    List<double[]> times = together(bodies, LIMIT_MINUTES);
     double[] means = new double[rounds];
     for (int round = 0; round < rounds; round++) {
       for (double[] rank : times) {
@@ -86,16 +96,16 @@ final class ComputeRates {
     return sorted[sorted.length / 2];
   }
 
-  private double[] rank(int slices, int rounds, CyclicBarrier barrier) throws Exception {
+  private double[] rank(SilentGroup slices, int rounds, CyclicBarrier barrier) throws Exception {
     ModelConfig config = ModelConfigReader.read(job.model().path());
-    ModelPart part = ModelPart.of(config, new Span(0, config.layers()), 0, slices);
+    ModelPart part = ModelPart.of(config, new Span(0, config.layers()), 0, slices.size());
     int threads = job.resources().threads();
     double[] seconds = new double[rounds];
     try (ParameterBuffer parameters = ModelLoader.newParameters(job.model(), job.adapter());
         CausalLanguageModel model =
             ModelLoader.loadPart(
                 job.model(), job.adapter(), MemorySavings.NONE, threads, part, parameters)) {
-      model.connect(new SilentGroup(slices), new SilentGroup(1), Duration.ZERO);
+      model.connect(slices, new SilentGroup(1), Duration.ZERO);
       model.initialize(job.training().seed());
       for (int round = -1; round < rounds; round++) {
         barrier.await(LIMIT_MINUTES, TimeUnit.MINUTES);
@@ -111,14 +121,12 @@ final class ComputeRates {
     return seconds;
   }
 
-  private static <T> List<T> together(int ranks, Callable<T> body, long minutes) {
+  private static <T> List<T> together(List<Callable<T>> bodies, long minutes) {
     try (ExecutorService threads =
         Executors.newFixedThreadPool(
-            ranks, Thread.ofPlatform().daemon().name("bench-", 0).factory())) {
+            bodies.size(), Thread.ofPlatform().daemon().name("bench-", 0).factory())) {
       List<Future<T>> running = new ArrayList<>();
-      for (int i = 0; i < ranks; i++) {
-        running.add(threads.submit(body));
-      }
+      bodies.forEach(body -> running.add(threads.submit(body)));
       List<T> results = new ArrayList<>();
       for (Future<T> rank : running) {
         results.add(rank.get(minutes, TimeUnit.MINUTES));

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.bench;
 
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
@@ -33,9 +34,12 @@ public final class MeshBenchmark {
   private static final int WARM_UP_ROUNDS = 15;
 
   /** Steps of each mesh in which what only it runs is compiled. */
-  private static final int WARM_UP_STEPS = 8;
+  private static final int WARM_UP_STEPS = 20;
 
   private static final int ROUNDS = 5;
+
+  /** About what ranks compute between messages. */
+  private static final Duration WORK = Duration.ofMillis(1);
 
   /** Meshes of one, two and four ranks. */
   private static final List<Mesh> MESHES =
@@ -62,9 +66,9 @@ public final class MeshBenchmark {
    *
    * @param seconds of a step, measured
    * @param predicted likewise
-   * @param machine from whose rates it is predicted
+   * @param machines from whose rates it is predicted: those before it was measured, and after
    */
-  public record Line(Parallel mesh, double seconds, StepTime predicted, Machine machine) {
+  public record Line(Parallel mesh, double seconds, StepTime predicted, List<Machine> machines) {
     /** How far off the prediction is, as a share of what was measured. */
     public double error() {
       return predicted.seconds() / seconds - 1;
@@ -137,7 +141,7 @@ public final class MeshBenchmark {
             layout.sharding(),
             true);
     JobSpec laidOut = job.withParallel(parallel);
-    Machine machine = machine(mesh);
+    Machine before = machine(mesh);
     List<Double> seconds = MeshRun.seconds(job, parallel, mesh.size(), WARM_UP_STEPS + steps);
     List<GlobalBatch> measured =
         LongStream.range(WARM_UP_STEPS, WARM_UP_STEPS + steps).mapToObj(batches::batch).toList();
@@ -147,12 +151,15 @@ public final class MeshBenchmark {
       // The first step's time isn't among them.
       perToken[i] = seconds.get(WARM_UP_STEPS + i - 1) / measured.get(i).tokens();
     }
+    // A machine that others use, too, isn't as fast after a minute.
+    List<Machine> machines = List.of(before, machine(mesh));
     List<StepTime> predicted =
         measured.stream()
-            .map(batch -> MeshCosts.of(laidOut, config, mesh, trained, batch).stepTime(machine))
+            .map(batch -> MeshCosts.of(laidOut, config, mesh, trained, batch))
+            .flatMap(costs -> machines.stream().map(costs::stepTime))
             .toList();
     return new Line(
-        parallel, ComputeRates.median(perToken) * tokens, StepTime.mean(predicted), machine);
+        parallel, ComputeRates.median(perToken) * tokens, StepTime.mean(predicted), machines);
   }
 
   private Machine machine(Mesh mesh) {
@@ -198,15 +205,16 @@ public final class MeshBenchmark {
             : work.trained() * work.gradientBytes());
   }
 
-  /** What an all-reduce of as many ranks finds, between small buffers and such as are sent. */
+  /** What as many ranks find between work, for small buffers and such as they send. */
   private static Machine.Link link(int ranks, long bytes) {
-    List<CollectiveBenchmark.Line> sums = new ArrayList<>();
+    List<CollectiveBenchmark.Line> calls = new ArrayList<>();
+    List<Long> sizes = List.of(1L << 10, bytes);
     CollectiveBenchmark.run(
-        List.of(Kind.ALL_REDUCE), ranks, List.of(1L << 10, bytes), 1, sums::add);
+        List.of(Kind.REDUCE_SCATTER, Kind.ALL_GATHER), ranks, sizes, WORK, 1, calls::add);
     // Messages that go one after the other.
-    int turns = 2 * (ranks - 1);
-    double latency = sums.getFirst().seconds() / turns;
-    double each = sums.getLast().seconds() / turns;
+    int turns = ranks - 1;
+    double latency = (calls.get(0).seconds() + calls.get(2).seconds()) / 2 / turns;
+    double each = (calls.get(1).seconds() + calls.get(3).seconds()) / 2 / turns;
     return new Machine.Link((double) bytes / ranks / Math.max(each - latency, each / 2), latency);
   }
 }
