@@ -9,6 +9,7 @@ import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.worker.model.DiskUse;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.parallel.MeshCosts;
@@ -51,6 +52,12 @@ public final class PlanCommand implements Callable<Integer> {
       description = "What workers send each other, see `bench --collectives` (default: 1).")
   private double link = Machine.CPU.near().bytes() / 1e9;
 
+  @Option(
+      names = "--disk",
+      paramLabel = "GB/S",
+      description = "What a worker's disk reads and writes (default: 1).")
+  private double disk = 1;
+
   /** What it prints, in bytes. */
   record Line(
       boolean fits,
@@ -64,6 +71,9 @@ public final class PlanCommand implements Callable<Integer> {
       @Nullable Long totalOffloaded,
       int recomputedLayers,
       boolean offloaded,
+      boolean optimizerOffloaded,
+      long diskBytes,
+      long diskBytesPerStep,
       int microBatchSizeWithoutCheckpointing,
       int microBatchSizeWithCheckpointing,
       long memory,
@@ -79,8 +89,8 @@ public final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Console console = common.console();
-    if (!(gflops > 0 && link > 0)) {
-      throw CommandException.badRequest("--gflops and --link are above 0");
+    if (!(gflops > 0 && link > 0 && disk > 0)) {
+      throw CommandException.badRequest("--gflops, --link and --disk are above 0");
     }
     long bytes = memory.bytes();
     JobSpec asked = jobFile.read();
@@ -99,9 +109,12 @@ public final class PlanCommand implements Callable<Integer> {
             estimate.process(),
             plan.kept().total(),
             plan.recomputed().total(),
-            plan.offloaded() == null ? null : plan.offloaded().total(),
+            plan.offloaded() == null ? null : plan.offloaded().estimate().total(),
             plan.savings().recomputedLayers(),
-            plan.savings().isOffloaded(),
+            plan.savings().parametersIn() != null,
+            plan.savings().optimizerIn() != null,
+            estimate.disk().total(),
+            estimate.disk().moved(plan.microBatches()),
             plan.largestMicroBatchSize(),
             plan.largestRecomputedMicroBatchSize(),
             plan.memory(),
@@ -114,6 +127,9 @@ public final class PlanCommand implements Callable<Integer> {
             plan.costs().bubble(),
             plan.costs().stepTime(machine(most)).seconds()));
     console.text(text(plan));
+    if (estimate.disk().total() > 0) {
+      console.text(onDisk(plan));
+    }
     if (!plan.fits()) {
       factory
           .nearestMesh(job, most, bytes)
@@ -182,16 +198,34 @@ public final class PlanCommand implements Callable<Integer> {
         plan.memory() / 1e9,
         plan.recomputed().total() / 1e9,
         plan.largestRecomputedMicroBatchSize(),
-        onDisk(plan.offloaded()),
+        offloaded(plan.offloaded()),
         plan.fits() ? "It fits." : "It does not fit: " + plan.remedy() + ".");
   }
 
-  private static String onDisk(@Nullable MemoryEstimate offloaded) {
+  private static String offloaded(MemoryPlan.@Nullable Offloaded offloaded) {
     return offloaded == null
         ? ""
         : String.format(
             Locale.ROOT,
-            "; with frozen weights on a disk besides, %.2f GB",
-            offloaded.total() / 1e9);
+            "; with %s on a disk besides, %.2f GB",
+            offloaded.savings().onDisk(),
+            offloaded.estimate().total() / 1e9);
+  }
+
+  /** Weights come while others are used; the optimizer's moments as it goes over them. */
+  private String onDisk(MemoryPlan plan) {
+    DiskUse use = plan.estimate().disk();
+    double moved = use.moved(plan.microBatches());
+    return String.format(
+        Locale.ROOT,
+        """
+        On its disk are %.2f GB: %.2f GB of frozen weights, %.2f GB of the optimizer's. A step reads and writes
+        %.2f GB, for which a disk of %.1f GB/s takes %.2f s, while it computes or between.""",
+        use.total() / 1e9,
+        use.weights() / 1e9,
+        use.optimizer() / 1e9,
+        moved / 1e9,
+        disk,
+        moved / 1e9 / disk);
   }
 }

@@ -100,6 +100,12 @@ public final class BenchCommand implements Callable<Integer> {
   private @Nullable Path offload;
 
   @Option(
+      names = "--offload-optimizer",
+      paramLabel = "DIR",
+      description = "Keep what the optimizer remembers in a file there.")
+  private @Nullable Path offloadOptimizer;
+
+  @Option(
       names = "--threads",
       paramLabel = "N",
       description = "Threads that compute (default: one a processor).")
@@ -283,7 +289,9 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private MemorySavings savings() {
-    return new MemorySavings(recompute ? Integer.MAX_VALUE : 0, offload);
+    return (recompute ? MemorySavings.RECOMPUTED : MemorySavings.NONE)
+        .withParametersIn(offload)
+        .withOptimizerIn(offloadOptimizer);
   }
 
   private QuantizationType quantization() {

@@ -1,5 +1,6 @@
 package org.ftcluster.protocol.job;
 
+import java.util.Locale;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
@@ -46,18 +47,20 @@ final class Consistency {
   }
 
   private static void checkOffload(JobSpec spec, Problems problems) {
-    if (spec.offload().parameters() != OffloadTarget.DISK) {
+    OffloadTarget parameters = spec.offload().parameters();
+    if (parameters == OffloadTarget.AUTO || parameters == OffloadTarget.NONE) {
       return;
     }
+    String is = "is %s, but ".formatted(parameters.name().toLowerCase(Locale.ROOT));
     if (spec.parallel().sharding() == Sharding.ZERO3) {
       problems.add(
           "offload.parameters",
-          "is disk, but parallel.sharding is zero3, which shares the same weights out; leave one out");
+          is + "parallel.sharding is zero3, which shares the same weights out; leave one out");
     }
     if (spec.adapter().type() == AdapterType.NONE) {
       problems.add(
           "offload.parameters",
-          "is disk, but adapter.type is none, which leaves no frozen weights; leave it out");
+          is + "adapter.type is none, which leaves no frozen weights; leave it out");
     }
   }
 

@@ -207,14 +207,19 @@ public record JobSpec(
    * What leaves a worker's memory between its uses. It changes no result.
    *
    * @param parameters the layers' frozen weights
+   * @param optimizer what it remembers
    * @param path a folder on each worker's disk; {@code null} for the JVM's temporary one
    */
-  public record Offload(OffloadTarget parameters, @Nullable Path path) {}
+  public record Offload(OffloadTarget parameters, OffloadTarget optimizer, @Nullable Path path) {}
 
-  /** {@code auto} offloads what doesn't fit otherwise. */
+  /**
+   * Where to: {@code cpu} is the memory of the host of a GPU, {@code disk} a file. {@code auto}
+   * offloads what doesn't fit otherwise.
+   */
   public enum OffloadTarget {
     AUTO,
     NONE,
+    CPU,
     DISK
   }
 

@@ -214,6 +214,7 @@ public final class JobSpecReader {
   private JobSpec.Offload offload(Section offload) {
     return new JobSpec.Offload(
         offload.choice("parameters", OffloadTarget.AUTO),
+        offload.choice("optimizer", OffloadTarget.AUTO),
         offload.path("path", folder).orElse(null));
   }
 

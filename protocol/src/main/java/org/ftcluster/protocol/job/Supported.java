@@ -1,5 +1,6 @@
 package org.ftcluster.protocol.job;
 
+import java.util.Locale;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
@@ -18,10 +19,17 @@ final class Supported {
     }
   }
 
-  /** A GPU has a whole copy of the model in its own memory. */
+  /**
+   * On a CPU what is below memory is a disk. A GPU has a whole copy of the model in its own memory,
+   * while the optimizer works in the host's.
+   */
   private static void device(JobSpec spec, Problems problems) {
+    JobSpec.Offload offload = spec.offload();
     switch (spec.resources().device()) {
-      case CPU -> {}
+      case CPU -> {
+        refuseHost("offload.parameters", offload.parameters(), problems);
+        refuseHost("offload.optimizer", offload.optimizer(), problems);
+      }
       case CUDA -> {
         JobSpec.Parallel parallel = spec.parallel();
         if (parallel.tensor() != 1
@@ -32,12 +40,26 @@ final class Supported {
               "is cuda, where models in parts are not supported yet; give parallel.tensor and"
                   + " pipeline 1, and no zero3");
         }
-        if (spec.offload().parameters() == OffloadTarget.DISK) {
-          problems.add(
-              "offload.parameters",
-              "is disk, which is not supported yet together with resources.device cuda; give none");
-        }
+        refuseAny("offload.parameters", offload.parameters(), problems);
       }
+    }
+  }
+
+  private static void refuseHost(String key, OffloadTarget target, Problems problems) {
+    if (target == OffloadTarget.CPU) {
+      problems.add(
+          key, "is cpu, which is where it is with resources.device cpu anyway; give disk or none");
+    }
+  }
+
+  private static void refuseAny(String key, OffloadTarget target, Problems problems) {
+    switch (target) {
+      case AUTO, NONE -> {}
+      case CPU, DISK ->
+          problems.add(
+              key,
+              "is %s, which is not supported yet together with resources.device cuda; give none"
+                  .formatted(target.name().toLowerCase(Locale.ROOT)));
     }
   }
 

@@ -77,7 +77,10 @@ class JobSpecProblemsTest {
           parallel: {interleave: 2}                  | parallel.interleave is 2, but there is one stage only; give parallel.pipeline 2 or more, or leave it out.
           offload: {parameters: disk}\\nparallel: {sharding: zero3} | offload.parameters is disk, but parallel.sharding is zero3, which shares the same weights out; leave one out.
           offload: {parameters: disk}\\nadapter: {type: none} | offload.parameters is disk, but adapter.type is none, which leaves no frozen weights; leave it out.
-          offload: {parameters: tape}                | offload.parameters must be auto or none or disk, not tape.
+          offload: {parameters: tape}                | offload.parameters must be auto or none or cpu or disk, not tape.
+          offload: {optimizer: ssd}                  | offload.optimizer must be auto or none or cpu or disk, not ssd.
+          offload: {optimizer: cpu}                  | offload.optimizer is cpu, which is where it is with resources.device cpu anyway; give disk or none.
+          offload: {parameters: cpu}\\nresources: {device: cuda} | offload.parameters is cpu, which is not supported yet together with resources.device cuda; give none.
           parallel: {data: all}                      | parallel.data must be auto or a whole number of 1 or more, not all.
           parallel: {data: 9}                        | parallel.data is 9, but must not be above elastic.max_workers, which is 8.
           elastic: {min_workers: 9}                  | elastic.min_workers is 9, but must not be above elastic.max_workers, which is 8.

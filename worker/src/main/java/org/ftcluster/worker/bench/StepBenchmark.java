@@ -142,7 +142,8 @@ public final class StepBenchmark {
     var parameters = model.parameters();
     double[] seconds = new double[steps];
     model.initialize(1);
-    try (OptimizerState state = new OptimizerState(parameters.size())) {
+    try (OptimizerState state =
+        OptimizerState.whole(parameters.size(), settings.savings().optimizerIn())) {
       @Nullable Profile profile = null;
       for (int step = 0; step <= steps; step++) {
         if (step == 1 && settings.profile()) {

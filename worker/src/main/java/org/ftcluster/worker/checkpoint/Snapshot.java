@@ -5,11 +5,13 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.tensor.FiledMemory;
 import org.ftcluster.worker.tensor.LargeMemory;
 
 /**
  * The state after one step, as a checkpoint holds it: a copy off the heap that training doesn't
- * touch, or a view of the state itself for as long as nobody trains.
+ * touch, on a disk as far as the state is, or a view of the state itself for as long as nobody
+ * trains.
  */
 public final class Snapshot implements AutoCloseable {
   private final Arena arena;
@@ -27,11 +29,22 @@ public final class Snapshot implements AutoCloseable {
   /** A copy, in memory that {@link #close} frees. */
   public static Snapshot copyOf(TrainingState state) {
     Arena arena = Arena.ofShared();
-    List<MemorySegment> copies = new ArrayList<>();
-    for (MemorySegment buffer : state.buffers()) {
-      copies.add(LargeMemory.allocate(arena, buffer.byteSize()).copyFrom(buffer));
+    try {
+      List<MemorySegment> copies = new ArrayList<>();
+      for (MemorySegment buffer : state.buffers()) {
+        long bytes = buffer.byteSize();
+        MemorySegment copy =
+            FiledMemory.is(buffer)
+                ? state.optimizer().roomForCopy(arena, bytes)
+                : LargeMemory.allocate(arena, bytes);
+        FiledMemory.copy(buffer, copy);
+        copies.add(copy);
+      }
+      return new Snapshot(arena, state, copies);
+    } catch (RuntimeException | Error e) {
+      arena.close();
+      throw e;
     }
-    return new Snapshot(arena, state, copies);
   }
 
   /** The state's own memory, which must stay as it is until the snapshot was used. */

@@ -98,6 +98,11 @@ public final class CausalLanguageModel implements TrainableModel {
     return part.frozenBytes(config.tiedHead());
   }
 
+  /** Bytes of frozen weights that lie on a disk. */
+  long filedBytes() {
+    return part.window() == null ? 0 : part.window().filedBytes();
+  }
+
   /** Bytes of the copies of what is trained, in the type that products are computed in. */
   long trainedCopyBytes() {
     return trained.copyBytes();

@@ -101,6 +101,11 @@ final class LayerWindow implements AutoCloseable {
     return slots.size() * largest();
   }
 
+  /** Bytes of the layers that lie on a disk. */
+  long filedBytes() {
+    return isShared() ? 0 : layers.stream().mapToLong(layer -> layer.bytes).sum();
+  }
+
   /**
    * Connects the ranks that hold the other shares, for a generation, where layers are shared out.
    *

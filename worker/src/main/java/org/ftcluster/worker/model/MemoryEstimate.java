@@ -13,8 +13,10 @@ import org.ftcluster.worker.tensor.DryRun;
  * @param trained values, gradients, both moments and the reduction's sums of what is trained
  * @param activations the workspace at its fullest
  * @param process the JVM and libtorch, measured with a model of next to no size
+ * @param disk what isn't in memory
  */
-public record MemoryEstimate(long weights, long trained, long activations, long process) {
+public record MemoryEstimate(
+    long weights, long trained, long activations, long process, DiskUse disk) {
   /** A worker's resident memory beside models and data, measured on Linux x86-64 with JDK 25. */
   private static final long PROCESS_BYTES = 360L << 20;
 
@@ -89,18 +91,23 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
                     .flatMap(part -> part.trained(parameters.slices()).stream())
                     .mapToLong(ParameterBuffer.Slice::size)
                     .sum();
-            long trained = share.bytes(parameters.size(), ofStage, reduction);
+            long offloaded =
+                savings.optimizerIn() == null ? 0 : share.optimizerBytes(parameters.size());
+            long trained = share.bytes(parameters.size(), ofStage, reduction) - offloaded;
             long activations = 0;
+            long filed = 0;
             for (ModelPart part : parts) {
               try (CausalLanguageModel hollow =
                   ModelLoader.loadPart(model, adapter, savings, 1, part, parameters)) {
                 long active = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
                 weights += hollow.frozenBytes();
+                filed += hollow.filedBytes();
                 trained += hollow.trainedCopyBytes();
                 activations = Math.max(activations, active);
               }
             }
-            return new MemoryEstimate(weights, trained, activations, PROCESS_BYTES);
+            DiskUse disk = new DiskUse(filed, offloaded);
+            return new MemoryEstimate(weights, trained, activations, PROCESS_BYTES, disk);
           }
         });
   }
@@ -119,12 +126,15 @@ public record MemoryEstimate(long weights, long trained, long activations, long 
           try (CausalLanguageModel hollow =
               ModelLoader.loadHollow(config, model, adapter, savings)) {
             long parameters = hollow.parameters().size();
-            long state = TrainedShare.ALL.bytes(parameters, parameters, reduction);
+            long offloaded =
+                savings.optimizerIn() == null ? 0 : TrainedShare.ALL.optimizerBytes(parameters);
+            long state = TrainedShare.ALL.bytes(parameters, parameters, reduction) - offloaded;
             return new MemoryEstimate(
                 hollow.frozenBytes(),
                 state + hollow.trainedCopyBytes(),
                 hollow.activationBytes(shape.batch(), shape.batch(), 1),
-                PROCESS_BYTES);
+                PROCESS_BYTES,
+                new DiskUse(hollow.filedBytes(), offloaded));
           }
         });
   }

@@ -225,7 +225,7 @@ public final class ModelLoader {
   }
 
   private static @Nullable LayerWindow window(ModelPart part, MemorySavings savings, Scope scope) {
-    Path folder = savings.offloadedTo();
+    Path folder = savings.parametersIn();
     if (part.shards() > 1) {
       return new LayerWindow(new SharedLayers(part.shard(), part.shards(), scope), scope);
     }

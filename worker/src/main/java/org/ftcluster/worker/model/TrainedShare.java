@@ -26,21 +26,22 @@ public record TrainedShare(Sharding sharding, int ranks, int stages, boolean mir
    * @param ofStage those that the stage's layers have
    */
   public long bytes(long parameters, long ofStage, Reduction reduction) {
-    double share = 1.0 / ranks;
-    // A share's gradients are kept for as long as other ranks may not have come as far.
-    double moments =
-        ranks == 1 ? MOMENT_BYTES : (MOMENT_BYTES + Float.BYTES) * (mirrored ? 2 : 1) * share;
-    double each =
-        switch (sharding) {
-          case NONE -> VALUE_BYTES + MOMENT_BYTES;
-          case ZERO1, ZERO2, ZERO3 -> VALUE_BYTES + moments;
-        };
     double summed =
         switch (sharding) {
           case NONE, ZERO1 -> (double) parameters * wholeSum(reduction);
-          case ZERO2, ZERO3 -> ofStage * share * stages * reduction.sumBytes();
+          case ZERO2, ZERO3 -> (double) ofStage / ranks * stages * reduction.sumBytes();
         };
-    return Math.round(each * parameters + summed);
+    return Math.round((double) VALUE_BYTES * parameters + summed) + optimizerBytes(parameters);
+  }
+
+  /** How many of them are what the optimizer remembers. */
+  long optimizerBytes(long parameters) {
+    // A share's gradients are kept for as long as other ranks may not have come as far.
+    double each =
+        ranks == 1 || sharding == Sharding.NONE
+            ? MOMENT_BYTES
+            : (double) (MOMENT_BYTES + Float.BYTES) * (mirrored ? 2 : 1) / ranks;
+    return Math.round(each * parameters);
   }
 
   /** With a copy to send, where that is of another type. */

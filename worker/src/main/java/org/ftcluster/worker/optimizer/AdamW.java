@@ -2,7 +2,9 @@ package org.ftcluster.worker.optimizer;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.List;
 import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.tensor.FiledMemory;
 import org.ftcluster.worker.tensor.Parallel;
 import org.jspecify.annotations.Nullable;
 
@@ -25,6 +27,9 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
 
   /** Blocks that are worth a thread. */
   private static final int GRAIN = 16;
+
+  /** Elements between asking for what comes next of a file, and letting go of what is done. */
+  private static final long FILED_PIECE = FiledMemory.PIECE / Float.BYTES;
 
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
@@ -111,6 +116,19 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
    * @param part by places in the buffers
    */
   private void update(Shard part, Buffers buffers, float decay, At at) {
+    if (!buffers.areFiled()) {
+      updateAtOnce(part, buffers, decay, at);
+      return;
+    }
+    for (long from = part.from(); from < part.to(); from += FILED_PIECE) {
+      Shard piece = new Shard(from, Math.min(part.to(), from + FILED_PIECE));
+      buffers.ahead(piece.to(), piece.size());
+      updateAtOnce(piece, buffers, decay, at);
+      buffers.letGo(piece);
+    }
+  }
+
+  private void updateAtOnce(Shard part, Buffers buffers, float decay, At at) {
     float negativeStepSize =
         (float) -(at.learningRate() / (1 - Math.pow(beta1, (double) at.step())));
     float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, (double) at.step()));
@@ -166,7 +184,28 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
       MemorySegment secondMoment,
       @Nullable MemorySegment newValues,
       @Nullable MemorySegment newFirstMoment,
-      @Nullable MemorySegment newSecondMoment) {}
+      @Nullable MemorySegment newSecondMoment) {
+    boolean areFiled() {
+      return FiledMemory.is(firstMoment);
+    }
+
+    private List<MemorySegment> remembered() {
+      return List.of(gradients, firstMoment, secondMoment);
+    }
+
+    void ahead(long from, long size) {
+      for (MemorySegment buffer : remembered()) {
+        long to = Math.min(from + size, buffer.byteSize() / Float.BYTES);
+        if (from < to) {
+          FiledMemory.ahead(new Shard(from, to).of(buffer));
+        }
+      }
+    }
+
+    void letGo(Shard part) {
+      remembered().forEach(buffer -> FiledMemory.letGo(part.of(buffer)));
+    }
+  }
 
   /** A few thousand elements on the heap, where the compiler makes vectors of a plain loop. */
   private static final class Block {

@@ -2,15 +2,30 @@ package org.ftcluster.worker.optimizer;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.tensor.FiledMemory;
+import org.ftcluster.worker.tensor.LargeMemory;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * What AdamW remembers of each parameter: running means of the gradient and of its square, float32,
- * in the order of the parameters. Zero before the first step. A rank may have shards of it only.
+ * in the order of the parameters. Zero before the first step. A rank may have shards of it only,
+ * and may have them on a disk ({@link FiledMemory}).
  */
 public final class OptimizerState implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(OptimizerState.class);
+
+  /** For messages. */
+  private static final String CONTENT = "the optimizer's moments";
+
+  /** Null where it is in memory. */
+  private final @Nullable Path folder;
+
   private Memory memory;
   private @Nullable Pending pending;
 
@@ -36,22 +51,29 @@ public final class OptimizerState implements AutoCloseable {
       this.layout = ShardLayout.whole(size);
     }
 
-    /** Zeros. */
-    public Memory(ShardLayout layout) {
+    private Memory(ShardLayout layout, @Nullable Path folder) {
       this.layout = layout;
       boolean shared = layout.ranks() > 1;
-      for (Shard shard : layout.held()) {
-        pieces.add(
-            new Piece(
-                shard,
-                floats(shard.size()),
-                floats(shard.size()),
-                floats(shared ? shard.size() : 0)));
+      try {
+        for (Shard shard : layout.held()) {
+          pieces.add(
+              new Piece(
+                  shard,
+                  floats(folder, shard.size()),
+                  floats(folder, shard.size()),
+                  floats(folder, shared ? shard.size() : 0)));
+        }
+      } catch (RuntimeException | Error e) {
+        arena.close();
+        throw e;
       }
     }
 
-    private MemorySegment floats(long size) {
-      return arena.allocate(size * Float.BYTES, 64);
+    private MemorySegment floats(@Nullable Path folder, long size) {
+      long bytes = size * Float.BYTES;
+      return folder == null
+          ? arena.allocate(bytes, 64)
+          : FiledMemory.allocate(arena, folder, CONTENT, bytes);
     }
 
     public ShardLayout layout() {
@@ -76,7 +98,7 @@ public final class OptimizerState implements AutoCloseable {
   record Pending(AdamW adamW, AdamW.At at) {}
 
   /**
-   * All of it.
+   * All of it, in memory.
    *
    * @param size parameters
    */
@@ -84,17 +106,50 @@ public final class OptimizerState implements AutoCloseable {
     this(ShardLayout.whole(size));
   }
 
+  /** In memory. */
   public OptimizerState(ShardLayout layout) {
-    this(new Memory(layout));
+    this(new Memory(layout, null), null);
   }
 
-  private OptimizerState(Memory memory) {
+  private OptimizerState(Memory memory, @Nullable Path folder) {
     this.memory = memory;
+    this.folder = folder;
   }
 
-  /** Nothing of it, until it is known what this rank's is. */
-  public static OptimizerState none(long size) {
-    return new OptimizerState(new Memory(size));
+  /**
+   * All of it.
+   *
+   * @param folder on whose disk it is to be, now and later; null for memory
+   * @throws org.ftcluster.protocol.job.BadJobException when it can't be there
+   */
+  public static OptimizerState whole(long size, @Nullable Path folder) {
+    return new OptimizerState(new Memory(ShardLayout.whole(size), folder), folder);
+  }
+
+  /**
+   * Nothing of it, until it is known what this rank's is.
+   *
+   * @param folder on whose disk it is to be; null for memory
+   */
+  public static OptimizerState none(long size, @Nullable Path folder) {
+    return new OptimizerState(new Memory(size), folder);
+  }
+
+  /** Zeros for another layout, to {@link #replace} what is here. */
+  public Memory newMemory(ShardLayout layout) {
+    return new Memory(layout, folder);
+  }
+
+  /** Room for a copy of a buffer of it: where it is itself, or in memory where the disk is full. */
+  public MemorySegment roomForCopy(Arena arena, long bytes) {
+    if (folder != null) {
+      try {
+        return FiledMemory.allocate(arena, folder, CONTENT, bytes);
+      } catch (BadJobException e) {
+        log.warn("a checkpoint's copy takes {} bytes of memory: {}", bytes, e.getMessage());
+      }
+    }
+    return LargeMemory.allocate(arena, bytes);
   }
 
   public ShardLayout layout() {
@@ -116,7 +171,7 @@ public final class OptimizerState implements AutoCloseable {
   /** All of it, as before the first step. */
   public void makeWhole() {
     if (!isWhole()) {
-      replace(new Memory(ShardLayout.whole(layout().size())));
+      replace(newMemory(ShardLayout.whole(layout().size())));
     }
   }
 
@@ -181,8 +236,10 @@ public final class OptimizerState implements AutoCloseable {
   public void clear() {
     pending = null;
     for (Piece piece : memory.pieces) {
-      piece.firstMoment().fill((byte) 0);
-      piece.secondMoment().fill((byte) 0);
+      for (MemorySegment moment : List.of(piece.firstMoment(), piece.secondMoment())) {
+        moment.fill((byte) 0);
+        FiledMemory.letGo(moment);
+      }
     }
   }
 

@@ -8,6 +8,7 @@ import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.optimizer.OptimizerState.Pending;
 import org.ftcluster.worker.optimizer.OptimizerState.Piece;
+import org.ftcluster.worker.tensor.FiledMemory;
 
 /**
  * Every rank updates its own parameters and gives them to the others (arXiv:1910.02054, stage 1).
@@ -60,7 +61,7 @@ public final class ShardedUpdate implements ParameterUpdate {
       mirrorGradients();
     }
     for (Piece piece : state.pieces()) {
-      piece.gradients().copyFrom(piece.shard().of(parameters.gradients()));
+      FiledMemory.copy(piece.shard().of(parameters.gradients()), piece.gradients());
     }
     Piece own = state.pieces().getFirst();
     MemorySegment values = parameters.gradients();

@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 final class LibC {
   private static final int PROT_READ_WRITE = 1 | 2;
   private static final int MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x02 | 0x20 | 0x4000;
+  private static final int MADV_WILLNEED = 3;
   private static final int MADV_DONTNEED = 4;
   private static final int MADV_HUGEPAGE = 14;
   private static final long MAP_FAILED = -1;
@@ -69,10 +70,22 @@ final class LibC {
     }
   }
 
-  /** Gives the pages of a reserved region back; they read as zero afterwards. */
+  /**
+   * Gives the pages of a region back: reserved ones read as zero afterwards, those of a file as
+   * they were.
+   */
   static void discard(MemorySegment region) {
+    advise(region, MADV_DONTNEED);
+  }
+
+  /** Has the pages of a file read, and returns at once. */
+  static void willNeed(MemorySegment region) {
+    advise(region, MADV_WILLNEED);
+  }
+
+  private static void advise(MemorySegment region, int advice) {
     try {
-      int ignored = (int) MADVISE.invokeExact(region, region.byteSize(), MADV_DONTNEED);
+      int ignored = (int) MADVISE.invokeExact(region, region.byteSize(), advice);
     } catch (Throwable e) {
       throw rethrow(e);
     }

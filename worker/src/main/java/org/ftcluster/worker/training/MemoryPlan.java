@@ -7,9 +7,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
-import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
-import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.data.MicroBatch;
@@ -34,9 +32,9 @@ import org.jspecify.annotations.Nullable;
  * @param largest the largest micro-batch that the data make
  * @param savings what a worker with that much memory does, as far as the job leaves it open
  * @param estimate with these
- * @param kept where layers keep what their backward needs, and frozen weights stay in memory
+ * @param kept where layers keep what their backward needs, and all is in memory
  * @param recomputed where all layers run their forward again
- * @param offloaded where frozen weights lie on a disk besides; null where they can't
+ * @param offloaded where all that can lies on a disk besides; null where nothing can
  * @param memory what there is, in bytes
  * @param largestMicroBatchSize that fits where layers keep what they need, 0 where none does
  * @param largestRecomputedMicroBatchSize that fits where they don't
@@ -48,11 +46,14 @@ public record MemoryPlan(
     MemoryEstimate estimate,
     MemoryEstimate kept,
     MemoryEstimate recomputed,
-    @Nullable MemoryEstimate offloaded,
+    @Nullable Offloaded offloaded,
     long memory,
     int largestMicroBatchSize,
     int largestRecomputedMicroBatchSize,
     MeshCosts costs) {
+  /** What would need the least memory, and how much. */
+  public record Offloaded(MemorySavings savings, MemoryEstimate estimate) {}
+
   /** These say enough of a job with more. */
   private static final long STEPS_LOOKED_AT = 10_000;
 
@@ -64,17 +65,18 @@ public record MemoryPlan(
     MeshParts.check(config, spec.parallel());
     MicroBatchShape largest = largest(batches);
     MicroBatchShape evaluated = eval == null ? SMALLEST : largest(eval);
-    Path scratch = scratch(spec);
     MemorySavings savings = savings(spec, largest, evaluated, memory);
+    Offloaded offloaded =
+        SavingsChoice.most(spec, config.layers(), scratch(spec))
+            .map(most -> new Offloaded(most, estimate(spec, most, largest, evaluated)))
+            .orElse(null);
     return new MemoryPlan(
         largest,
         savings,
         estimate(spec, savings, largest, evaluated),
         estimate(spec, MemorySavings.NONE, largest, evaluated),
         estimate(spec, MemorySavings.RECOMPUTED, largest, evaluated),
-        scratch == null
-            ? null
-            : estimate(spec, new MemorySavings(config.layers(), scratch), largest, evaluated),
+        offloaded,
         memory,
         largestSize(spec, MemorySavings.NONE, largest, memory),
         largestSize(spec, MemorySavings.RECOMPUTED, largest, memory),
@@ -114,14 +116,13 @@ public record MemoryPlan(
         choice -> estimate(spec, choice, trained, evaluated).total());
   }
 
-  /** Where frozen weights could go; null where there are none, or no disk. */
+  /** Where what memory has no room for could go; null where that is no disk. */
   private static @Nullable Path scratch(JobSpec spec) {
-    if (spec.adapter().type() == AdapterType.NONE || spec.parallel().sharding() == Sharding.ZERO3) {
-      return null;
-    }
-    Path given = spec.offload().path();
+    JobSpec.Offload offload = spec.offload();
+    Path given = offload.path();
     Path folder = given == null ? Path.of(System.getProperty("java.io.tmpdir")) : given;
-    boolean asked = spec.offload().parameters() == OffloadTarget.DISK;
+    boolean asked =
+        offload.parameters() == OffloadTarget.DISK || offload.optimizer() == OffloadTarget.DISK;
     return asked || MemorySavings.canOffloadTo(folder) ? folder : null;
   }
 
@@ -133,6 +134,11 @@ public record MemoryPlan(
         smallestMesh(spec),
         ModelLoader.trainedParameters(spec.model(), spec.adapter()),
         batches.batch(0));
+  }
+
+  /** That a rank goes through in a step. */
+  public int microBatches() {
+    return Math.ceilDiv(costs.work().microBatches(), costs.mesh().data());
   }
 
   public boolean fits() {
@@ -162,9 +168,9 @@ public record MemoryPlan(
       return "training.micro_batch_size: %d with training.gradient_checkpointing: true would fit"
           .formatted(largestRecomputedMicroBatchSize);
     }
-    if (offloaded != null && !savings.isOffloaded() && offloaded.total() <= memory) {
-      return "offload.parameters: disk with training.gradient_checkpointing: true would need %s"
-          .formatted(gigabytes(offloaded.total()));
+    if (offloaded != null && offloaded.estimate().total() <= memory) {
+      return "%s with training.gradient_checkpointing: true would need %s"
+          .formatted(offloaded.savings().offloadSetting(), gigabytes(offloaded.estimate().total()));
     }
     return "no micro-batch size would fit; a smaller model would, or a smaller data.max_length";
   }

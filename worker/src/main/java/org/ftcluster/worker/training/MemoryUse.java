@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Locale;
 import java.util.stream.Stream;
 import org.ftcluster.worker.checkpoint.TrainingState;
+import org.ftcluster.worker.tensor.FiledMemory;
 
 /**
  * Memory that a rank has held, in bytes, by what {@link MemoryPlan} foretells.
@@ -15,13 +16,14 @@ import org.ftcluster.worker.checkpoint.TrainingState;
 record MemoryUse(long weights, long trained, long activations) {
   static final MemoryUse NONE = new MemoryUse(0, 0, 0);
 
-  /** Bytes of a state, as far as it is here. */
+  /** Bytes of a state, as far as it is here, and in memory. */
   static long ofState(TrainingState state) {
     return state.parameters().values().byteSize()
         + state.parameters().gradients().byteSize()
         + state.optimizer().pieces().stream()
             .flatMap(
                 piece -> Stream.of(piece.firstMoment(), piece.secondMoment(), piece.gradients()))
+            .filter(buffer -> !FiledMemory.is(buffer))
             .mapToLong(MemorySegment::byteSize)
             .sum();
   }

@@ -6,12 +6,17 @@ import java.util.List;
 import java.util.Optional;
 import java.util.function.ToLongFunction;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.JobSpec.AdapterType;
+import org.ftcluster.protocol.job.JobSpec.Device;
+import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
+import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.model.MemorySavings;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Chooses what a rank does to fit its memory, where the job leaves that open: first as many layers
- * as it takes run their forward again, then the frozen weights go to a disk as well.
+ * as it takes run their forward again, then the frozen weights go to a disk as well, then what the
+ * optimizer remembers.
  */
 final class SavingsChoice {
   /** Of the memory; estimates are right to within a tenth. */
@@ -19,7 +24,9 @@ final class SavingsChoice {
 
   private final int leastRecomputed;
   private final int mostRecomputed;
-  private final List<Optional<Path>> folders = new ArrayList<>();
+
+  /** What lies on a disk: in each all that does in the one before. */
+  private final List<MemorySavings> stages = new ArrayList<>();
 
   private SavingsChoice(JobSpec spec, int layers, @Nullable Path scratch) {
     // All slices of a layer must go through it the same number of times, and may differ in memory.
@@ -35,15 +42,21 @@ final class SavingsChoice {
           case FALSE -> 0;
           case TRUE -> layers;
         };
-    switch (spec.offload().parameters()) {
-      case AUTO -> {
-        folders.add(Optional.empty());
-        if (scratch != null) {
-          folders.add(Optional.of(scratch));
-        }
-      }
-      case NONE -> folders.add(Optional.empty());
-      case DISK -> folders.add(Optional.ofNullable(scratch));
+    JobSpec.Offload offload = spec.offload();
+    MemorySavings stage =
+        MemorySavings.NONE
+            .withParametersIn(offload.parameters() == OffloadTarget.DISK ? scratch : null)
+            .withOptimizerIn(offload.optimizer() == OffloadTarget.DISK ? scratch : null);
+    stages.add(stage);
+    if (scratch == null || !isOnHost(spec)) {
+      return;
+    }
+    if (offload.parameters() == OffloadTarget.AUTO && hasFrozenLayers(spec)) {
+      stage = stage.withParametersIn(scratch);
+      stages.add(stage);
+    }
+    if (offload.optimizer() == OffloadTarget.AUTO) {
+      stages.add(stage.withOptimizerIn(scratch));
     }
   }
 
@@ -51,7 +64,7 @@ final class SavingsChoice {
    * The least that fits; where nothing does, the most that the job allows.
    *
    * @param layers of the model
-   * @param scratch where weights may be offloaded to; null where they can't
+   * @param scratch what may lie on a disk may lie there; null where nothing can
    * @param memory of the worker, in bytes
    * @param needs bytes that a choice needs
    */
@@ -64,34 +77,53 @@ final class SavingsChoice {
     return new SavingsChoice(spec, layers, scratch).choose((long) (memory * USED), needs);
   }
 
-  private MemorySavings choose(long room, ToLongFunction<MemorySavings> needs) {
-    for (Optional<Path> folder : folders) {
-      if (needs.applyAsLong(savings(leastRecomputed, folder)) <= room) {
-        return savings(leastRecomputed, folder);
-      }
-      if (needs.applyAsLong(savings(mostRecomputed, folder)) <= room) {
-        return savings(fewestRecomputed(room, folder, needs), folder);
-      }
+  /** The most that any settings of such a job would allow; nothing without a disk. */
+  static Optional<MemorySavings> most(JobSpec spec, int layers, @Nullable Path scratch) {
+    if (scratch == null || !isOnHost(spec)) {
+      return Optional.empty();
     }
-    return savings(mostRecomputed, folders.getLast());
+    return Optional.of(
+        MemorySavings.RECOMPUTED
+            .recomputing(layers)
+            .withParametersIn(hasFrozenLayers(spec) ? scratch : null)
+            .withOptimizerIn(scratch));
   }
 
-  private int fewestRecomputed(
-      long room, Optional<Path> folder, ToLongFunction<MemorySavings> needs) {
+  /** Under {@code zero3} they are shared out. */
+  private static boolean hasFrozenLayers(JobSpec spec) {
+    return spec.adapter().type() == AdapterType.LORA
+        && spec.parallel().sharding() != Sharding.ZERO3;
+  }
+
+  /** The memory of a GPU isn't what an offloaded optimizer would make room in. */
+  private static boolean isOnHost(JobSpec spec) {
+    return spec.resources().device() == Device.CPU;
+  }
+
+  private MemorySavings choose(long room, ToLongFunction<MemorySavings> needs) {
+    for (MemorySavings stage : stages) {
+      if (needs.applyAsLong(stage.recomputing(leastRecomputed)) <= room) {
+        return stage.recomputing(leastRecomputed);
+      }
+      if (needs.applyAsLong(stage.recomputing(mostRecomputed)) <= room) {
+        return fewestRecomputed(stage, room, needs);
+      }
+    }
+    return stages.getLast().recomputing(mostRecomputed);
+  }
+
+  private MemorySavings fewestRecomputed(
+      MemorySavings stage, long room, ToLongFunction<MemorySavings> needs) {
     int low = leastRecomputed;
     int high = mostRecomputed;
     while (low < high) {
       int middle = (low + high) >>> 1;
-      if (needs.applyAsLong(savings(middle, folder)) <= room) {
+      if (needs.applyAsLong(stage.recomputing(middle)) <= room) {
         high = middle;
       } else {
         low = middle + 1;
       }
     }
-    return low;
-  }
-
-  private static MemorySavings savings(int recomputedLayers, Optional<Path> folder) {
-    return new MemorySavings(recomputedLayers, folder.orElse(null));
+    return stage.recomputing(low);
   }
 }

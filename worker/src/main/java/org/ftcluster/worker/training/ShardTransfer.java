@@ -187,7 +187,7 @@ final class ShardTransfer {
   /** This rank's new shards, from those that hold them now. */
   private OptimizerState.Memory dealt(List<Source> sources, long step) {
     log.info("rank {} takes part in dealing out the state of step {}", ranks.rank(), step);
-    OptimizerState.Memory memory = new OptimizerState.Memory(layout);
+    OptimizerState.Memory memory = state.optimizer().newMemory(layout);
     try (Arena arena = Arena.ofShared()) {
       MemorySegment moments = arena.allocate(2 * CHUNK * Float.BYTES, 64);
       for (Source source : sources) {

@@ -22,7 +22,7 @@ import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.optimizer.ShardedGradientSum;
 import org.ftcluster.worker.optimizer.ShardedUpdate;
 import org.ftcluster.worker.parallel.MeshRanks;
-import org.ftcluster.worker.tensor.LargeMemory;
+import org.ftcluster.worker.tensor.FiledMemory;
 import org.jspecify.annotations.Nullable;
 
 /** How the ranks of a generation hold a job's state: each all of it, or in shards. */
@@ -117,13 +117,15 @@ final class StateSharing {
       transfers.add(ranks.send(own.firstMoment(), 0));
       transfers.add(ranks.send(own.secondMoment(), 0));
       transfers.forEach(transfer -> transfer.await(timeout));
+      FiledMemory.letGo(own.firstMoment());
+      FiledMemory.letGo(own.secondMoment());
       return null;
     }
     Arena arena = Arena.ofShared();
-    MemorySegment first = LargeMemory.allocate(arena, layout.size() * Float.BYTES);
-    MemorySegment second = LargeMemory.allocate(arena, layout.size() * Float.BYTES);
-    own.shard().of(first).copyFrom(own.firstMoment());
-    own.shard().of(second).copyFrom(own.secondMoment());
+    MemorySegment first = state.optimizer().roomForCopy(arena, layout.size() * Float.BYTES);
+    MemorySegment second = state.optimizer().roomForCopy(arena, layout.size() * Float.BYTES);
+    FiledMemory.copy(own.firstMoment(), own.shard().of(first));
+    FiledMemory.copy(own.secondMoment(), own.shard().of(second));
     for (int rank = 1; rank < ranks.size(); rank++) {
       Shard theirs = layout.of(rank);
       transfers.add(ranks.recv(theirs.of(first), rank));
@@ -131,6 +133,8 @@ final class StateSharing {
     }
     // Where this fails the memory stays, for as long as the connections might still write to it.
     transfers.forEach(transfer -> transfer.await(timeout));
+    FiledMemory.letGo(first);
+    FiledMemory.letGo(second);
     return Snapshot.of(arena, state, first, second);
   }
 }

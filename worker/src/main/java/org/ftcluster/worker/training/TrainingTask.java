@@ -16,6 +16,7 @@ import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.collective.TcpCommunicator;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.OptimizerState;
 import org.ftcluster.worker.parallel.Mesh;
@@ -81,18 +82,20 @@ final class TrainingTask implements RankTask {
       @Nullable EvalBatches eval,
       ListenAddress listen,
       Deadlines deadlines) {
-    this(id, spec, new JobModel.Whole(model), batches, eval, listen, deadlines);
+    this(id, spec, new JobModel.Whole(model), MemorySavings.NONE, batches, eval, listen, deadlines);
   }
 
   /**
    * Takes over data that are loaded.
    *
-   * @param model as above
+   * @param model as above; the caller's where this fails
+   * @throws BadJobException when the disk has no room for what is to be there
    */
   TrainingTask(
       String id,
       JobSpec spec,
       JobModel model,
+      MemorySavings savings,
       GlobalBatches batches,
       @Nullable EvalBatches eval,
       ListenAddress listen,
@@ -101,10 +104,7 @@ final class TrainingTask implements RankTask {
     this.job =
         new Trainer.Job(
             spec,
-            StateSharing.isAskedFor(spec)
-                ? new TrainingState(
-                    model.parameters(), OptimizerState.none(model.parameters().size()))
-                : new TrainingState(model.parameters()),
+            new TrainingState(model.parameters(), optimizer(spec, model, savings)),
             batches,
             eval,
             new StepHistory(),
@@ -114,6 +114,13 @@ final class TrainingTask implements RankTask {
     this.keeper = new StateKeeper(id, job, model, deadlines);
     this.listen = listen;
     this.deadlines = deadlines;
+  }
+
+  private static OptimizerState optimizer(JobSpec spec, JobModel model, MemorySavings savings) {
+    long size = model.parameters().size();
+    return StateSharing.isAskedFor(spec)
+        ? OptimizerState.none(size, savings.optimizerIn())
+        : OptimizerState.whole(size, savings.optimizerIn());
   }
 
   @Override

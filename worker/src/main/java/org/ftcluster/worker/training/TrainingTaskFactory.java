@@ -129,23 +129,38 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     int threads = spec.resources().threads();
     try {
       Data data = data(spec, threads);
-      JobModel model = model(spec, data);
-      checkInitialAdapter(spec, model);
-      return new TrainingTask(job, spec, model, data.train(), data.eval(), listen, deadlines);
+      Loaded loaded = model(spec, data);
+      try {
+        checkInitialAdapter(spec, loaded.model());
+        return new TrainingTask(
+            job,
+            spec,
+            loaded.model(),
+            loaded.savings(),
+            data.train(),
+            data.eval(),
+            listen,
+            deadlines);
+      } catch (RuntimeException | Error e) {
+        loaded.model().close();
+        throw e;
+      }
     } catch (SafetensorsException e) {
       throw new BadJobException(String.valueOf(e.getMessage()), e);
     }
   }
 
+  private record Loaded(JobModel model, MemorySavings savings) {}
+
   /** Of a model that is cut into parts, none is loaded before its place is known. */
-  private JobModel model(JobSpec spec, Data data) {
+  private Loaded model(JobSpec spec, Data data) {
     return switch (spec.resources().device()) {
       case CPU -> onCpu(spec, data);
       case CUDA -> onGpu(spec, data);
     };
   }
 
-  private JobModel onGpu(JobSpec spec, Data data) {
+  private Loaded onGpu(JobSpec spec, Data data) {
     Accelerator device;
     try {
       device = gpu.get();
@@ -157,14 +172,11 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     }
     try {
       MemorySavings savings = savings(spec, data, device.freeBytes());
-      if (savings.isOffloaded()) {
-        throw new BadJobException(
-            "the model's weights don't fit the %.1f GB that are free on %s"
-                .formatted(device.freeBytes() / 1e9, device.name()));
-      }
-      return new JobModel.Whole(
-          ModelLoader.load(
-              spec.model(), spec.adapter(), savings, spec.resources().threads(), device));
+      JobModel model =
+          new JobModel.Whole(
+              ModelLoader.load(
+                  spec.model(), spec.adapter(), savings, spec.resources().threads(), device));
+      return new Loaded(model, savings);
     } catch (BadJobException e) {
       device.close();
       throw e;
@@ -177,13 +189,15 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     return savings;
   }
 
-  private JobModel onCpu(JobSpec spec, Data data) {
+  private Loaded onCpu(JobSpec spec, Data data) {
     MemorySavings savings = savings(spec, data, memory);
     if (spec.parallel().replicaRanks() > 1 || spec.parallel().sharding() == Sharding.ZERO3) {
-      return new JobModel.InParts(spec, savings, deadlines);
+      return new Loaded(new JobModel.InParts(spec, savings, deadlines), savings);
     }
-    return new JobModel.Whole(
-        ModelLoader.load(spec.model(), spec.adapter(), savings, spec.resources().threads()));
+    JobModel model =
+        new JobModel.Whole(
+            ModelLoader.load(spec.model(), spec.adapter(), savings, spec.resources().threads()));
+    return new Loaded(model, savings);
   }
 
   /** Whether it fits shows here; its values are read again where there is no checkpoint. */
@@ -192,12 +206,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     if (initFrom == null) {
       return;
     }
-    try {
-      PeftAdapter.readInto(initFrom, spec.adapter(), model.parameters());
-    } catch (RuntimeException e) {
-      model.close();
-      throw e;
-    }
+    PeftAdapter.readInto(initFrom, spec.adapter(), model.parameters());
   }
 
   private record Data(GlobalBatches train, @Nullable EvalBatches eval) {}

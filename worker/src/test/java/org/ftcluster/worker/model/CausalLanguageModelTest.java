@@ -127,7 +127,7 @@ class CausalLanguageModelTest {
   void recomputationChangesNoBitAndTakesLessMemory() {
     TokenBatch batch = batch(LENGTHS);
     try (CausalLanguageModel kept = float32(0.1, MemorySavings.NONE);
-        CausalLanguageModel one = float32(0.1, new MemorySavings(1, null));
+        CausalLanguageModel one = float32(0.1, MemorySavings.NONE.recomputing(1));
         CausalLanguageModel recomputed = float32(0.1, MemorySavings.RECOMPUTED)) {
       float[] expected = gradients(kept, batch, 3);
       assertArrayEquals(expected, gradients(one, batch, 3));
@@ -143,7 +143,7 @@ class CausalLanguageModelTest {
   void weightsOnADiskChangeNoBitAndTakeLessMemory(
       JobSpec.ComputeType type, JobSpec.QuantizationType quantization, int recomputed) {
     TokenBatch batch = batch(LENGTHS);
-    var savings = new MemorySavings(recomputed, Path.of("target"));
+    var savings = MemorySavings.NONE.recomputing(recomputed).withParametersIn(Path.of("target"));
     try (CausalLanguageModel kept = model(type, quantization, 0.1, MemorySavings.NONE);
         CausalLanguageModel offloaded = model(type, quantization, 0.1, savings)) {
       for (int step = 0; step < 3; step++) {

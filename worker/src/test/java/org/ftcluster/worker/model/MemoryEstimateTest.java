@@ -35,7 +35,7 @@ class MemoryEstimateTest {
       double dropout,
       int recomputedLayers,
       @Nullable Path offloadedTo) {
-    var savings = new MemorySavings(recomputedLayers, offloadedTo);
+    var savings = MemorySavings.NONE.recomputing(recomputedLayers).withParametersIn(offloadedTo);
     var model = new JobSpec.Model(LLAMA, dtype, new JobSpec.Quantization(quantization, true));
     var adapter = new JobSpec.Adapter(type, 8, 16, dropout, List.of("all-linear"), false, null);
     int[] lengths = {50, 50};
@@ -89,7 +89,7 @@ class MemoryEstimateTest {
                 LLAMA, ComputeType.BFLOAT16, new JobSpec.Quantization(QuantizationType.NONE, true)),
             TestModels.noAdapter(),
             JobSpec.Reduction.FAST,
-            new MemorySavings(recomputedLayers, null),
+            MemorySavings.NONE.recomputing(recomputedLayers),
             MicroBatchShape.full(4, 4096));
     double parameters = 16 * (8192.0 * 8192 * 2.25 + 3 * 8192.0 * 28672) + 2 * 8192.0 * 128256;
     assertEquals(22.0 * parameters, estimate.trained(), 0.01 * 22 * parameters);

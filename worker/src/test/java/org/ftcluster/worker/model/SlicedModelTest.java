@@ -102,7 +102,7 @@ class SlicedModelTest {
                       ModelLoader.loadPart(
                           model,
                           adapter,
-                          new MemorySavings(slices > 2 ? 1 : 0, null),
+                          MemorySavings.NONE.recomputing(slices > 2 ? 1 : 0),
                           1,
                           part,
                           parameters)) {

@@ -5,8 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.nio.file.Path;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
+import org.ftcluster.worker.model.DiskUse;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
 import org.ftcluster.worker.model.MemorySavings;
@@ -18,18 +20,21 @@ import org.junit.jupiter.api.Test;
 
 class MemoryPlanTest {
   private static final long GB = 1_000_000_000;
+  private static final Path DISK = Path.of("/disk");
 
   private static MemoryPlan plan(
       boolean checkpointing, double memory, int largest, int largestRecomputed) {
-    MemoryEstimate kept = new MemoryEstimate(GB, GB, 6 * GB, GB);
-    MemoryEstimate recomputed = new MemoryEstimate(GB, GB, 2 * GB, GB);
+    MemoryEstimate kept = new MemoryEstimate(GB, GB, 6 * GB, GB, DiskUse.NONE);
+    MemoryEstimate recomputed = new MemoryEstimate(GB, GB, 2 * GB, GB, DiskUse.NONE);
     return new MemoryPlan(
         MicroBatchShape.full(4, 512),
         checkpointing ? MemorySavings.RECOMPUTED : MemorySavings.NONE,
         checkpointing ? recomputed : kept,
         kept,
         recomputed,
-        new MemoryEstimate(0, GB, GB, GB),
+        new MemoryPlan.Offloaded(
+            MemorySavings.NONE.withParametersIn(DISK).withOptimizerIn(DISK),
+            new MemoryEstimate(0, GB, GB, GB, new DiskUse(GB, GB))),
         (long) (memory * GB),
         largest,
         largestRecomputed,
@@ -72,8 +77,9 @@ class MemoryPlanTest {
             + " no micro-batch size would fit; a smaller model would, or a smaller data.max_length.",
         refusal(plan(true, 2.5, 0, 0)));
     assertEquals(
-        "The job needs 5.00 GB of memory on a worker, and there are 3.50 GB: offload.parameters:"
-            + " disk with training.gradient_checkpointing: true would need 3.00 GB.",
+        "The job needs 5.00 GB of memory on a worker, and there are 3.50 GB: offload: {parameters:"
+            + " disk, optimizer: disk} with training.gradient_checkpointing: true would need"
+            + " 3.00 GB.",
         refusal(plan(true, 3.5, 0, 0)));
   }
 }

@@ -6,6 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
@@ -22,7 +24,7 @@ class MeshChoiceTest {
   private static final long PLENTY = 1L << 40;
 
   private static final String[] SAVING_NOTHING = {
-    "training.gradient_checkpointing=false", "offload.parameters=none"
+    "training.gradient_checkpointing=false", "offload.parameters=none", "offload.optimizer=none"
   };
 
   @TempDir static Path models;
@@ -64,7 +66,9 @@ class MeshChoiceTest {
 
   @Test
   void moreThanThereAreRefusedWithWhatWouldDo() {
-    JobSpec job = job("parallel=auto", SAVING_NOTHING[0], SAVING_NOTHING[1]);
+    List<String> settings = new ArrayList<>(List.of(SAVING_NOTHING));
+    settings.add("parallel=auto");
+    JobSpec job = job(settings.toArray(String[]::new));
     long alone = need(choose(job, 1, PLENTY), 1);
     BadJobException e = assertThrows(BadJobException.class, () -> choose(job, 1, alone - 1));
     assertTrue(e.getMessage().contains("no layout on 1 worker fits into"), e.getMessage());

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.model.MemorySavings;
@@ -15,9 +16,15 @@ class SavingsChoiceTest {
   private static final Path DISK = Path.of("/disk");
   private static final int LAYERS = 10;
 
-  /** 20 without savings; each layer that is computed again saves 1, and weights on a disk 5. */
+  /**
+   * 20 without savings; each layer that is computed again saves 1, weights on a disk 5, and what
+   * the optimizer remembers 2.
+   */
   private static long needs(MemorySavings savings) {
-    return 20 - savings.recomputedLayers() - (savings.isOffloaded() ? 5 : 0);
+    return 20
+        - savings.recomputedLayers()
+        - (savings.parametersIn() != null ? 5 : 0)
+        - (savings.optimizerIn() != null ? 2 : 0);
   }
 
   private static MemorySavings choose(double memory, @Nullable Path scratch, String... sets) {
@@ -27,8 +34,16 @@ class SavingsChoiceTest {
     return SavingsChoice.of(spec, LAYERS, scratch, bytes, savings -> 1000 * needs(savings));
   }
 
+  /**
+   * @param folder where frozen weights are
+   */
   private static MemorySavings savings(int recomputedLayers, @Nullable Path folder) {
-    return new MemorySavings(recomputedLayers, folder);
+    return MemorySavings.NONE.recomputing(recomputedLayers).withParametersIn(folder);
+  }
+
+  /** With the optimizer's memory on the disk, too. */
+  private static MemorySavings savings(int recomputedLayers) {
+    return savings(recomputedLayers, DISK).withOptimizerIn(DISK);
   }
 
   @Test
@@ -50,11 +65,35 @@ class SavingsChoiceTest {
   }
 
   @Test
+  void whatTheOptimizerRemembersGoesThereLast() {
+    assertEquals(savings(9), choose(4, DISK));
+    assertEquals(savings(10), choose(3, DISK));
+    assertEquals(
+        MemorySavings.NONE.recomputing(10).withOptimizerIn(DISK),
+        choose(8, DISK, "adapter.type=none", "model.quantization.type=none"));
+  }
+
+  @Test
   void whereNothingFitsItIsTheMostThatTheJobAllows() {
-    assertEquals(savings(10, DISK), choose(4, DISK));
-    assertEquals(savings(10, null), choose(4, null));
-    assertEquals(savings(10, null), choose(4, DISK, "offload.parameters=none"));
+    assertEquals(savings(10), choose(1, DISK));
+    assertEquals(savings(10, null), choose(1, null));
+    String optimizer = "offload.optimizer=none";
+    assertEquals(savings(10, DISK), choose(4, DISK, optimizer));
+    assertEquals(savings(10, null), choose(4, DISK, optimizer, "offload.parameters=none"));
     assertEquals(MemorySavings.NONE, choose(4, null, "training.gradient_checkpointing=false"));
+  }
+
+  @Test
+  void theMostIsWhatAnySettingsWouldAllow() {
+    assertEquals(Optional.of(savings(LAYERS)), most("offload.parameters=none"));
+    assertEquals(
+        Optional.of(MemorySavings.NONE.recomputing(LAYERS).withOptimizerIn(DISK)),
+        most("parallel.sharding=zero3"));
+    assertEquals(Optional.empty(), most("resources.device=cuda"));
+  }
+
+  private static Optional<MemorySavings> most(String set) {
+    return SavingsChoice.most(JobSpecReader.read(SAMPLE, List.of(set)), LAYERS, DISK);
   }
 
   @Test
@@ -63,6 +102,8 @@ class SavingsChoiceTest {
     assertEquals(savings(0, DISK), choose(99, DISK, "offload.parameters=disk"));
     assertEquals(savings(0, DISK), choose(15, DISK, "training.gradient_checkpointing=false"));
     assertEquals(savings(3, DISK), choose(12, DISK, "offload.parameters=disk"));
+    assertEquals(
+        MemorySavings.NONE.withOptimizerIn(DISK), choose(99, DISK, "offload.optimizer=disk"));
   }
 
   @Test

@@ -168,7 +168,7 @@ class ShardTransferTest {
   }
 
   private TrainingState newcomer() {
-    return new TrainingState(parameters(), OptimizerState.none(SIZE));
+    return new TrainingState(parameters(), OptimizerState.none(SIZE, null));
   }
 
   private ParameterBuffer parameters() {
