@@ -72,6 +72,7 @@ public final class PlanCommand implements Callable<Integer> {
       int recomputedLayers,
       boolean offloaded,
       boolean optimizerOffloaded,
+      int offloadedLayers,
       long diskBytes,
       long diskBytesPerStep,
       int microBatchSizeWithoutCheckpointing,
@@ -113,6 +114,7 @@ public final class PlanCommand implements Callable<Integer> {
             plan.savings().recomputedLayers(),
             plan.savings().parametersIn() != null,
             plan.savings().optimizerIn() != null,
+            plan.savings().offloadedLayers(),
             estimate.disk().total(),
             estimate.disk().moved(plan.microBatches()),
             plan.largestMicroBatchSize(),
@@ -207,23 +209,22 @@ public final class PlanCommand implements Callable<Integer> {
         ? ""
         : String.format(
             Locale.ROOT,
-            "; with %s on a disk besides, %.2f GB",
-            offloaded.savings().onDisk(),
+            "; with all that can be on a disk besides, %.2f GB",
             offloaded.estimate().total() / 1e9);
   }
 
-  /** Weights come while others are used; the optimizer's moments as it goes over them. */
   private String onDisk(MemoryPlan plan) {
     DiskUse use = plan.estimate().disk();
     double moved = use.moved(plan.microBatches());
     return String.format(
         Locale.ROOT,
         """
-        On its disk are %.2f GB: %.2f GB of frozen weights, %.2f GB of the optimizer's. A step reads and writes
-        %.2f GB, for which a disk of %.1f GB/s takes %.2f s, while it computes or between.""",
+        On its disk are %.2f GB: %.2f of frozen weights, %.2f of the optimizer's moments, %.2f of activations. A step
+        reads and writes %.2f GB, which takes a disk of %.1f GB/s %.2f s; most of that it does while layers compute.""",
         use.total() / 1e9,
         use.weights() / 1e9,
         use.optimizer() / 1e9,
+        use.activations() / 1e9,
         moved / 1e9,
         disk,
         moved / 1e9 / disk);

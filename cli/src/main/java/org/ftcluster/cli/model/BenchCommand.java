@@ -106,6 +106,13 @@ public final class BenchCommand implements Callable<Integer> {
   private @Nullable Path offloadOptimizer;
 
   @Option(
+      names = "--offload-activations",
+      paramLabel = "DIR",
+      description =
+          "Write what layers keep for their backward to a file there, and read it back in time.")
+  private @Nullable Path offloadActivations;
+
+  @Option(
       names = "--threads",
       paramLabel = "N",
       description = "Threads that compute (default: one a processor).")
@@ -289,9 +296,14 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private MemorySavings savings() {
+    if (device == Device.CUDA && (offload != null || offloadActivations != null)) {
+      throw CommandException.badRequest(
+          "--offload and --offload-activations are for --device cpu; leave them out");
+    }
     return (recompute ? MemorySavings.RECOMPUTED : MemorySavings.NONE)
         .withParametersIn(offload)
-        .withOptimizerIn(offloadOptimizer);
+        .withOptimizerIn(offloadOptimizer)
+        .withActivationsIn(offloadActivations, Integer.MAX_VALUE);
   }
 
   private QuantizationType quantization() {

@@ -208,9 +208,14 @@ public record JobSpec(
    *
    * @param parameters the layers' frozen weights
    * @param optimizer what it remembers
+   * @param activations what layers keep between their forward and their backward
    * @param path a folder on each worker's disk; {@code null} for the JVM's temporary one
    */
-  public record Offload(OffloadTarget parameters, OffloadTarget optimizer, @Nullable Path path) {}
+  public record Offload(
+      OffloadTarget parameters,
+      OffloadTarget optimizer,
+      OffloadTarget activations,
+      @Nullable Path path) {}
 
   /**
    * Where to: {@code cpu} is the memory of the host of a GPU, {@code disk} a file. {@code auto}

@@ -215,6 +215,7 @@ public final class JobSpecReader {
     return new JobSpec.Offload(
         offload.choice("parameters", OffloadTarget.AUTO),
         offload.choice("optimizer", OffloadTarget.AUTO),
+        offload.choice("activations", OffloadTarget.AUTO),
         offload.path("path", folder).orElse(null));
   }
 

@@ -29,6 +29,7 @@ final class Supported {
       case CPU -> {
         refuseHost("offload.parameters", offload.parameters(), problems);
         refuseHost("offload.optimizer", offload.optimizer(), problems);
+        refuseHost("offload.activations", offload.activations(), problems);
       }
       case CUDA -> {
         JobSpec.Parallel parallel = spec.parallel();
@@ -41,6 +42,7 @@ final class Supported {
                   + " pipeline 1, and no zero3");
         }
         refuseAny("offload.parameters", offload.parameters(), problems);
+        refuseAny("offload.activations", offload.activations(), problems);
       }
     }
   }

@@ -68,7 +68,7 @@ class JobSpecReaderTest {
         reduction: fast
         log_samples: true
       parallel: {data: 1, tensor: 2, pipeline: 2, interleave: 3, sharding: none, mirror: false}
-      offload: {parameters: disk, optimizer: none, path: ../scratch}
+      offload: {parameters: disk, optimizer: none, activations: disk, path: ../scratch}
       elastic: {min_workers: 2, max_workers: 4}
       resources: {threads: 3}
       checkpoint: {path: ../out, every_steps: 50, keep: 5, overwrite: true, remote: s3://bucket/runs/7, endpoint: "http://10.0.0.1:9000", region: eu-central-1}
@@ -116,7 +116,7 @@ class JobSpecReaderTest {
                 Reduction.EXACT,
                 false),
             new Parallel(0, 1, 1, 1, Sharding.NONE, true),
-            new Offload(OffloadTarget.AUTO, OffloadTarget.AUTO, null),
+            new Offload(OffloadTarget.AUTO, OffloadTarget.AUTO, OffloadTarget.AUTO, null),
             new Elastic(1, 8),
             new Resources(1, Device.CPU),
             new Checkpoint(folder.resolve("out"), 0, 3, false, null, null, null));
@@ -167,7 +167,11 @@ class JobSpecReaderTest {
                 Reduction.FAST,
                 true),
             new Parallel(1, 2, 2, 3, Sharding.NONE, false),
-            new Offload(OffloadTarget.DISK, OffloadTarget.NONE, root.resolve("scratch")),
+            new Offload(
+                OffloadTarget.DISK,
+                OffloadTarget.NONE,
+                OffloadTarget.DISK,
+                root.resolve("scratch")),
             new Elastic(2, 4),
             new Resources(3, Device.CPU),
             new Checkpoint(

@@ -101,7 +101,8 @@ final class ComputeRates {
     ModelPart part = ModelPart.of(config, new Span(0, config.layers()), 0, slices.size());
     int threads = job.resources().threads();
     double[] seconds = new double[rounds];
-    try (ParameterBuffer parameters = ModelLoader.newParameters(job.model(), job.adapter());
+    try (ParameterBuffer parameters =
+            ModelLoader.newParameters(job.model(), job.adapter(), MemorySavings.NONE);
         CausalLanguageModel model =
             ModelLoader.loadPart(
                 job.model(), job.adapter(), MemorySavings.NONE, threads, part, parameters)) {

@@ -32,19 +32,23 @@ public final class Snapshot implements AutoCloseable {
     try {
       List<MemorySegment> copies = new ArrayList<>();
       for (MemorySegment buffer : state.buffers()) {
-        long bytes = buffer.byteSize();
-        MemorySegment copy =
-            FiledMemory.is(buffer)
-                ? state.optimizer().roomForCopy(arena, bytes)
-                : LargeMemory.allocate(arena, bytes);
-        FiledMemory.copy(buffer, copy);
-        copies.add(copy);
+        copies.add(copy(arena, state, buffer));
       }
       return new Snapshot(arena, state, copies);
     } catch (RuntimeException | Error e) {
       arena.close();
       throw e;
     }
+  }
+
+  private static MemorySegment copy(Arena arena, TrainingState state, MemorySegment buffer) {
+    long bytes = buffer.byteSize();
+    MemorySegment copy =
+        FiledMemory.is(buffer)
+            ? state.optimizer().roomForCopy(arena, bytes)
+            : LargeMemory.allocate(arena, bytes);
+    FiledMemory.copy(buffer, copy);
+    return copy;
   }
 
   /** The state's own memory, which must stay as it is until the snapshot was used. */
@@ -59,8 +63,7 @@ public final class Snapshot implements AutoCloseable {
    */
   public static Snapshot of(
       Arena arena, TrainingState state, MemorySegment firstMoment, MemorySegment secondMoment) {
-    MemorySegment values = state.parameters().values();
-    MemorySegment copy = LargeMemory.allocate(arena, values.byteSize()).copyFrom(values);
+    MemorySegment copy = copy(arena, state, state.parameters().values());
     return new Snapshot(arena, state, List.of(copy, firstMoment, secondMoment));
   }
 

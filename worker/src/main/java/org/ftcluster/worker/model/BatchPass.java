@@ -1,5 +1,6 @@
 package org.ftcluster.worker.model;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.LongConsumer;
@@ -39,6 +40,9 @@ public final class BatchPass implements AutoCloseable {
   private final Tensor input;
   private final List<Frame> frames = new ArrayList<>();
 
+  /** Null where all that layers keep stays in memory. */
+  private final FiledActivations.@Nullable Batch filed;
+
   /** Of the rows that carry a loss; null where the part isn't the last, or nothing is learned. */
   private final @Nullable Tensor lossGradient;
 
@@ -48,9 +52,14 @@ public final class BatchPass implements AutoCloseable {
 
   /**
    * @param saved null where the layer is to be computed again
+   * @param outputPages of the workspace, where anything is to be put away
    */
   private record Frame(
-      Scope scope, Tensor input, Tensor output, DecoderLayer.@Nullable Saved saved) {}
+      Scope scope,
+      Tensor input,
+      Tensor output,
+      DecoderLayer.@Nullable Saved saved,
+      @Nullable MemorySegment outputPages) {}
 
   private BatchPass(
       LoadedPart part,
@@ -65,8 +74,10 @@ public final class BatchPass implements AutoCloseable {
     this.rows = part.place().isLast() ? lossRows : null;
     this.purpose = purpose;
     this.observer = observer;
-    this.base = pass.workspace().open();
     boolean training = purpose == Purpose.TRAINING;
+    FiledActivations disk = part.activations();
+    this.filed = training && disk != null ? disk.open(pass.workspace()) : null;
+    this.base = pass.workspace().open();
     this.lossGradient = training && rows != null ? newTensor(base, rows.length) : null;
     this.gradient = training ? newTensor(base, pass.tokens()) : null;
     this.input = newTensor(base, pass.tokens());
@@ -238,27 +249,49 @@ public final class BatchPass implements AutoCloseable {
   private Frame frame(int layer, Tensor x) {
     Scope scope = pass.workspace().open();
     try {
-      return frame(layer, scope, x);
+      return filed == null
+          ? frame(layer, scope, x, newTensor(scope, rowsOf(layer)), null)
+          : filedFrame(filed, layer, scope, x);
     } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
     }
   }
 
-  private Frame frame(int layer, Scope scope, Tensor x) {
+  /** What the layer's backward needs is put away, with its input, which nothing else does. */
+  private Frame filedFrame(FiledActivations.Batch to, int layer, Scope scope, Tensor x) {
+    Workspace memory = pass.workspace();
+    long start = memory.pageBoundary();
     Tensor y = newTensor(scope, rowsOf(layer));
+    long kept = memory.pageBoundary();
+    Frame frame = frame(layer, scope, x, y, memory.pages(start, kept));
+    if (!part.offloads(layer)) {
+      to.settle();
+    } else {
+      MemorySegment saved = memory.pages(kept, memory.pageBoundary());
+      MemorySegment inputPages = frames.isEmpty() ? null : frames.getLast().outputPages();
+      to.kept(layer, inputPages == null ? List.of(saved) : List.of(inputPages, saved));
+    }
+    return frame;
+  }
+
+  private Frame frame(
+      int layer, Scope scope, Tensor x, Tensor y, @Nullable MemorySegment outputPages) {
     if (!part.savings().recomputes(layer)) {
-      return new Frame(scope, x, y, run(layer, scope, y, x));
+      return new Frame(scope, x, y, run(layer, scope, y, x), outputPages);
     }
     try (Scope temporary = pass.workspace().open()) {
       run(layer, temporary, y, x);
     }
-    return new Frame(scope, x, y, null);
+    return new Frame(scope, x, y, null, outputPages);
   }
 
   private void backward(int layer, Tensor dx, Tensor dy) {
     if (part.window() != null) {
       part.window().beforeBackward(layer);
+    }
+    if (filed != null) {
+      filed.need(layer);
     }
     Frame frame = frames.get(layer);
     boolean wantInput = layer > 0 || part.wantsInputGradient();
@@ -303,6 +336,9 @@ public final class BatchPass implements AutoCloseable {
 
   @Override
   public void close() {
+    if (filed != null) {
+      filed.close();
+    }
     frames.reversed().forEach(frame -> frame.scope().close());
     frames.clear();
     base.close();

@@ -103,6 +103,11 @@ public final class CausalLanguageModel implements TrainableModel {
     return part.window() == null ? 0 : part.window().filedBytes();
   }
 
+  /** Bytes of activations that a batch has had on a disk. */
+  long filedActivationBytes() {
+    return part.activations() == null ? 0 : part.activations().largestBytes();
+  }
+
   /** Bytes of the copies of what is trained, in the type that products are computed in. */
   long trainedCopyBytes() {
     return trained.copyBytes();

@@ -5,17 +5,24 @@ package org.ftcluster.worker.model;
  *
  * @param weights frozen ones: read in each forward, and in each backward
  * @param optimizer what it remembers: read and written once a step
+ * @param batch activations of a micro-batch: written in the forward, read in the backward
+ * @param inFlight micro-batches that are there at once
  */
-public record DiskUse(long weights, long optimizer) {
-  public static final DiskUse NONE = new DiskUse(0, 0);
+public record DiskUse(long weights, long optimizer, long batch, int inFlight) {
+  public static final DiskUse NONE = new DiskUse(0, 0, 0, 0);
+
+  /** Activations. */
+  public long activations() {
+    return batch * inFlight;
+  }
 
   /** All of it. */
   public long total() {
-    return weights + optimizer;
+    return weights + optimizer + activations();
   }
 
   /** Bytes that a step reads and writes. */
   public long moved(int microBatches) {
-    return 2 * (weights * microBatches + optimizer);
+    return 2 * ((weights + batch) * microBatches + optimizer);
   }
 }

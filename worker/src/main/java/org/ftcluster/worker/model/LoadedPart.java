@@ -12,6 +12,7 @@ import org.jspecify.annotations.Nullable;
  * @param lastHead of the last part, else null
  * @param parameters of the whole model
  * @param window where not all frozen layers are in memory, else null
+ * @param activations where what layers keep is put away, else null
  */
 record LoadedPart(
     ModelPart place,
@@ -22,6 +23,7 @@ record LoadedPart(
     @Nullable LanguageHead lastHead,
     ParameterBuffer parameters,
     @Nullable LayerWindow window,
+    @Nullable FiledActivations activations,
     MemorySavings savings) {
   LoadedPart {
     layers = List.copyOf(layers);
@@ -52,6 +54,12 @@ record LoadedPart(
         .mapToLong(ParameterBuffer.Slice::offset)
         .min()
         .orElse(parameters.size());
+  }
+
+  /** Whether what a layer keeps is put away. In the last part the backward follows at once. */
+  boolean offloads(int layer) {
+    int most = place.isLast() ? MemorySavings.offloadable(layers.size()) : layers.size();
+    return layer < Math.min(savings.offloadedLayers(), most);
   }
 
   /** Whether anything before the part's first layer wants its gradient. */

@@ -84,18 +84,18 @@ public record MemoryEstimate(
       TrainedShare share) {
     return DryRun.of(
         () -> {
-          try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter)) {
+          try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter, savings)) {
             long weights = 0;
             long ofStage =
                 parts.stream()
                     .flatMap(part -> part.trained(parameters.slices()).stream())
                     .mapToLong(ParameterBuffer.Slice::size)
                     .sum();
-            long offloaded =
-                savings.optimizerIn() == null ? 0 : share.optimizerBytes(parameters.size());
+            long offloaded = offloaded(savings, model, share, parameters.size());
             long trained = share.bytes(parameters.size(), ofStage, reduction) - offloaded;
             long activations = 0;
             long filed = 0;
+            long batch = 0;
             for (ModelPart part : parts) {
               try (CausalLanguageModel hollow =
                   ModelLoader.loadPart(model, adapter, savings, 1, part, parameters)) {
@@ -104,12 +104,20 @@ public record MemoryEstimate(
                 filed += hollow.filedBytes();
                 trained += hollow.trainedCopyBytes();
                 activations = Math.max(activations, active);
+                batch += hollow.filedActivationBytes();
               }
             }
-            DiskUse disk = new DiskUse(filed, offloaded);
+            DiskUse disk = new DiskUse(filed, offloaded, batch, inFlight);
             return new MemoryEstimate(weights, trained, activations, PROCESS_BYTES, disk);
           }
         });
+  }
+
+  /** Bytes of what is trained that lie on a disk. */
+  private static long offloaded(
+      MemorySavings savings, JobSpec.Model model, TrainedShare share, long parameters) {
+    long values = savings.valuesIn(model) == null ? 0 : parameters * Float.BYTES;
+    return savings.optimizerIn() == null ? 0 : values + share.optimizerBytes(parameters);
   }
 
   /** Of a model of that shape, with a folder in bfloat16. */
@@ -126,15 +134,15 @@ public record MemoryEstimate(
           try (CausalLanguageModel hollow =
               ModelLoader.loadHollow(config, model, adapter, savings)) {
             long parameters = hollow.parameters().size();
-            long offloaded =
-                savings.optimizerIn() == null ? 0 : TrainedShare.ALL.optimizerBytes(parameters);
+            long offloaded = offloaded(savings, model, TrainedShare.ALL, parameters);
             long state = TrainedShare.ALL.bytes(parameters, parameters, reduction) - offloaded;
+            long active = hollow.activationBytes(shape.batch(), shape.batch(), 1);
             return new MemoryEstimate(
                 hollow.frozenBytes(),
                 state + hollow.trainedCopyBytes(),
-                hollow.activationBytes(shape.batch(), shape.batch(), 1),
+                active,
                 PROCESS_BYTES,
-                new DiskUse(hollow.filedBytes(), offloaded));
+                new DiskUse(hollow.filedBytes(), offloaded, hollow.filedActivationBytes(), 1));
           }
         });
   }

@@ -5,6 +5,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.tensor.ScratchFile;
 import org.jspecify.annotations.Nullable;
 
@@ -13,30 +14,55 @@ import org.jspecify.annotations.Nullable;
  *
  * @param recomputedLayers of each part of the model the first so many layers keep their input only,
  *     and run their forward again in the backward
+ * @param offloadedLayers of each part of the model the first so many layers have what they keep on
+ *     a disk
  * @param parametersIn the folder on whose disk the layers' frozen weights lie; null where they stay
  *     in memory
- * @param optimizerIn likewise for what the optimizer remembers
+ * @param optimizerIn likewise for what the optimizer remembers, and for the values that it updates
+ *     where layers compute with copies of these
+ * @param activationsIn likewise for what {@code offloadedLayers} keep
  */
 public record MemorySavings(
-    int recomputedLayers, @Nullable Path parametersIn, @Nullable Path optimizerIn) {
-  public static final MemorySavings NONE = new MemorySavings(0, null, null);
+    int recomputedLayers,
+    int offloadedLayers,
+    @Nullable Path parametersIn,
+    @Nullable Path optimizerIn,
+    @Nullable Path activationsIn) {
+  public static final MemorySavings NONE = new MemorySavings(0, 0, null, null, null);
 
   /** All layers, of however many. */
   public static final MemorySavings RECOMPUTED = NONE.recomputing(Integer.MAX_VALUE);
 
   /** The same with another number of layers that run their forward again. */
   public MemorySavings recomputing(int layers) {
-    return new MemorySavings(layers, parametersIn, optimizerIn);
+    return new MemorySavings(layers, offloadedLayers, parametersIn, optimizerIn, activationsIn);
   }
 
   /** The same with the layers' frozen weights there. */
   public MemorySavings withParametersIn(@Nullable Path folder) {
-    return new MemorySavings(recomputedLayers, folder, optimizerIn);
+    return new MemorySavings(recomputedLayers, offloadedLayers, folder, optimizerIn, activationsIn);
   }
 
   /** The same with what the optimizer remembers there. */
   public MemorySavings withOptimizerIn(@Nullable Path folder) {
-    return new MemorySavings(recomputedLayers, parametersIn, folder);
+    return new MemorySavings(
+        recomputedLayers, offloadedLayers, parametersIn, folder, activationsIn);
+  }
+
+  /**
+   * The same with what some layers keep there.
+   *
+   * @param layers how many; 0 for none
+   */
+  public MemorySavings withActivationsIn(@Nullable Path folder, int layers) {
+    boolean any = folder != null && layers > 0;
+    return new MemorySavings(
+        recomputedLayers, any ? layers : 0, parametersIn, optimizerIn, any ? folder : null);
+  }
+
+  /** How many of a model's layers it makes sense for: the last ones are needed again at once. */
+  public static int offloadable(int layers) {
+    return Math.max(0, layers - 2);
   }
 
   /** In words. */
@@ -45,11 +71,14 @@ public record MemorySavings(
         recomputedLayers == 0
             ? "every layer keeps what its backward needs"
             : "the first %d layers run their forward again".formatted(recomputedLayers);
-    return "%s, and %s on a disk".formatted(layers, onDisk());
+    String filed =
+        activationsIn == null
+            ? ""
+            : ", the first %d have what they keep on a disk".formatted(offloadedLayers);
+    return "%s%s, and %s".formatted(layers, filed, whereTheRestIs());
   }
 
-  /** What lies on a disk, in words. */
-  public String onDisk() {
+  private String whereTheRestIs() {
     List<String> things = new ArrayList<>();
     if (parametersIn != null) {
       things.add("frozen weights");
@@ -57,7 +86,17 @@ public record MemorySavings(
     if (optimizerIn != null) {
       things.add("the optimizer's moments");
     }
-    return things.isEmpty() ? "nothing" : String.join(" and ", things);
+    return things.isEmpty()
+        ? "all else stays in memory"
+        : "%s are on a disk".formatted(String.join(" and ", things));
+  }
+
+  /** Where trained values lie: with what the optimizer remembers, unless layers use them. */
+  @Nullable Path valuesIn(JobSpec.Model model) {
+    return switch (model.dtype()) {
+      case BFLOAT16 -> optimizerIn;
+      case FLOAT32 -> null;
+    };
   }
 
   /** What a job file would say to have as much on a disk. */
@@ -68,6 +107,9 @@ public record MemorySavings(
     }
     if (optimizerIn != null) {
       keys.add("optimizer: disk");
+    }
+    if (activationsIn != null) {
+      keys.add("activations: disk");
     }
     return keys.size() == 1
         ? "offload." + keys.getFirst()

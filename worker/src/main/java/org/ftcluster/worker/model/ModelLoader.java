@@ -26,6 +26,7 @@ public final class ModelLoader {
   private final TensorGroup slices;
   private final RotaryTable rotary;
   private final @Nullable LayerWindow window;
+  private final @Nullable FiledActivations activations;
 
   private ModelLoader(
       ModelConfig config,
@@ -34,8 +35,10 @@ public final class ModelLoader {
       ModelPart part,
       WeightReader reader,
       TrainedTensors trained,
-      @Nullable LayerWindow window) {
+      @Nullable LayerWindow window,
+      @Nullable FiledActivations activations) {
     this.window = window;
+    this.activations = activations;
     this.config = config;
     this.model = model;
     this.adapter = adapter;
@@ -94,10 +97,11 @@ public final class ModelLoader {
   }
 
   /** What a job trains, over all parts of its model, zeroed. */
-  public static ParameterBuffer newParameters(JobSpec.Model model, JobSpec.Adapter adapter) {
+  public static ParameterBuffer newParameters(
+      JobSpec.Model model, JobSpec.Adapter adapter, MemorySavings savings) {
     ModelConfig config = ModelConfigReader.read(model.path());
     try (BaseTensors source = FolderTensors.open(model.path())) {
-      return new ParameterBuffer(slices(config, adapter, source));
+      return new ParameterBuffer(slices(config, adapter, source), savings.valuesIn(model));
     }
   }
 
@@ -146,7 +150,7 @@ public final class ModelLoader {
       @Nullable Accelerator accelerator) {
     ParameterBuffer parameters;
     try {
-      parameters = new ParameterBuffer(slices(config, adapter, source));
+      parameters = new ParameterBuffer(slices(config, adapter, source), savings.valuesIn(model));
     } catch (RuntimeException | Error e) {
       source.close();
       throw e;
@@ -198,11 +202,20 @@ public final class ModelLoader {
         };
     Scope scope = Scope.persistent(accelerator);
     LayerWindow window = window(part, savings, scope);
-    AutoCloseable weights =
+    Path folder = savings.activationsIn();
+    FiledActivations activations = folder == null ? null : new FiledActivations(folder);
+    Runnable disk =
         () -> {
           if (window != null) {
             window.close();
           }
+          if (activations != null) {
+            activations.close();
+          }
+        };
+    AutoCloseable weights =
+        () -> {
+          disk.run();
           scope.close();
           source.close();
           release.run();
@@ -211,12 +224,10 @@ public final class ModelLoader {
       WeightReader reader = new WeightReader(source, scope, computeType);
       TrainedTensors trained = new TrainedTensors(scope, parameters, computeType);
       boolean tied = isTied(config, source);
-      return new ModelLoader(config, model, adapter, part, reader, trained, window)
+      return new ModelLoader(config, model, adapter, part, reader, trained, window, activations)
           .build(parameters, tied, computeType, savings, Workspace.of(accelerator), weights);
     } catch (RuntimeException | Error e) {
-      if (window != null) {
-        window.close();
-      }
+      disk.run();
       scope.close();
       source.close();
       release.run();
@@ -258,6 +269,7 @@ public final class ModelLoader {
             part.isLast() ? head(tied) : null,
             parameters,
             window,
+            activations,
             savings);
     return new CausalLanguageModel(
         config, loaded, trained, initialValues, workspace, slices, weights);

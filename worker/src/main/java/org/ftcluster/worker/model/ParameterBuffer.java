@@ -1,15 +1,21 @@
 package org.ftcluster.worker.model;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.nio.file.Path;
 import java.util.List;
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.DryRun;
+import org.ftcluster.worker.tensor.FiledMemory;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Workspace;
+import org.jspecify.annotations.Nullable;
 
 /**
  * All trained parameters of a rank, one after the other in one float32 buffer, and their gradients
- * likewise. One buffer makes a reduction one collective, a norm one loop, an optimizer step one
- * pass, and the state one block to send or save.
+ * likewise. Values may lie on a disk ({@link FiledMemory}) where layers compute with copies of
+ * them. One buffer makes a reduction one collective, a norm one loop, an optimizer step one pass,
+ * and the state one block to send or save.
  */
 public final class ParameterBuffer implements AutoCloseable {
   /**
@@ -44,12 +50,23 @@ public final class ParameterBuffer implements AutoCloseable {
   private final Workspace memory;
 
   private final Scope scope;
+  private final Arena files = Arena.ofShared();
   private final List<Slice> slices;
   private final MemorySegment values;
   private final MemorySegment gradients;
 
-  /** A zeroed buffer; {@code slices} follow each other without gaps. */
+  /** A zeroed buffer in memory; {@code slices} follow each other without gaps. */
   public ParameterBuffer(List<Slice> slices) {
+    this(slices, null);
+  }
+
+  /**
+   * The same.
+   *
+   * @param valuesIn the folder on whose disk values are to lie; null for memory
+   * @throws org.ftcluster.protocol.job.BadJobException when they can't
+   */
+  ParameterBuffer(List<Slice> slices, @Nullable Path valuesIn) {
     this.slices = List.copyOf(slices);
     long size = 0;
     for (Slice slice : slices) {
@@ -59,9 +76,13 @@ public final class ParameterBuffer implements AutoCloseable {
       }
       size += slice.size();
     }
+    MemorySegment filed =
+        valuesIn == null || DryRun.isOn()
+            ? null
+            : FiledMemory.allocate(files, valuesIn, "trained values", size * Float.BYTES);
     memory = new Workspace(2 * (size * Float.BYTES + Workspace.PAGE_BYTES));
     scope = memory.open();
-    values = scope.empty(DType.FLOAT32, size).memory();
+    values = filed == null ? scope.empty(DType.FLOAT32, size).memory() : filed;
     gradients = scope.empty(DType.FLOAT32, size).memory();
   }
 
@@ -88,5 +109,6 @@ public final class ParameterBuffer implements AutoCloseable {
   public void close() {
     scope.close();
     memory.close();
+    files.close();
   }
 }

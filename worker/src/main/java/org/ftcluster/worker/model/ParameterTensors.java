@@ -1,6 +1,7 @@
 package org.ftcluster.worker.model;
 
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.FiledMemory;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
@@ -50,6 +51,11 @@ final class ParameterTensors {
     if (areOnDevice()) {
       values.device().upload(values.address(), buffer.values());
     }
+  }
+
+  /** They may leave memory, where they lie on a disk. */
+  void valuesUsed() {
+    FiledMemory.letGo(buffer.values());
   }
 
   /** Brings all gradients to the buffer. */

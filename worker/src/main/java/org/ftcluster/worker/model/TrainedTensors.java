@@ -69,7 +69,10 @@ final class TrainedTensors {
   /** Takes over what was written to the parameter buffer. */
   void changed() {
     parameters.valuesChanged();
-    byName.values().forEach(Parameter::changed);
+    for (Parameter parameter : byName.values()) {
+      parameter.changed();
+      parameters.valuesUsed();
+    }
   }
 
   /** Whether layers leave gradients elsewhere than in the parameter buffer. */

@@ -189,12 +189,14 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
       return FiledMemory.is(firstMoment);
     }
 
-    private List<MemorySegment> remembered() {
-      return List.of(gradients, firstMoment, secondMoment);
+    private List<MemorySegment> thatMayBeFiled() {
+      return values == null
+          ? List.of(gradients, firstMoment, secondMoment)
+          : List.of(values, gradients, firstMoment, secondMoment);
     }
 
     void ahead(long from, long size) {
-      for (MemorySegment buffer : remembered()) {
+      for (MemorySegment buffer : thatMayBeFiled()) {
         long to = Math.min(from + size, buffer.byteSize() / Float.BYTES);
         if (from < to) {
           FiledMemory.ahead(new Shard(from, to).of(buffer));
@@ -203,7 +205,7 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
     }
 
     void letGo(Shard part) {
-      remembered().forEach(buffer -> FiledMemory.letGo(part.of(buffer)));
+      thatMayBeFiled().forEach(buffer -> FiledMemory.letGo(part.of(buffer)));
     }
   }
 

@@ -70,7 +70,7 @@ public final class ShardedUpdate implements ParameterUpdate {
     gather(values);
 
     // From here to the end nothing waits, and nothing fails.
-    parameters.values().copyFrom(values);
+    FiledMemory.copy(values, parameters.values());
     for (Piece piece : state.pieces()) {
       state.momentsAfter(piece, piece.shard(), piece.firstMoment(), piece.secondMoment());
     }

@@ -27,6 +27,7 @@ public final class Workspace implements AutoCloseable {
   private final long alignment;
   private final Deque<Frame> frames = new ArrayDeque<>();
   private long top;
+  private long away;
   private long peak;
 
   /**
@@ -80,6 +81,42 @@ public final class Workspace implements AutoCloseable {
     return peak;
   }
 
+  /**
+   * Where the topmost frame goes on, at the beginning of a page: {@link #pages} between two such
+   * places can be put away.
+   */
+  public long pageBoundary() {
+    top = (top + PAGE_BYTES - 1) & -PAGE_BYTES;
+    return top;
+  }
+
+  /** The memory between two {@link #pageBoundary}s. */
+  public MemorySegment pages(long from, long to) {
+    return region.asSlice(from, to - from);
+  }
+
+  /** Gives pages in use back to the system; their address stays, and their content is lost. */
+  public void putAway(MemorySegment pages) {
+    if (accelerator != null) {
+      throw new IllegalStateException("only pages of the host's memory can be put away");
+    }
+    away += pages.byteSize();
+    if (!DryRun.isOn()) {
+      LibC.discard(pages);
+    }
+  }
+
+  /** Pages that were put away are about to be filled again. */
+  public void bringBack(MemorySegment pages) {
+    away -= pages.byteSize();
+    peak = Math.max(peak, top - away);
+  }
+
+  /** Pages that were put away won't be needed any more. */
+  public void forget(MemorySegment pages) {
+    away -= pages.byteSize();
+  }
+
   /** Gives memory that no frame uses back to the system. */
   public void trim() {
     reserve.trim(top);
@@ -120,7 +157,7 @@ public final class Workspace implements AutoCloseable {
       reserve.reach(end);
       MemorySegment memory = region.asSlice(top, bytes);
       top = end;
-      peak = Math.max(peak, top);
+      peak = Math.max(peak, top - away);
       return memory;
     }
 

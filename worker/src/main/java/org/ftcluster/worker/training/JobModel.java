@@ -112,7 +112,7 @@ interface JobModel extends AutoCloseable {
       this.config = ModelConfigReader.read(spec.model().path());
       this.deadlines = deadlines;
       MeshParts.check(config, spec.parallel());
-      this.parameters = ModelLoader.newParameters(spec.model(), spec.adapter());
+      this.parameters = ModelLoader.newParameters(spec.model(), spec.adapter(), savings);
     }
 
     @Override

@@ -122,7 +122,8 @@ public record MemoryPlan(
     Path given = offload.path();
     Path folder = given == null ? Path.of(System.getProperty("java.io.tmpdir")) : given;
     boolean asked =
-        offload.parameters() == OffloadTarget.DISK || offload.optimizer() == OffloadTarget.DISK;
+        Stream.of(offload.parameters(), offload.optimizer(), offload.activations())
+            .anyMatch(target -> target == OffloadTarget.DISK);
     return asked || MemorySavings.canOffloadTo(folder) ? folder : null;
   }
 

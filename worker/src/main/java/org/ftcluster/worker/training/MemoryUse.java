@@ -18,14 +18,16 @@ record MemoryUse(long weights, long trained, long activations) {
 
   /** Bytes of a state, as far as it is here, and in memory. */
   static long ofState(TrainingState state) {
-    return state.parameters().values().byteSize()
-        + state.parameters().gradients().byteSize()
-        + state.optimizer().pieces().stream()
+    Stream<MemorySegment> parameters =
+        Stream.of(state.parameters().values(), state.parameters().gradients());
+    Stream<MemorySegment> remembered =
+        state.optimizer().pieces().stream()
             .flatMap(
-                piece -> Stream.of(piece.firstMoment(), piece.secondMoment(), piece.gradients()))
-            .filter(buffer -> !FiledMemory.is(buffer))
-            .mapToLong(MemorySegment::byteSize)
-            .sum();
+                piece -> Stream.of(piece.firstMoment(), piece.secondMoment(), piece.gradients()));
+    return Stream.concat(parameters, remembered)
+        .filter(buffer -> !FiledMemory.is(buffer))
+        .mapToLong(MemorySegment::byteSize)
+        .sum();
   }
 
   long total() {

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.IntFunction;
 import java.util.function.ToLongFunction;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
@@ -16,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * Chooses what a rank does to fit its memory, where the job leaves that open: first as many layers
  * as it takes run their forward again, then the frozen weights go to a disk as well, then what the
- * optimizer remembers.
+ * optimizer remembers, and at last what as many layers as it takes keep.
  */
 final class SavingsChoice {
   /** Of the memory; estimates are right to within a tenth. */
@@ -24,11 +25,16 @@ final class SavingsChoice {
 
   private final int leastRecomputed;
   private final int mostRecomputed;
+  private final int mostOffloaded;
 
   /** What lies on a disk: in each all that does in the one before. */
   private final List<MemorySavings> stages = new ArrayList<>();
 
+  /** Where what layers keep may go besides; null where it mustn't. */
+  private @Nullable Path forActivations;
+
   private SavingsChoice(JobSpec spec, int layers, @Nullable Path scratch) {
+    mostOffloaded = offloadable(spec, layers);
     // All slices of a layer must go through it the same number of times, and may differ in memory.
     boolean sliced = spec.parallel().tensor() > 1;
     leastRecomputed =
@@ -46,7 +52,9 @@ final class SavingsChoice {
     MemorySavings stage =
         MemorySavings.NONE
             .withParametersIn(offload.parameters() == OffloadTarget.DISK ? scratch : null)
-            .withOptimizerIn(offload.optimizer() == OffloadTarget.DISK ? scratch : null);
+            .withOptimizerIn(offload.optimizer() == OffloadTarget.DISK ? scratch : null)
+            .withActivationsIn(
+                offload.activations() == OffloadTarget.DISK ? scratch : null, mostOffloaded);
     stages.add(stage);
     if (scratch == null || !isOnHost(spec)) {
       return;
@@ -57,6 +65,9 @@ final class SavingsChoice {
     }
     if (offload.optimizer() == OffloadTarget.AUTO) {
       stages.add(stage.withOptimizerIn(scratch));
+    }
+    if (offload.activations() == OffloadTarget.AUTO) {
+      forActivations = scratch;
     }
   }
 
@@ -86,7 +97,13 @@ final class SavingsChoice {
         MemorySavings.RECOMPUTED
             .recomputing(layers)
             .withParametersIn(hasFrozenLayers(spec) ? scratch : null)
-            .withOptimizerIn(scratch));
+            .withOptimizerIn(scratch)
+            .withActivationsIn(scratch, offloadable(spec, layers)));
+  }
+
+  /** Where no other stage comes in between, the last layers' backward begins too soon for it. */
+  private static int offloadable(JobSpec spec, int layers) {
+    return spec.parallel().pipeline() == 1 ? MemorySavings.offloadable(layers) : layers;
   }
 
   /** Under {@code zero3} they are shared out. */
@@ -106,24 +123,32 @@ final class SavingsChoice {
         return stage.recomputing(leastRecomputed);
       }
       if (needs.applyAsLong(stage.recomputing(mostRecomputed)) <= room) {
-        return fewestRecomputed(stage, room, needs);
+        return fewest(stage::recomputing, leastRecomputed, mostRecomputed, room, needs);
       }
     }
-    return stages.getLast().recomputing(mostRecomputed);
+    MemorySavings last = stages.getLast().recomputing(mostRecomputed);
+    return forActivations == null
+        ? last
+        : fewest(n -> last.withActivationsIn(forActivations, n), 0, mostOffloaded, room, needs);
   }
 
-  private MemorySavings fewestRecomputed(
-      MemorySavings stage, long room, ToLongFunction<MemorySavings> needs) {
-    int low = leastRecomputed;
-    int high = mostRecomputed;
+  /** With the fewest layers that fit, of which more need less; where none do, the most. */
+  private static MemorySavings fewest(
+      IntFunction<MemorySavings> savings,
+      int least,
+      int most,
+      long room,
+      ToLongFunction<MemorySavings> needs) {
+    int low = least;
+    int high = most;
     while (low < high) {
       int middle = (low + high) >>> 1;
-      if (needs.applyAsLong(stage.recomputing(middle)) <= room) {
+      if (needs.applyAsLong(savings.apply(middle)) <= room) {
         high = middle;
       } else {
         low = middle + 1;
       }
     }
-    return stage.recomputing(low);
+    return savings.apply(low);
   }
 }

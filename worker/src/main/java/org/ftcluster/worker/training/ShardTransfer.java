@@ -14,6 +14,7 @@ import org.ftcluster.worker.optimizer.OptimizerState;
 import org.ftcluster.worker.optimizer.OptimizerState.Piece;
 import org.ftcluster.worker.optimizer.Shard;
 import org.ftcluster.worker.optimizer.ShardLayout;
+import org.ftcluster.worker.tensor.FiledMemory;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -108,7 +109,7 @@ final class ShardTransfer {
 
     // From here to the end nothing waits, and nothing fails.
     if (values && ranks.rank() != source) {
-      state.parameters().values().copyFrom(received);
+      FiledMemory.copy(received, state.parameters().values());
     }
     if (memory != null) {
       state.optimizer().replace(memory);

@@ -97,7 +97,8 @@ class SlicedModelTest {
             ranks -> {
               ModelPart part =
                   ModelPart.of(config, new Span(0, config.layers()), ranks.rank(), slices);
-              try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter);
+              try (ParameterBuffer parameters =
+                      ModelLoader.newParameters(model, adapter, MemorySavings.NONE);
                   CausalLanguageModel slice =
                       ModelLoader.loadPart(
                           model,

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -83,6 +84,29 @@ class AdamWTest {
       for (float value : result) {
         assertEquals(Float.floatToRawIntBits(result[0]), Float.floatToRawIntBits(value));
       }
+    }
+  }
+
+  @Test
+  void whatItRemembersMayLieOnADisk() {
+    // Several pieces, and the last one shorter.
+    float[] begin = gaussians(new Random(5), 2_500_001);
+    try (ParameterBuffer plain = matrix(begin);
+        ParameterBuffer offloaded = matrix(begin);
+        OptimizerState inMemory = new OptimizerState(begin.length);
+        OptimizerState onDisk = OptimizerState.whole(begin.length, Path.of("target/scratch"))) {
+      for (int step = 1; step <= 2; step++) {
+        float[] gradients = gaussians(new Random(step), begin.length);
+        gradient(plain, gradients);
+        gradient(offloaded, gradients);
+        ADAMW.update(plain, inMemory, step, 3e-3, 0.5f);
+        ADAMW.update(offloaded, onDisk, step, 3e-3, 0.5f);
+      }
+      assertEquals(-1, plain.values().mismatch(offloaded.values()));
+      assertEquals(-1, inMemory.firstMoment().mismatch(onDisk.firstMoment()));
+      assertEquals(-1, inMemory.secondMoment().mismatch(onDisk.secondMoment()));
+      onDisk.clear();
+      assertArrayEquals(new float[begin.length], array(onDisk.secondMoment()));
     }
   }
 

@@ -34,7 +34,7 @@ class MemoryPlanTest {
         recomputed,
         new MemoryPlan.Offloaded(
             MemorySavings.NONE.withParametersIn(DISK).withOptimizerIn(DISK),
-            new MemoryEstimate(0, GB, GB, GB, new DiskUse(GB, GB))),
+            new MemoryEstimate(0, GB, GB, GB, new DiskUse(GB, GB, 0, 1))),
         (long) (memory * GB),
         largest,
         largestRecomputed,

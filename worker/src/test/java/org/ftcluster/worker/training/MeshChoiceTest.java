@@ -24,7 +24,10 @@ class MeshChoiceTest {
   private static final long PLENTY = 1L << 40;
 
   private static final String[] SAVING_NOTHING = {
-    "training.gradient_checkpointing=false", "offload.parameters=none", "offload.optimizer=none"
+    "training.gradient_checkpointing=false",
+    "offload.parameters=none",
+    "offload.optimizer=none",
+    "offload.activations=none"
   };
 
   @TempDir static Path models;

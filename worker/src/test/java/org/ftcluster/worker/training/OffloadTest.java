@@ -48,7 +48,12 @@ class OffloadTest {
 
   private static String[] offloaded(String... more) {
     return Stream.concat(
-            Stream.of("offload.optimizer=disk", "offload.path=" + DISK), Arrays.stream(more))
+            Stream.of(
+                "offload.optimizer=disk",
+                "offload.activations=disk",
+                "training.gradient_checkpointing=false",
+                "offload.path=" + DISK),
+            Arrays.stream(more))
         .toArray(String[]::new);
   }
 
@@ -98,6 +103,7 @@ class OffloadTest {
       MemoryUse kept = ((TrainingTask) plainTask).memory();
       MemoryUse offloaded = ((TrainingTask) task).memory();
       assertTrue(offloaded.trained() < kept.trained());
+      assertTrue(offloaded.activations() < kept.activations());
     }
   }
 
@@ -110,9 +116,11 @@ class OffloadTest {
   void aMeshLearnsTheSame(int tensor, int stages, String sharding) throws Exception {
     int data = sharding.equals("none") ? 1 : 2;
     MeshCase mesh = new MeshCase(data, tensor, stages, 1, sharding);
-    MeshJob.Run plain = plain(tensor, "parallel.tensor=" + tensor);
+    String few = "training.max_steps=4";
+    MeshJob.Run plain = plain(tensor, few, "parallel.tensor=" + tensor);
     MeshJob.Run run =
-        new MeshJob(models, out.resolve("offloaded"), mesh.settings(offloaded())).run(mesh.ranks());
+        new MeshJob(models, out.resolve("offloaded"), mesh.settings(offloaded(few)))
+            .run(mesh.ranks());
     assertEquals(plain.sha256(), run.sha256());
     assertArrayEquals(plain.losses(), run.losses());
   }

@@ -17,14 +17,15 @@ class SavingsChoiceTest {
   private static final int LAYERS = 10;
 
   /**
-   * 20 without savings; each layer that is computed again saves 1, weights on a disk 5, and what
-   * the optimizer remembers 2.
+   * 20 without savings; each layer that is computed again saves 1, weights on a disk 5, what the
+   * optimizer remembers 2, and what four layers keep 1.
    */
   private static long needs(MemorySavings savings) {
     return 20
         - savings.recomputedLayers()
         - (savings.parametersIn() != null ? 5 : 0)
-        - (savings.optimizerIn() != null ? 2 : 0);
+        - (savings.optimizerIn() != null ? 2 : 0)
+        - savings.offloadedLayers() / 4;
   }
 
   private static MemorySavings choose(double memory, @Nullable Path scratch, String... sets) {
@@ -65,7 +66,7 @@ class SavingsChoiceTest {
   }
 
   @Test
-  void whatTheOptimizerRemembersGoesThereLast() {
+  void whatTheOptimizerRemembersGoesThereNext() {
     assertEquals(savings(9), choose(4, DISK));
     assertEquals(savings(10), choose(3, DISK));
     assertEquals(
@@ -74,20 +75,38 @@ class SavingsChoiceTest {
   }
 
   @Test
+  void whatLayersKeepGoesThereLast() {
+    assertEquals(savings(10).withActivationsIn(DISK, 4), choose(2, DISK));
+    assertEquals(savings(10).withActivationsIn(DISK, 8), choose(1, DISK));
+    assertEquals(savings(0).withActivationsIn(DISK, 4), choose(12, DISK, "parallel.tensor=2"));
+  }
+
+  @Test
   void whereNothingFitsItIsTheMostThatTheJobAllows() {
-    assertEquals(savings(10), choose(1, DISK));
+    assertEquals(savings(10).withActivationsIn(DISK, LAYERS - 2), choose(0.5, DISK));
+    assertEquals(
+        savings(10).withActivationsIn(DISK, LAYERS), choose(0, DISK, "parallel.pipeline=2"));
     assertEquals(savings(10, null), choose(1, null));
+    String activations = "offload.activations=none";
+    assertEquals(savings(10), choose(1, DISK, activations));
     String optimizer = "offload.optimizer=none";
-    assertEquals(savings(10, DISK), choose(4, DISK, optimizer));
-    assertEquals(savings(10, null), choose(4, DISK, optimizer, "offload.parameters=none"));
+    assertEquals(savings(10, DISK), choose(1, DISK, activations, optimizer));
+    assertEquals(
+        savings(10, null), choose(4, DISK, activations, optimizer, "offload.parameters=none"));
     assertEquals(MemorySavings.NONE, choose(4, null, "training.gradient_checkpointing=false"));
   }
 
   @Test
   void theMostIsWhatAnySettingsWouldAllow() {
-    assertEquals(Optional.of(savings(LAYERS)), most("offload.parameters=none"));
     assertEquals(
-        Optional.of(MemorySavings.NONE.recomputing(LAYERS).withOptimizerIn(DISK)),
+        Optional.of(savings(LAYERS).withActivationsIn(DISK, LAYERS - 2)),
+        most("offload.parameters=none"));
+    assertEquals(
+        Optional.of(
+            MemorySavings.NONE
+                .recomputing(LAYERS)
+                .withOptimizerIn(DISK)
+                .withActivationsIn(DISK, LAYERS - 2)),
         most("parallel.sharding=zero3"));
     assertEquals(Optional.empty(), most("resources.device=cuda"));
   }
@@ -104,6 +123,9 @@ class SavingsChoiceTest {
     assertEquals(savings(3, DISK), choose(12, DISK, "offload.parameters=disk"));
     assertEquals(
         MemorySavings.NONE.withOptimizerIn(DISK), choose(99, DISK, "offload.optimizer=disk"));
+    assertEquals(
+        MemorySavings.NONE.withActivationsIn(DISK, LAYERS - 2),
+        choose(99, DISK, "offload.activations=disk"));
   }
 
   @Test
