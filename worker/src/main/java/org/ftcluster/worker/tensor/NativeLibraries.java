@@ -29,24 +29,28 @@ public record NativeLibraries(List<String> names, String property, String variab
    *
    * @throws NativeException when a setting names one that isn't there
    */
-  public Optional<SymbolLookup> open() {
+  public Optional<NativeLibrary> open() {
     String named = setting(property, variable);
     if (named != null) {
       if (!Files.isRegularFile(Path.of(named))) {
         throw new NativeException(
             "%s names %s, but there is no such file".formatted(variable, named));
       }
-      return Optional.of(SymbolLookup.libraryLookup(Path.of(named), Arena.global()));
+      return Optional.of(opened(SymbolLookup.libraryLookup(Path.of(named), Arena.global())));
     }
     for (String place : places()) {
       try {
-        return Optional.of(SymbolLookup.libraryLookup(place, Arena.global()));
+        return Optional.of(opened(SymbolLookup.libraryLookup(place, Arena.global())));
       } catch (IllegalArgumentException e) {
         // Not there: the next place may have it.
         continue;
       }
     }
     return Optional.empty();
+  }
+
+  private NativeLibrary opened(SymbolLookup symbols) {
+    return new NativeLibrary(names.getFirst(), symbols);
   }
 
   /** What the system property says, or else the environment's variable; null where neither does. */

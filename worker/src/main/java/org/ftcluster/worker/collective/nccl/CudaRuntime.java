@@ -6,15 +6,13 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
-import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.SymbolLookup;
-import java.lang.invoke.MethodHandle;
 import java.util.List;
 import java.util.Optional;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.tensor.NativeFunction;
 import org.ftcluster.worker.tensor.NativeLibraries;
+import org.ftcluster.worker.tensor.NativeLibrary;
 
 /** Streams and events of the CUDA runtime. Every thread that calls has to {@link #use} a device. */
 final class CudaRuntime {
@@ -30,32 +28,30 @@ final class CudaRuntime {
   /** {@code cudaEventDisableTiming}. */
   private static final int WITHOUT_TIMING = 2;
 
-  private static final int TEXT_BYTES = 1 << 12;
+  private final NativeFunction setDevice;
+  private final NativeFunction streamCreate;
+  private final NativeFunction streamDestroy;
+  private final NativeFunction streamWaitEvent;
+  private final NativeFunction eventCreate;
+  private final NativeFunction eventRecord;
+  private final NativeFunction eventQuery;
+  private final NativeFunction eventDestroy;
+  private final NativeFunction malloc;
+  private final NativeFunction free;
+  private final NativeFunction errorString;
 
-  private final MethodHandle setDevice;
-  private final MethodHandle streamCreate;
-  private final MethodHandle streamDestroy;
-  private final MethodHandle streamWaitEvent;
-  private final MethodHandle eventCreate;
-  private final MethodHandle eventRecord;
-  private final MethodHandle eventQuery;
-  private final MethodHandle eventDestroy;
-  private final MethodHandle malloc;
-  private final MethodHandle free;
-  private final MethodHandle errorString;
-
-  private CudaRuntime(SymbolLookup library) {
-    setDevice = find(library, "cudaSetDevice", JAVA_INT);
-    streamCreate = find(library, "cudaStreamCreateWithFlags", ADDRESS, JAVA_INT);
-    streamDestroy = find(library, "cudaStreamDestroy", ADDRESS);
-    streamWaitEvent = find(library, "cudaStreamWaitEvent", ADDRESS, ADDRESS, JAVA_INT);
-    eventCreate = find(library, "cudaEventCreateWithFlags", ADDRESS, JAVA_INT);
-    eventRecord = find(library, "cudaEventRecord", ADDRESS, ADDRESS);
-    eventQuery = find(library, "cudaEventQuery", ADDRESS);
-    eventDestroy = find(library, "cudaEventDestroy", ADDRESS);
-    malloc = find(library, "cudaMalloc", ADDRESS, JAVA_LONG);
-    free = find(library, "cudaFree", ADDRESS);
-    errorString = link(library, "cudaGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
+  private CudaRuntime(NativeLibrary library) {
+    setDevice = library.function("cudaSetDevice", JAVA_INT);
+    streamCreate = library.function("cudaStreamCreateWithFlags", ADDRESS, JAVA_INT);
+    streamDestroy = library.function("cudaStreamDestroy", ADDRESS);
+    streamWaitEvent = library.function("cudaStreamWaitEvent", ADDRESS, ADDRESS, JAVA_INT);
+    eventCreate = library.function("cudaEventCreateWithFlags", ADDRESS, JAVA_INT);
+    eventRecord = library.function("cudaEventRecord", ADDRESS, ADDRESS);
+    eventQuery = library.function("cudaEventQuery", ADDRESS);
+    eventDestroy = library.function("cudaEventDestroy", ADDRESS);
+    malloc = library.function("cudaMalloc", ADDRESS, JAVA_LONG);
+    free = library.function("cudaFree", ADDRESS);
+    errorString = library.function("cudaGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
   }
 
   /** Opens it; nothing where it is nowhere. */
@@ -65,97 +61,71 @@ final class CudaRuntime {
         .map(CudaRuntime::new);
   }
 
-  private static MethodHandle find(SymbolLookup library, String name, MemoryLayout... arguments) {
-    return link(library, name, FunctionDescriptor.of(JAVA_INT, arguments));
-  }
-
-  private static MethodHandle link(
-      SymbolLookup library, String name, FunctionDescriptor descriptor) {
-    MemorySegment symbol =
-        library
-            .find(name)
-            .orElseThrow(() -> new CollectiveException("libcudart has no %s".formatted(name)));
-    return Linker.nativeLinker().downcallHandle(symbol, descriptor);
-  }
-
   /** Binds the calling thread to a device. */
   void use(int device) {
-    check("cudaSetDevice", call(setDevice, device));
+    call(setDevice, device);
   }
 
   MemorySegment newStream() {
-    return created("cudaStreamCreateWithFlags", streamCreate, NON_BLOCKING);
+    return created(streamCreate, NON_BLOCKING);
   }
 
   void destroyStream(MemorySegment stream) {
-    check("cudaStreamDestroy", call(streamDestroy, stream));
+    call(streamDestroy, stream);
   }
 
   MemorySegment newEvent() {
-    return created("cudaEventCreateWithFlags", eventCreate, WITHOUT_TIMING);
+    return created(eventCreate, WITHOUT_TIMING);
   }
 
   void destroyEvent(MemorySegment event) {
-    check("cudaEventDestroy", call(eventDestroy, event));
+    call(eventDestroy, event);
   }
 
   /** The event happens when all that the stream was given so far is done. */
   void record(MemorySegment event, MemorySegment stream) {
-    check("cudaEventRecord", call(eventRecord, event, stream));
+    call(eventRecord, event, stream);
   }
 
   /** What the stream is given from now on waits for the event. */
   void await(MemorySegment stream, MemorySegment event) {
-    check("cudaStreamWaitEvent", call(streamWaitEvent, stream, event, 0));
+    call(streamWaitEvent, stream, event, 0);
   }
 
   boolean hasHappened(MemorySegment event) {
-    int result = call(eventQuery, event);
+    int result = eventQuery.call(event);
     if (result == NOT_READY) {
       return false;
     }
-    check("cudaEventQuery", result);
+    check(eventQuery, result);
     return true;
   }
 
   /** Memory of the device. */
   MemorySegment allocate(long bytes) {
-    return created("cudaMalloc", malloc, bytes).reinterpret(bytes);
+    return created(malloc, bytes).reinterpret(bytes);
   }
 
   void free(MemorySegment memory) {
-    check("cudaFree", call(free, memory));
+    call(free, memory);
   }
 
-  private MemorySegment created(String name, MethodHandle function, Object argument) {
+  private MemorySegment created(NativeFunction function, Object argument) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment out = arena.allocate(ADDRESS);
-      check(name, call(function, out, argument));
+      call(function, out, argument);
       return out.get(ADDRESS, 0);
     }
   }
 
-  private void check(String function, int result) {
+  private void call(NativeFunction function, Object... arguments) {
+    check(function, function.call(arguments));
+  }
+
+  private void check(NativeFunction function, int result) {
     if (result != 0) {
       throw new CollectiveException(
-          "%s failed: %s (%d)".formatted(function, describe(result), result));
-    }
-  }
-
-  private String describe(int result) {
-    try {
-      MemorySegment text = (MemorySegment) errorString.invokeWithArguments(result);
-      return text.reinterpret(TEXT_BYTES).getString(0);
-    } catch (Throwable e) {
-      throw new IllegalStateException("CUDA can't be called", e);
-    }
-  }
-
-  private static int call(MethodHandle function, Object... arguments) {
-    try {
-      return (int) function.invokeWithArguments(arguments);
-    } catch (Throwable e) {
-      throw new IllegalStateException("CUDA can't be called", e);
+          "%s failed: %s (%d)".formatted(function.name(), errorString.text(result), result));
     }
   }
 }

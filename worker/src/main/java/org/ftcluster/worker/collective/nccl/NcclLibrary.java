@@ -7,18 +7,17 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.StructLayout;
-import java.lang.foreign.SymbolLookup;
-import java.lang.invoke.MethodHandle;
 import java.util.List;
 import java.util.Optional;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.tensor.NativeFunction;
 import org.ftcluster.worker.tensor.NativeLibraries;
+import org.ftcluster.worker.tensor.NativeLibrary;
 
 /** NCCL's functions: one method a symbol, results checked. */
 final class NcclLibrary {
@@ -38,54 +37,46 @@ final class NcclLibrary {
   private static final int INT8 = 0;
   private static final StructLayout UNIQUE_ID =
       MemoryLayout.structLayout(MemoryLayout.sequenceLayout(ID_BYTES, JAVA_BYTE));
-  private static final int TEXT_BYTES = 1 << 16;
 
-  private final MethodHandle getVersion;
-  private final MethodHandle getErrorString;
-  private final MethodHandle getLastError;
-  private final MethodHandle getUniqueId;
-  private final MethodHandle commInitRankConfig;
-  private final MethodHandle commSplit;
-  private final MethodHandle commGetAsyncError;
-  private final MethodHandle commAbort;
-  private final MethodHandle commDestroy;
-  private final MethodHandle allReduce;
-  private final MethodHandle reduceScatter;
-  private final MethodHandle allGather;
-  private final MethodHandle broadcast;
-  private final MethodHandle send;
-  private final MethodHandle recv;
+  private final NativeFunction getVersion;
+  private final NativeFunction getErrorString;
+  private final NativeFunction getLastError;
+  private final NativeFunction getUniqueId;
+  private final NativeFunction commInitRankConfig;
+  private final NativeFunction commSplit;
+  private final NativeFunction commGetAsyncError;
+  private final NativeFunction commAbort;
+  private final NativeFunction commDestroy;
+  private final NativeFunction allReduce;
+  private final NativeFunction reduceScatter;
+  private final NativeFunction allGather;
+  private final NativeFunction broadcast;
+  private final NativeFunction send;
+  private final NativeFunction recv;
 
-  private NcclLibrary(SymbolLookup library) {
-    getVersion = find(library, "ncclGetVersion", ADDRESS);
-    getErrorString = link(library, "ncclGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
-    getLastError = link(library, "ncclGetLastError", FunctionDescriptor.of(ADDRESS, ADDRESS));
-    getUniqueId = find(library, "ncclGetUniqueId", ADDRESS);
+  private NcclLibrary(NativeLibrary library) {
+    getVersion = library.function("ncclGetVersion", ADDRESS);
+    getErrorString =
+        library.function("ncclGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
+    getLastError = library.function("ncclGetLastError", FunctionDescriptor.of(ADDRESS, ADDRESS));
+    getUniqueId = library.function("ncclGetUniqueId", ADDRESS);
     commInitRankConfig =
-        find(library, "ncclCommInitRankConfig", ADDRESS, JAVA_INT, UNIQUE_ID, JAVA_INT, ADDRESS);
-    commSplit = find(library, "ncclCommSplit", ADDRESS, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
-    commGetAsyncError = find(library, "ncclCommGetAsyncError", ADDRESS, ADDRESS);
-    commAbort = find(library, "ncclCommAbort", ADDRESS);
-    commDestroy = find(library, "ncclCommDestroy", ADDRESS);
+        library.function("ncclCommInitRankConfig", ADDRESS, JAVA_INT, UNIQUE_ID, JAVA_INT, ADDRESS);
+    commSplit = library.function("ncclCommSplit", ADDRESS, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
+    commGetAsyncError = library.function("ncclCommGetAsyncError", ADDRESS, ADDRESS);
+    commAbort = library.function("ncclCommAbort", ADDRESS);
+    commDestroy = library.function("ncclCommDestroy", ADDRESS);
     MemoryLayout[] reduction = {ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS};
-    allReduce = find(library, "ncclAllReduce", reduction);
-    reduceScatter = find(library, "ncclReduceScatter", reduction);
+    allReduce = library.function("ncclAllReduce", reduction);
+    reduceScatter = library.function("ncclReduceScatter", reduction);
     allGather =
-        find(library, "ncclAllGather", ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS);
+        library.function("ncclAllGather", ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS);
     broadcast =
-        find(
-            library,
-            "ncclBroadcast",
-            ADDRESS,
-            ADDRESS,
-            JAVA_LONG,
-            JAVA_INT,
-            JAVA_INT,
-            ADDRESS,
-            ADDRESS);
+        library.function(
+            "ncclBroadcast", ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
     MemoryLayout[] message = {ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS};
-    send = find(library, "ncclSend", message);
-    recv = find(library, "ncclRecv", message);
+    send = library.function("ncclSend", message);
+    recv = library.function("ncclRecv", message);
   }
 
   /**
@@ -109,19 +100,6 @@ final class NcclLibrary {
             });
   }
 
-  private static MethodHandle find(SymbolLookup library, String name, MemoryLayout... arguments) {
-    return link(library, name, FunctionDescriptor.of(JAVA_INT, arguments));
-  }
-
-  private static MethodHandle link(
-      SymbolLookup library, String name, FunctionDescriptor descriptor) {
-    MemorySegment symbol =
-        library
-            .find(name)
-            .orElseThrow(() -> new CollectiveException("libnccl.so.2 has no %s".formatted(name)));
-    return Linker.nativeLinker().downcallHandle(symbol, descriptor);
-  }
-
   /** As {@code 2.26.2}. */
   static String text(int version) {
     return "%d.%d.%d".formatted(version / 10000, version / 100 % 100, version % 100);
@@ -131,7 +109,7 @@ final class NcclLibrary {
   int version() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment version = arena.allocate(JAVA_INT);
-      check("ncclGetVersion", call(getVersion, version));
+      call(getVersion, version);
       return version.get(JAVA_INT, 0);
     }
   }
@@ -140,7 +118,7 @@ final class NcclLibrary {
   byte[] uniqueId() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment id = arena.allocate(UNIQUE_ID);
-      check("ncclGetUniqueId", call(getUniqueId, id));
+      call(getUniqueId, id);
       return id.toArray(JAVA_BYTE);
     }
   }
@@ -152,7 +130,7 @@ final class NcclLibrary {
       id.copyFrom(MemorySegment.ofArray(uniqueId));
       MemorySegment out = arena.allocate(ADDRESS);
       MemorySegment config = NcclConfig.nonBlocking(arena, version());
-      check("ncclCommInitRankConfig", call(commInitRankConfig, out, ranks, id, rank, config));
+      call(commInitRankConfig, out, ranks, id, rank, config);
       return out.get(ADDRESS, 0);
     }
   }
@@ -162,7 +140,7 @@ final class NcclLibrary {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment out = arena.allocate(ADDRESS);
       MemorySegment config = NcclConfig.nonBlocking(arena, version());
-      check("ncclCommSplit", call(commSplit, comm, color, key, out, config));
+      call(commSplit, comm, color, key, out, config);
       return out.get(ADDRESS, 0);
     }
   }
@@ -175,7 +153,7 @@ final class NcclLibrary {
   int state(MemorySegment comm) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment state = arena.allocate(JAVA_INT);
-      check("ncclCommGetAsyncError", call(commGetAsyncError, comm, state));
+      call(commGetAsyncError, comm, state);
       int result = state.get(JAVA_INT, 0);
       check("an operation of NCCL", result);
       return result;
@@ -184,11 +162,11 @@ final class NcclLibrary {
 
   /** Ends everything under way; the communicator is gone. */
   void abort(MemorySegment comm) {
-    check("ncclCommAbort", call(commAbort, comm));
+    call(commAbort, comm);
   }
 
   void destroy(MemorySegment comm) {
-    check("ncclCommDestroy", call(commDestroy, comm));
+    call(commDestroy, comm);
   }
 
   void allReduce(
@@ -198,9 +176,7 @@ final class NcclLibrary {
       MemorySegment comm,
       MemorySegment stream) {
     long count = buffer.byteSize() / type.bytes();
-    check(
-        "ncclAllReduce",
-        call(allReduce, buffer, buffer, count, code(type), code(op), comm, stream));
+    call(allReduce, buffer, buffer, count, code(type), code(op), comm, stream);
   }
 
   void reduceScatter(
@@ -211,28 +187,24 @@ final class NcclLibrary {
       MemorySegment comm,
       MemorySegment stream) {
     long count = output.byteSize() / type.bytes();
-    check(
-        "ncclReduceScatter",
-        call(reduceScatter, input, output, count, code(type), code(op), comm, stream));
+    call(reduceScatter, input, output, count, code(type), code(op), comm, stream);
   }
 
   void allGather(
       MemorySegment input, MemorySegment output, MemorySegment comm, MemorySegment stream) {
-    check("ncclAllGather", call(allGather, input, output, input.byteSize(), INT8, comm, stream));
+    call(allGather, input, output, input.byteSize(), INT8, comm, stream);
   }
 
   void broadcast(MemorySegment buffer, int root, MemorySegment comm, MemorySegment stream) {
-    check(
-        "ncclBroadcast",
-        call(broadcast, buffer, buffer, buffer.byteSize(), INT8, root, comm, stream));
+    call(broadcast, buffer, buffer, buffer.byteSize(), INT8, root, comm, stream);
   }
 
   void send(MemorySegment buffer, int peer, MemorySegment comm, MemorySegment stream) {
-    check("ncclSend", call(send, buffer, buffer.byteSize(), INT8, peer, comm, stream));
+    call(send, buffer, buffer.byteSize(), INT8, peer, comm, stream);
   }
 
   void recv(MemorySegment buffer, int peer, MemorySegment comm, MemorySegment stream) {
-    check("ncclRecv", call(recv, buffer, buffer.byteSize(), INT8, peer, comm, stream));
+    call(recv, buffer, buffer.byteSize(), INT8, peer, comm, stream);
   }
 
   static int code(ElementType type) {
@@ -253,33 +225,20 @@ final class NcclLibrary {
 
   /** What NCCL calls a result. */
   String describe(int result) {
-    return string(getErrorString, result);
+    return getErrorString.text(result);
+  }
+
+  private void call(NativeFunction function, Object... arguments) {
+    check(function.name(), function.call(arguments));
   }
 
   private void check(String function, int result) {
     if (result != SUCCESS && result != IN_PROGRESS) {
-      String detail = string(getLastError, MemorySegment.NULL).strip();
+      String detail = getLastError.text(MemorySegment.NULL).strip();
       throw new CollectiveException(
           "%s failed: %s (%d)%s"
               .formatted(
                   function, describe(result), result, detail.isEmpty() ? "" : ": " + detail));
-    }
-  }
-
-  private static int call(MethodHandle function, Object... arguments) {
-    try {
-      return (int) function.invokeWithArguments(arguments);
-    } catch (Throwable e) {
-      throw new IllegalStateException("NCCL can't be called", e);
-    }
-  }
-
-  private static String string(MethodHandle function, Object argument) {
-    try {
-      MemorySegment text = (MemorySegment) function.invokeWithArguments(argument);
-      return text.address() == 0 ? "" : text.reinterpret(TEXT_BYTES).getString(0);
-    } catch (Throwable e) {
-      throw new IllegalStateException("NCCL can't be called", e);
     }
   }
 }

@@ -6,18 +6,16 @@ import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.SymbolLookup;
-import java.lang.invoke.MethodHandle;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.ftcluster.worker.tensor.NativeException;
+import org.ftcluster.worker.tensor.NativeFunction;
 import org.ftcluster.worker.tensor.NativeLibraries;
+import org.ftcluster.worker.tensor.NativeLibrary;
 
 /**
  * Functions of the CUDA driver by their names, results checked. What they take and give is said by
@@ -26,8 +24,6 @@ import org.ftcluster.worker.tensor.NativeLibraries;
 final class CudaDriver {
   static final String PROPERTY = "ftcluster.cuda.library";
   static final String VARIABLE = "FTCLUSTER_CUDA_LIBRARY";
-
-  private static final int TEXT_BYTES = 1 << 12;
 
   /** Device pointers are numbers, contexts, modules, functions and streams are pointers. */
   private static final Map<String, List<MemoryLayout>> SIGNATURES =
@@ -71,17 +67,14 @@ final class CudaDriver {
           signature("cuMemUnmap", JAVA_LONG, JAVA_LONG),
           signature("cuMemRelease", JAVA_LONG));
 
-  private final Map<String, MethodHandle> functions = new HashMap<>();
-  private final MethodHandle getErrorString;
+  private final Map<String, NativeFunction> functions = new HashMap<>();
+  private final NativeFunction getErrorString;
 
-  private CudaDriver(SymbolLookup library) {
+  private CudaDriver(NativeLibrary library) {
     SIGNATURES.forEach(
         (name, arguments) ->
-            functions.put(
-                name,
-                link(library, name, arguments.toArray(MemoryLayout[]::new))
-                    .asSpreader(Object[].class, arguments.size())));
-    getErrorString = link(library, "cuGetErrorString", JAVA_INT, ADDRESS);
+            functions.put(name, library.function(name, arguments.toArray(MemoryLayout[]::new))));
+    getErrorString = library.function("cuGetErrorString", JAVA_INT, ADDRESS);
   }
 
   private static Map.Entry<String, List<MemoryLayout>> signature(
@@ -96,19 +89,17 @@ final class CudaDriver {
         .map(CudaDriver::new);
   }
 
-  private static MethodHandle link(SymbolLookup library, String name, MemoryLayout... arguments) {
-    MemorySegment symbol =
-        library.find(name).orElseThrow(() -> new NativeException("the CUDA driver has no " + name));
-    return Linker.nativeLinker().downcallHandle(symbol, FunctionDescriptor.of(JAVA_INT, arguments));
-  }
-
   /**
    * Calls a function.
    *
    * @throws NativeException when it fails, or something that was told before has
    */
   void call(String name, Object... arguments) {
-    int result = result(name, arguments);
+    NativeFunction function = functions.get(name);
+    if (function == null) {
+      throw new IllegalArgumentException("no signature of " + name);
+    }
+    int result = function.call(arguments);
     if (result != 0) {
       throw new NativeException("%s failed: %s (%d)".formatted(name, describe(result), result));
     }
@@ -139,27 +130,11 @@ final class CudaDriver {
     return all;
   }
 
-  private int result(String name, Object... arguments) {
-    MethodHandle function = functions.get(name);
-    if (function == null) {
-      throw new IllegalArgumentException("no signature of " + name);
-    }
-    try {
-      return (int) function.invokeExact(arguments);
-    } catch (Throwable e) {
-      throw new IllegalStateException(name + " can't be called", e);
-    }
-  }
-
   private String describe(int result) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment cell = arena.allocate(ADDRESS);
-      int unknown = (int) getErrorString.invokeExact(result, cell);
-      return unknown != 0
-          ? "an error without a name"
-          : cell.get(ADDRESS, 0).reinterpret(TEXT_BYTES).getString(0);
-    } catch (Throwable e) {
-      throw new IllegalStateException("cuGetErrorString can't be called", e);
+      int unknown = getErrorString.call(result, cell);
+      return unknown != 0 ? "an error without a name" : NativeFunction.textAt(cell.get(ADDRESS, 0));
     }
   }
 }
