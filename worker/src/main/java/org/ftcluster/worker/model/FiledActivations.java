@@ -8,6 +8,7 @@ import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.ObjLongConsumer;
 import org.ftcluster.worker.model.DiskThread.Transfer;
 import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.Profile;
@@ -135,33 +136,27 @@ final class FiledActivations implements AutoCloseable {
     }
 
     void write() {
-      ScratchFile file = batch.file;
-      if (file != null) {
-        transfer =
-            thread.submit(
-                () -> {
-                  long at = start;
-                  for (MemorySegment part : pages) {
-                    file.write(part, at);
-                    at += part.byteSize();
-                  }
-                });
+      if (batch.file != null) {
+        move(batch.file::write);
       }
     }
 
     private void read() {
-      ScratchFile file = batch.file;
-      if (file != null) {
-        transfer =
-            thread.submit(
-                () -> {
-                  long at = start;
-                  for (MemorySegment part : pages) {
-                    file.read(part, at);
-                    at += part.byteSize();
-                  }
-                });
+      if (batch.file != null) {
+        move(batch.file::read);
       }
+    }
+
+    private void move(ObjLongConsumer<MemorySegment> way) {
+      transfer =
+          thread.submit(
+              () -> {
+                long at = start;
+                for (MemorySegment part : pages) {
+                  way.accept(part, at);
+                  at += part.byteSize();
+                }
+              });
     }
 
     void await() {

@@ -112,10 +112,17 @@ class OffloadTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"1, 2, none", "2, 1, none", "1, 1, zero1", "1, 1, zero3", "1, 2, zero2"})
-  void aMeshLearnsTheSame(int tensor, int stages, String sharding) throws Exception {
+  @CsvSource({
+    "1, 2, 1, none",
+    "1, 2, 2, none",
+    "2, 1, 1, none",
+    "1, 1, 1, zero1",
+    "1, 1, 1, zero3",
+    "1, 2, 1, zero2"
+  })
+  void aMeshLearnsTheSame(int tensor, int stages, int chunks, String sharding) throws Exception {
     int data = sharding.equals("none") ? 1 : 2;
-    MeshCase mesh = new MeshCase(data, tensor, stages, 1, sharding);
+    MeshCase mesh = new MeshCase(data, tensor, stages, chunks, sharding);
     String few = "training.max_steps=4";
     MeshJob.Run plain = plain(tensor, few, "parallel.tensor=" + tensor);
     MeshJob.Run run =
