@@ -47,7 +47,6 @@ public final class BatchPass implements AutoCloseable {
   private final @Nullable Tensor lossGradient;
 
   private final @Nullable Tensor gradient;
-
   private Tensor output;
 
   /**
@@ -75,8 +74,8 @@ public final class BatchPass implements AutoCloseable {
     this.purpose = purpose;
     this.observer = observer;
     boolean training = purpose == Purpose.TRAINING;
-    FiledActivations disk = part.activations();
-    this.filed = training && disk != null ? disk.open(pass.workspace()) : null;
+    FiledActivations disk = training ? part.activations() : null;
+    this.filed = disk == null ? null : disk.open(pass.workspace());
     this.base = pass.workspace().open();
     this.lossGradient = training && rows != null ? newTensor(base, rows.length) : null;
     this.gradient = training ? newTensor(base, pass.tokens()) : null;
@@ -195,7 +194,12 @@ public final class BatchPass implements AutoCloseable {
     }
     for (int i = frames.size() - 1; i >= 0; i--) {
       backward(i, dx, dy);
-      frames.removeLast().scope().close();
+      Scope frame = frames.removeLast().scope();
+      if (filed == null) {
+        frame.close();
+      } else {
+        filed.end(frame);
+      }
       dy = dx;
       complete.accept(part.firstParameter(i));
     }

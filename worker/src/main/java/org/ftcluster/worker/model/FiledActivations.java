@@ -12,6 +12,7 @@ import java.util.function.ObjLongConsumer;
 import org.ftcluster.worker.model.DiskThread.Transfer;
 import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.Profile;
+import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.ScratchFile;
 import org.ftcluster.worker.tensor.Workspace;
 import org.jspecify.annotations.Nullable;
@@ -104,6 +105,13 @@ final class FiledActivations implements AutoCloseable {
       if (next != null) {
         next.bringBack();
       }
+    }
+
+    /** After a layer's backward its frame's memory makes room for one that comes back. */
+    void end(Scope frame) {
+      long top = memory.top();
+      frame.close();
+      memory.shrink(top - memory.top());
     }
 
     /** Its memory may be used for something else then. */

@@ -27,6 +27,10 @@ public final class Workspace implements AutoCloseable {
   private final long alignment;
   private final Deque<Frame> frames = new ArrayDeque<>();
   private long top;
+
+  /** Pages below have memory behind them, but for those that are away. */
+  private long reached;
+
   private long away;
   private long peak;
 
@@ -76,7 +80,7 @@ public final class Workspace implements AutoCloseable {
     return frame;
   }
 
-  /** The most bytes that were in use at once. */
+  /** The most bytes of memory that were taken at once. */
   public long peakBytes() {
     return peak;
   }
@@ -109,7 +113,7 @@ public final class Workspace implements AutoCloseable {
   /** Pages that were put away are about to be filled again. */
   public void bringBack(MemorySegment pages) {
     away -= pages.byteSize();
-    peak = Math.max(peak, top - away);
+    peak = Math.max(peak, reached - away);
   }
 
   /** Pages that were put away won't be needed any more. */
@@ -120,6 +124,23 @@ public final class Workspace implements AutoCloseable {
   /** Gives memory that no frame uses back to the system. */
   public void trim() {
     reserve.trim(top);
+    reached = top;
+  }
+
+  /** Where the next frame begins, in bytes. */
+  public long top() {
+    return top;
+  }
+
+  /** The same as {@link #trim}, of the highest so many bytes that were used. */
+  public void shrink(long bytes) {
+    long end = (Math.max(top, reached - bytes) + PAGE_BYTES - 1) & -PAGE_BYTES;
+    if (end < reached && accelerator == null) {
+      if (!DryRun.isOn()) {
+        LibC.discard(region.asSlice(end, reached - end));
+      }
+      reached = end;
+    }
   }
 
   @Override
@@ -157,7 +178,8 @@ public final class Workspace implements AutoCloseable {
       reserve.reach(end);
       MemorySegment memory = region.asSlice(top, bytes);
       top = end;
-      peak = Math.max(peak, top - away);
+      reached = Math.max(reached, top);
+      peak = Math.max(peak, reached - away);
       return memory;
     }
 
