@@ -27,13 +27,16 @@ public final class OpenMesh {
       return job;
     }
     JobSpec.Parallel mesh = new TrainingTaskFactory().chooseMesh(job, workers, memory, machine);
+    String group =
+        mesh.shardingGroup() == 0 ? "" : ", sharding_group: %d".formatted(mesh.shardingGroup());
     console.talk(
-        "parallel: {tensor: %d, pipeline: %d, interleave: %d, sharding: %s} is chosen for %d workers of %.1f GB."
+        "parallel: {tensor: %d, pipeline: %d, interleave: %d, sharding: %s%s} is chosen for %d workers of %.1f GB."
             .formatted(
                 mesh.tensor(),
                 mesh.pipeline(),
                 mesh.interleave(),
                 mesh.sharding().name().toLowerCase(Locale.ROOT),
+                group,
                 workers,
                 memory / 1e9));
     return job.withParallel(mesh);

@@ -33,24 +33,13 @@ public final class PlanCommand implements Callable<Integer> {
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private JobFileArguments jobFile = new JobFileArguments();
   @Mixin private MemoryOption memory = new MemoryOption();
+  @Mixin private MachineOptions machines = new MachineOptions();
 
   @Option(
       names = "--workers",
       paramLabel = "N",
       description = "Workers for `parallel: auto` (default: elastic.max_workers).")
   private int workers;
-
-  @Option(
-      names = "--gflops",
-      paramLabel = "N",
-      description = "What a worker computes, see `bench --ceilings` (default: 150).")
-  private double gflops = Machine.CPU.flops() / 1e9;
-
-  @Option(
-      names = "--link",
-      paramLabel = "GB/S",
-      description = "What workers send each other, see `bench --collectives` (default: 1).")
-  private double link = Machine.CPU.near().bytes() / 1e9;
 
   @Option(
       names = "--disk",
@@ -83,6 +72,7 @@ public final class PlanCommand implements Callable<Integer> {
       int tensor,
       int interleave,
       String sharding,
+      int shardingGroups,
       long bytesSentPerStep,
       double bubble,
       double stepSeconds) {}
@@ -90,13 +80,14 @@ public final class PlanCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Console console = common.console();
-    if (!(gflops > 0 && link > 0 && disk > 0)) {
-      throw CommandException.badRequest("--gflops, --link and --disk are above 0");
+    if (!(disk > 0)) {
+      throw CommandException.badRequest("--disk is above 0");
     }
     long bytes = memory.bytes();
     JobSpec asked = jobFile.read();
     int most = workers > 0 ? workers : asked.elastic().maxWorkers();
-    JobSpec job = OpenMesh.chosen(asked, most, bytes, machine(most), console);
+    Machine machine = machines.machine(most);
+    JobSpec job = OpenMesh.chosen(asked, most, bytes, machine, console);
     TrainingTaskFactory factory = new TrainingTaskFactory();
     MemoryPlan plan = factory.plan(JobSpecWriter.toYaml(job), bytes);
     MemoryEstimate estimate = plan.estimate();
@@ -125,9 +116,10 @@ public final class PlanCommand implements Callable<Integer> {
             plan.costs().mesh().tensor(),
             job.parallel().interleave(),
             job.parallel().sharding().name().toLowerCase(Locale.ROOT),
+            plan.costs().mesh().groups(),
             Math.round(plan.costs().bytes()),
             plan.costs().bubble(),
-            plan.costs().stepTime(machine(most)).seconds()));
+            plan.costs().stepTime(machine).seconds()));
     console.text(text(plan));
     if (estimate.disk().total() > 0) {
       console.text(onDisk(plan));
@@ -143,16 +135,11 @@ public final class PlanCommand implements Callable<Integer> {
     return (plan.fits() ? ExitCode.DONE : ExitCode.FAILED).code();
   }
 
-  private Machine machine(int ranks) {
-    Machine.Link each = new Machine.Link(link * 1e9, Machine.CPU.near().latency());
-    return new Machine(gflops * 1e9, Machine.CPU.memoryBytes(), each, each, ranks);
-  }
-
   private String text(MeshCosts costs) {
     return String.format(
         Locale.ROOT,
         """
-        %d workers (data %d x pipeline %d x tensor %d) begin; in a step each sends %.1f MB or less, of which
+        %d workers (data %d x pipeline %d x tensor %d%s) begin; in a step each sends %.1f MB or less, of which
           gradients        %9.1f MB
           to other slices  %9.1f MB  of activations and their gradients
           to other stages  %9.1f MB
@@ -163,15 +150,18 @@ public final class PlanCommand implements Callable<Integer> {
         costs.mesh().data(),
         costs.mesh().pipeline(),
         costs.mesh().tensor(),
+        costs.mesh().groups() == 1
+            ? ""
+            : ", sharing in groups of %d".formatted(costs.mesh().groupSize()),
         costs.bytes() / 1e6,
         costs.gradientBytes() / 1e6,
         costs.sliceBytes() / 1e6,
         costs.stageBytes() / 1e6,
         costs.shareBytes() / 1e6,
         costs.bubble() * 100,
-        gflops,
-        link,
-        costs.stepTime(machine(costs.mesh().size())).seconds());
+        machines.gflops(),
+        machines.link(),
+        costs.stepTime(machines.machine(costs.mesh().size())).seconds());
   }
 
   private static String text(MemoryPlan plan) {

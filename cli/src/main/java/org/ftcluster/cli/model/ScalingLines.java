@@ -27,7 +27,8 @@ final class ScalingLines {
               mesh.pipeline(),
               mesh.tensor(),
               row.layout().interleave(),
-              row.layout().sharding().name().toLowerCase(Locale.ROOT),
+              row.layout().sharding().name().toLowerCase(Locale.ROOT)
+                  + (mesh.groups() == 1 ? "" : " in groups of " + mesh.groupSize()),
               row.recompute() ? "yes" : "no",
               row.memoryBytes() / 1e9,
               row.bubble() * 100,

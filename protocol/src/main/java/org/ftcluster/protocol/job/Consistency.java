@@ -28,6 +28,7 @@ final class Consistency {
               .formatted(elastic.minWorkers(), elastic.maxWorkers()));
     }
     checkMesh(spec, problems);
+    checkShardingGroup(spec.parallel(), problems);
     if (spec.adapter().type() == AdapterType.NONE
         && spec.model().quantization().type() != QuantizationType.NONE) {
       problems.add(
@@ -61,6 +62,28 @@ final class Consistency {
       problems.add(
           "offload.parameters",
           is + "adapter.type is none, which leaves no frozen weights; leave it out");
+    }
+  }
+
+  private static void checkShardingGroup(JobSpec.Parallel parallel, Problems problems) {
+    int group = parallel.shardingGroup();
+    if (group == 0 || !problems.none("parallel.sharding", "parallel.sharding_group")) {
+      return;
+    }
+    String problem = "";
+    if (parallel.sharding() == Sharding.NONE && !parallel.isOpen()) {
+      problem = "but parallel.sharding is none; give zero1, zero2 or zero3, or leave it out";
+    } else if (!parallel.isOpen() && group % parallel.replicaRanks() != 0) {
+      problem =
+          "but must be a multiple of the %d workers that a copy of the model takes"
+              .formatted(parallel.replicaRanks());
+    } else if (parallel.data() * parallel.replicaRanks() % group != 0) {
+      problem =
+          "but must divide the %d workers of parallel.data, tensor and pipeline"
+              .formatted(parallel.data() * parallel.replicaRanks());
+    }
+    if (!problem.isEmpty()) {
+      problems.add("parallel.sharding_group", "is %d, %s".formatted(group, problem));
     }
   }
 

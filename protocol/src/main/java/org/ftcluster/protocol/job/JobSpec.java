@@ -27,6 +27,14 @@ public record JobSpec(
   }
 
   /**
+   * Whether ranks share out the values of what is trained: with {@code zero3}, where that is the
+   * whole model. Adapters are too small to be worth gathering layer by layer.
+   */
+  public boolean sharesValues() {
+    return parallel.sharding() == Sharding.ZERO3 && adapter.type() == AdapterType.NONE;
+  }
+
+  /**
    * The frozen base: a Hugging Face model folder, the type to compute in, and how its weights are
    * held.
    */
@@ -177,10 +185,19 @@ public record JobSpec(
    * @param data data-parallel ranks, or 0 for {@code auto}: as many as there are workers
    * @param tensor 0 for {@code auto}, as {@code pipeline}: to be chosen before the job is submitted
    * @param interleave chunks of the model that each stage of a pipeline has
-   * @param mirror where state is shared out: whether a neighbour keeps each rank's share as well
+   * @param shardingGroup neighbouring ranks that hold everything between them, where they share it
+   *     out, while other groups hold the same; 0 for {@code auto}: all ranks are one
+   * @param mirror where all ranks are one group: whether a neighbour keeps each rank's share as
+   *     well
    */
   public record Parallel(
-      int data, int tensor, int pipeline, int interleave, Sharding sharding, boolean mirror) {
+      int data,
+      int tensor,
+      int pipeline,
+      int interleave,
+      Sharding sharding,
+      int shardingGroup,
+      boolean mirror) {
     /** Whether the mesh is yet to be chosen. */
     public boolean isOpen() {
       return tensor == 0 || pipeline == 0;
@@ -194,7 +211,8 @@ public record JobSpec(
 
   /**
    * What ranks share out instead of each holding a copy: the optimizer's memory; the sums of
-   * gradients, too; the frozen layers, too (among copies of the model).
+   * gradients, too; the frozen layers, too (among copies of the model), or where every weight is
+   * trained their values.
    */
   public enum Sharding {
     NONE,

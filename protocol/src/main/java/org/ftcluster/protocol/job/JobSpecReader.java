@@ -208,6 +208,7 @@ public final class JobSpecReader {
         parallel.integerOr("pipeline", "auto", 0, 1, 1),
         parallel.integer("interleave", 1, 1),
         parallel.choice("sharding", Sharding.NONE, Map.of("fsdp", Sharding.ZERO3)),
+        parallel.integerOr("sharding_group", "auto", 0, 2),
         parallel.truth("mirror", true));
   }
 

@@ -1,7 +1,6 @@
 package org.ftcluster.protocol.job;
 
 import java.util.Locale;
-import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
@@ -69,11 +68,11 @@ final class Supported {
     switch (spec.parallel().sharding()) {
       case NONE, ZERO1, ZERO2 -> {}
       case ZERO3 -> {
-        if (spec.adapter().type() == AdapterType.NONE) {
+        if (spec.sharesValues() && spec.parallel().pipeline() > 1) {
           problems.add(
               "parallel.sharding",
-              "is zero3, which shares out frozen weights only yet, and adapter.type none leaves"
-                  + " none; give zero2");
+              "is zero3, which is not supported yet together with parallel.pipeline where"
+                  + " adapter.type is none; give pipeline 1, or zero2");
         }
       }
     }

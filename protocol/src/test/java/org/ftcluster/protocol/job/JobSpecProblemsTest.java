@@ -75,6 +75,10 @@ class JobSpecProblemsTest {
           parallel: {data: 3, tensor: 3}             | parallel.tensor is 3, but data 3 x tensor 3 x pipeline 1 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {pipeline: 9}                    | parallel.pipeline is 9, but data 1 x tensor 1 x pipeline 9 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {interleave: 2}                  | parallel.interleave is 2, but there is one stage only; give parallel.pipeline 2 or more, or leave it out.
+          parallel: {sharding_group: 2}              | parallel.sharding_group is 2, but parallel.sharding is none; give zero1, zero2 or zero3, or leave it out.
+          parallel: {tensor: 2, sharding: zero2, sharding_group: 3} | parallel.sharding_group is 3, but must be a multiple of the 2 workers that a copy of the model takes.
+          parallel: {data: 6, sharding: zero2, sharding_group: 4} | parallel.sharding_group is 4, but must divide the 6 workers of parallel.data, tensor and pipeline.
+          parallel: {pipeline: 2, sharding: zero3}\\nadapter: {type: none} | parallel.sharding is zero3, which is not supported yet together with parallel.pipeline where adapter.type is none; give pipeline 1, or zero2.
           offload: {parameters: disk}\\nparallel: {sharding: zero3} | offload.parameters is disk, but parallel.sharding is zero3, which shares the same weights out; leave one out.
           offload: {parameters: disk}\\nadapter: {type: none} | offload.parameters is disk, but adapter.type is none, which leaves no frozen weights; leave it out.
           offload: {parameters: tape}                | offload.parameters must be auto or none or cpu or disk, not tape.

@@ -115,7 +115,7 @@ class JobSpecReaderTest {
                 GradientCheckpointing.AUTO,
                 Reduction.EXACT,
                 false),
-            new Parallel(0, 1, 1, 1, Sharding.NONE, true),
+            new Parallel(0, 1, 1, 1, Sharding.NONE, 0, true),
             new Offload(OffloadTarget.AUTO, OffloadTarget.AUTO, OffloadTarget.AUTO, null),
             new Elastic(1, 8),
             new Resources(1, Device.CPU),
@@ -166,7 +166,7 @@ class JobSpecReaderTest {
                 GradientCheckpointing.TRUE,
                 Reduction.FAST,
                 true),
-            new Parallel(1, 2, 2, 3, Sharding.NONE, false),
+            new Parallel(1, 2, 2, 3, Sharding.NONE, 0, false),
             new Offload(
                 OffloadTarget.DISK,
                 OffloadTarget.NONE,
@@ -191,7 +191,8 @@ class JobSpecReaderTest {
     String defaults = JobSpecWriter.toYaml(parse(JobFolder.MINIMAL));
     String changed = JobSpecWriter.toYaml(parse(EVERYTHING));
     // An adapter of type none, shares, and GPUs go with fewer settings than there are.
-    List<String> fixed = List.of("adapter.type", "parallel.sharding", "resources.device");
+    List<String> fixed =
+        List.of("adapter.type", "parallel.sharding", "parallel.sharding_group", "resources.device");
     List<String> same =
         JobKeys.leaves().stream()
             .filter(key -> !fixed.contains(key))

@@ -139,6 +139,7 @@ public final class MeshBenchmark {
             mesh.pipeline(),
             layout.interleave(),
             layout.sharding(),
+            0,
             true);
     JobSpec laidOut = job.withParallel(parallel);
     Machine before = machine(mesh);

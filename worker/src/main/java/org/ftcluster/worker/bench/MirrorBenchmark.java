@@ -55,7 +55,7 @@ public final class MirrorBenchmark {
 
   private static double seconds(
       JobSpec job, Sharding sharding, int ranks, int steps, boolean mirror) {
-    Parallel parallel = new Parallel(ranks, 1, 1, 1, sharding, mirror);
+    Parallel parallel = new Parallel(ranks, 1, 1, 1, sharding, 0, mirror);
     return ComputeRates.median(
         MeshRun.seconds(job, parallel, ranks, FIRST_STEPS + steps).stream()
             .skip(FIRST_STEPS)

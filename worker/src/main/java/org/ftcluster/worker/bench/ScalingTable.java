@@ -106,17 +106,15 @@ public final class ScalingTable {
             if (sharding == Sharding.ZERO3 && (pipeline > 1 || data == 1)) {
               continue;
             }
+            Mesh mesh = new Mesh(data, pipeline, tensor);
             for (int chunks = 1; chunks <= (pipeline == 1 ? 1 : 4); chunks *= 2) {
               if (pipeline * chunks <= shape.layers()) {
-                rows.add(
-                    row(
-                        shape,
-                        gpus,
-                        new Mesh(data, pipeline, tensor),
-                        chunks,
-                        sharding,
-                        recompute));
+                rows.add(row(shape, gpus, mesh, chunks, sharding, recompute));
               }
+            }
+            Mesh grouped = mesh.inGroupsOf(H100.ranksPerNode());
+            if (sharding == Sharding.ZERO3 && grouped.groups() > 1 && grouped.groupData() > 1) {
+              rows.add(row(shape, gpus, grouped, 1, sharding, recompute));
             }
           }
         }
@@ -176,13 +174,14 @@ public final class ScalingTable {
     double frozen = layers * shape.layerWeights() / mesh.tensor() * 0.516;
     if (layout.sharding() == Sharding.ZERO3) {
       frozen =
-          frozen * (0.031 + 0.969 / mesh.data()) + 2 * shape.layerWeights() / mesh.tensor() * 0.5;
+          frozen * (0.031 + 0.969 / mesh.groupData())
+              + 2 * shape.layerWeights() / mesh.tensor() * 0.5;
     }
     double tables = 2 * shape.headWeights() * Short.BYTES / mesh.tensor();
     // One matrix at a time is expanded.
     double expanded = shape.hidden() * shape.feedForward() * Short.BYTES / mesh.tensor();
     boolean shared = layout.sharding() != Sharding.NONE;
-    double state = trained * (shared ? 14 + 24.0 / mesh.size() : 22);
+    double state = trained * (shared ? 14 + 24.0 / mesh.groupSize() : 22);
     Schedule schedule =
         new Schedule(mesh.pipeline(), layout.interleave(), Math.ceilDiv(GLOBAL_BATCH, mesh.data()));
     double inFlight = (double) schedule.inFlight(0) / layout.interleave();

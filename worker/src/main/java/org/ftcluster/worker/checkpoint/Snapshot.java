@@ -57,14 +57,28 @@ public final class Snapshot implements AutoCloseable {
   }
 
   /**
-   * Of a state whose optimizer's memory was put together elsewhere.
+   * Of a state that was put together elsewhere.
    *
-   * @param arena where moments are, and parameters are copied to; closed with the snapshot
+   * @param arena where its buffers are; closed with the snapshot
    */
   public static Snapshot of(
       Arena arena, TrainingState state, MemorySegment firstMoment, MemorySegment secondMoment) {
     MemorySegment copy = copy(arena, state, state.parameters().values());
     return new Snapshot(arena, state, List.of(copy, firstMoment, secondMoment));
+  }
+
+  /**
+   * The same with values that were put together elsewhere, too.
+   *
+   * @param arena where its buffers are; closed with the snapshot
+   */
+  public static Snapshot of(
+      Arena arena,
+      TrainingState state,
+      MemorySegment values,
+      MemorySegment firstMoment,
+      MemorySegment secondMoment) {
+    return new Snapshot(arena, state, List.of(values, firstMoment, secondMoment));
   }
 
   List<ParameterBuffer.Slice> slices() {

@@ -38,7 +38,8 @@ final class BaseLayout {
   }
 
   /**
-   * All of them, as trained parameters.
+   * All of them, as trained parameters; each layer, and what is behind the layers, begins a {@link
+   * ParameterUnit}.
    *
    * @param tied whether the embedding is the head, too
    */
@@ -47,6 +48,7 @@ final class BaseLayout {
     slices.add(EMBEDDING, config.vocabularySize(), config.hiddenSize());
     for (int layer = 0; layer < config.layers(); layer++) {
       String prefix = layer(layer);
+      slices.beginUnit();
       slices.add(prefix + "input_layernorm.weight", config.hiddenSize());
       slices.add(prefix + "post_attention_layernorm.weight", config.hiddenSize());
       for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
@@ -56,6 +58,7 @@ final class BaseLayout {
         }
       }
     }
+    slices.beginUnit();
     slices.add(FINAL_NORM, config.hiddenSize());
     if (!tied) {
       slices.add(HEAD, config.vocabularySize(), config.hiddenSize());
@@ -66,6 +69,10 @@ final class BaseLayout {
   private static final class Slices {
     private final List<ParameterBuffer.Slice> list = new ArrayList<>();
     private long offset;
+
+    void beginUnit() {
+      offset = Math.ceilDiv(offset, (long) ParameterUnit.BLOCK) * ParameterUnit.BLOCK;
+    }
 
     void add(String name, long... shape) {
       ParameterBuffer.Slice slice = new ParameterBuffer.Slice(name, shape, offset);

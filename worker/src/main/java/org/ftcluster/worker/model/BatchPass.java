@@ -3,7 +3,6 @@ package org.ftcluster.worker.model;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.function.LongConsumer;
 import org.ftcluster.worker.model.CausalLanguageModel.LayerObserver;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
@@ -152,11 +151,13 @@ public final class BatchPass implements AutoCloseable {
   /** Leaves {@link #output}. */
   public void forward() {
     if (part.place().isFirst()) {
+      part.supply().beforeEmbedding();
       part.embedding().forward(pass.workspace(), input, batch.tokens());
+      part.supply().afterEmbedding();
     }
     if (purpose == Purpose.TRAINING) {
       for (int i = 0; i < part.layers().size(); i++) {
-        beforeForward(i);
+        part.supply().beforeForward(i, true);
         Frame frame = frame(i, output);
         frames.add(frame);
         output = frame.output();
@@ -174,22 +175,24 @@ public final class BatchPass implements AutoCloseable {
    * @return that sum; 0 where the part isn't the last
    */
   public double backward(double lossScale) {
-    return backward(lossScale, from -> {});
+    return backward(lossScale, GradientListener.NONE);
   }
 
   /**
    * The same.
    *
-   * @param complete hears, after each layer, from which of the parameters on gradients are complete
+   * @param listener hears, after each layer, which gradients are complete
    */
-  double backward(double lossScale, LongConsumer complete) {
+  double backward(double lossScale, GradientListener listener) {
     Tensor dx = gradient();
     Tensor dy = dx;
     double loss = 0;
     startGradients();
     if (lossGradient != null) {
       dy = lossGradient;
+      part.supply().beforeHead(true);
       loss = part.head().loss(pass.workspace(), dy, output, targets(), lossScale);
+      part.supply().afterHead(listener);
       dx.clear();
     }
     for (int i = frames.size() - 1; i >= 0; i--) {
@@ -201,21 +204,28 @@ public final class BatchPass implements AutoCloseable {
         filed.end(frame);
       }
       dy = dx;
-      complete.accept(part.firstParameter(i));
+      part.supply().afterBackward(i, listener);
+      listener.complete(part.firstParameter(i));
     }
     if (part.place().isFirst() && part.embedding().table().isTrained()) {
+      part.supply().beforeEmbeddingBackward();
       part.embedding().backward(pass.workspace(), dx, batch.tokens());
+      part.supply().afterEmbeddingBackward(listener);
     }
     return loss;
   }
 
   /** The sum of the losses. */
   public double loss() {
+    part.supply().beforeHead(false);
     return part.head().loss(pass.workspace(), null, output, targets(), 0);
   }
 
   /** Gradients that are summed in several places, or are other parts', begin at zero. */
   private void startGradients() {
+    if (part.supply().gathered() != null) {
+      return; // those of each unit when its turn comes
+    }
     if (!part.place().isWhole()) {
       part.parameters().gradients().fill((byte) 0);
       return;
@@ -231,7 +241,7 @@ public final class BatchPass implements AutoCloseable {
     Tensor other = newTensor(base, pass.tokens());
     Tensor last = newTensor(base, rowsOf(part.layers().size() - 1));
     for (int i = 0; i < part.layers().size(); i++) {
-      beforeForward(i);
+      part.supply().beforeForward(i, false);
       Tensor y = isLastLayer(i) ? last : other;
       try (Scope temporary = pass.workspace().open()) {
         DecoderLayer.Saved saved = run(i, temporary, y, output);
@@ -241,12 +251,6 @@ public final class BatchPass implements AutoCloseable {
       }
       other = output;
       output = y;
-    }
-  }
-
-  private void beforeForward(int layer) {
-    if (part.window() != null) {
-      part.window().beforeForward(layer, purpose == Purpose.TRAINING);
     }
   }
 
@@ -291,9 +295,7 @@ public final class BatchPass implements AutoCloseable {
   }
 
   private void backward(int layer, Tensor dx, Tensor dy) {
-    if (part.window() != null) {
-      part.window().beforeBackward(layer);
-    }
+    part.supply().beforeBackward(layer);
     if (filed != null) {
       filed.need(layer);
     }

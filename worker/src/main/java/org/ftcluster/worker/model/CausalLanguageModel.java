@@ -1,8 +1,9 @@
 package org.ftcluster.worker.model;
 
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.List;
-import java.util.function.LongConsumer;
+import java.util.function.IntFunction;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
@@ -57,9 +58,20 @@ public final class CausalLanguageModel implements TrainableModel {
    */
   public void connect(Communicator group, Communicator copies, Duration timeout) {
     slices.connect(group, timeout);
-    if (part.window() != null) {
-      part.window().connect(copies, timeout);
-    }
+    part.supply().connect(copies, timeout);
+  }
+
+  /**
+   * Connects the ranks that hold the shares of what is trained, for a generation, where they do.
+   *
+   * @param ranks one a share, in their order
+   * @param shares this rank's values, float32, by {@link ParameterUnit}; asked for whenever one is
+   *     needed
+   * @param timeout for each of their exchanges
+   */
+  public void connectTrained(
+      Communicator ranks, IntFunction<MemorySegment> shares, Duration timeout) {
+    part.supply().connectTrained(ranks, shares, timeout);
   }
 
   @Override
@@ -100,7 +112,8 @@ public final class CausalLanguageModel implements TrainableModel {
 
   /** Bytes of frozen weights that lie on a disk. */
   long filedBytes() {
-    return part.window() == null ? 0 : part.window().filedBytes();
+    LayerWindow window = part.supply().window();
+    return window == null ? 0 : window.filedBytes();
   }
 
   /** Bytes of activations that a batch has had on a disk. */
@@ -158,21 +171,24 @@ public final class CausalLanguageModel implements TrainableModel {
 
   @Override
   public double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed) {
-    return forwardBackward(batch, lossScale, dropoutSeed, from -> {});
+    return forwardBackward(batch, lossScale, dropoutSeed, GradientListener.NONE);
   }
 
   @Override
   public double forwardBackward(
-      TokenBatch batch, double lossScale, long dropoutSeed, LongConsumer complete) {
+      TokenBatch batch, double lossScale, long dropoutSeed, GradientListener listener) {
     if (batch.targetCount() == 0) {
-      part.parameters().gradients().fill((byte) 0);
-      accompany(true);
+      if (part.supply().gathered() == null) {
+        part.parameters().gradients().fill((byte) 0);
+      }
+      accompany(true, listener);
       return 0;
     }
     try (BatchPass pass = BatchPass.training(part, workspace, batch, dropoutSeed)) {
       pass.forward();
       // Those of an accelerator come to the host together, once all are there.
-      double loss = pass.backward(lossScale, trained.areOnDevice() ? from -> {} : complete);
+      double loss =
+          pass.backward(lossScale, trained.areOnDevice() ? GradientListener.NONE : listener);
       trained.gradientsDone();
       return loss;
     }
@@ -181,7 +197,7 @@ public final class CausalLanguageModel implements TrainableModel {
   @Override
   public double lossSum(TokenBatch batch) {
     if (batch.targetCount() == 0) {
-      accompany(false);
+      accompany(false, GradientListener.NONE);
       return 0;
     }
     try (BatchPass pass = BatchPass.evaluating(part, workspace, batch)) {
@@ -191,10 +207,10 @@ public final class CausalLanguageModel implements TrainableModel {
   }
 
   @Override
-  public void accompany(boolean training) {
+  public void accompany(boolean training, GradientListener listener) {
     accompanyForward(training);
     if (training) {
-      accompanyBackward();
+      accompanyBackward(listener);
     }
   }
 
@@ -204,16 +220,12 @@ public final class CausalLanguageModel implements TrainableModel {
    * @param training whether their backward follows
    */
   public void accompanyForward(boolean training) {
-    if (part.window() != null) {
-      part.window().accompanyForward(training);
-    }
+    part.supply().accompanyForward(training);
   }
 
   /** {@link #accompany} as far as the other copies' backward goes. */
-  public void accompanyBackward() {
-    if (part.window() != null) {
-      part.window().accompanyBackward();
-    }
+  public void accompanyBackward(GradientListener listener) {
+    part.supply().accompanyBackward(listener);
   }
 
   /**

@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * @param firstEmbedding of the first part, else null
  * @param lastHead of the last part, else null
  * @param parameters of the whole model
- * @param window where not all frozen layers are in memory, else null
+ * @param supply of weights that aren't in memory all the time
  * @param activations where what layers keep is put away, else null
  */
 record LoadedPart(
@@ -22,7 +22,7 @@ record LoadedPart(
     List<DecoderLayer> layers,
     @Nullable LanguageHead lastHead,
     ParameterBuffer parameters,
-    @Nullable LayerWindow window,
+    WeightSupply supply,
     @Nullable FiledActivations activations,
     MemorySavings savings) {
   LoadedPart {
@@ -74,6 +74,7 @@ record LoadedPart(
    */
   long frozenBytes(boolean tied) {
     long bytes = lastHead == null ? 0 : lastHead.weight().frozenBytes();
+    LayerWindow window = supply.window();
     if (window != null) {
       bytes += window.roomBytes();
     }

@@ -92,7 +92,9 @@ public record MemoryEstimate(
                     .mapToLong(ParameterBuffer.Slice::size)
                     .sum();
             long offloaded = offloaded(savings, model, share, parameters.size());
-            long trained = share.bytes(parameters.size(), ofStage, reduction) - offloaded;
+            // All values have room on the disk, though a rank may have a share of them only.
+            long whole = share.sharesValues() ? valuesOnDisk(savings, model, parameters.size()) : 0;
+            long trained = share.bytes(parameters.size(), ofStage, reduction) - offloaded + whole;
             long activations = 0;
             long filed = 0;
             long batch = 0;
@@ -116,8 +118,12 @@ public record MemoryEstimate(
   /** Bytes of what is trained that lie on a disk. */
   private static long offloaded(
       MemorySavings savings, JobSpec.Model model, TrainedShare share, long parameters) {
-    long values = savings.valuesIn(model) == null ? 0 : parameters * Float.BYTES;
+    long values = valuesOnDisk(savings, model, parameters);
     return savings.optimizerIn() == null ? 0 : values + share.optimizerBytes(parameters);
+  }
+
+  private static long valuesOnDisk(MemorySavings savings, JobSpec.Model model, long parameters) {
+    return savings.valuesIn(model) == null ? 0 : parameters * Float.BYTES;
   }
 
   /** Of a model of that shape, with a folder in bfloat16. */

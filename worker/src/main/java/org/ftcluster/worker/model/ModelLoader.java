@@ -27,6 +27,7 @@ public final class ModelLoader {
   private final RotaryTable rotary;
   private final @Nullable LayerWindow window;
   private final @Nullable FiledActivations activations;
+  private final @Nullable GatheredParameters gathered;
 
   private ModelLoader(
       ModelConfig config,
@@ -36,9 +37,11 @@ public final class ModelLoader {
       WeightReader reader,
       TrainedTensors trained,
       @Nullable LayerWindow window,
-      @Nullable FiledActivations activations) {
+      @Nullable FiledActivations activations,
+      @Nullable GatheredParameters gathered) {
     this.window = window;
     this.activations = activations;
+    this.gathered = gathered;
     this.config = config;
     this.model = model;
     this.adapter = adapter;
@@ -222,9 +225,15 @@ public final class ModelLoader {
         };
     try {
       WeightReader reader = new WeightReader(source, scope, computeType);
-      TrainedTensors trained = new TrainedTensors(scope, parameters, computeType);
       boolean tied = isTied(config, source);
-      return new ModelLoader(config, model, adapter, part, reader, trained, window, activations)
+      GatheredParameters gathered =
+          part.trainedShards() == 1
+              ? null
+              : new GatheredParameters(
+                  scope, ParameterUnit.of(parameters), part.trainedShards(), computeType, tied);
+      TrainedTensors trained = new TrainedTensors(scope, parameters, computeType, gathered);
+      return new ModelLoader(
+              config, model, adapter, part, reader, trained, window, activations, gathered)
           .build(parameters, tied, computeType, savings, Workspace.of(accelerator), weights);
     } catch (RuntimeException | Error e) {
       disk.run();
@@ -268,7 +277,7 @@ public final class ModelLoader {
             layers,
             part.isLast() ? head(tied) : null,
             parameters,
-            window,
+            new WeightSupply(window, gathered),
             activations,
             savings);
     return new CausalLanguageModel(

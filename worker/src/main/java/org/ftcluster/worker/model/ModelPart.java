@@ -16,9 +16,17 @@ import org.ftcluster.protocol.job.BadJobException;
  * @param slice of {@code slices}
  * @param shard of {@code shards}: which share of the frozen layers this copy of the part holds,
  *     where copies share them out
+ * @param trainedShards among how many ranks what is trained is shared out
  */
 public record ModelPart(
-    Span layers, boolean isFirst, boolean isLast, int slice, int slices, int shard, int shards) {
+    Span layers,
+    boolean isFirst,
+    boolean isLast,
+    int slice,
+    int slices,
+    int shard,
+    int shards,
+    int trainedShards) {
   /**
    * A part of a stack of layers.
    *
@@ -26,12 +34,17 @@ public record ModelPart(
    */
   public static ModelPart of(ModelConfig config, Span layers, int slice, int slices) {
     return new ModelPart(
-        layers, layers.from() == 0, layers.to() == config.layers(), slice, slices, 0, 1);
+        layers, layers.from() == 0, layers.to() == config.layers(), slice, slices, 0, 1, 1);
   }
 
   /** The same part as one of several copies that share its frozen layers out. */
   public ModelPart sharded(int shard, int shards) {
-    return new ModelPart(layers, isFirst, isLast, slice, slices, shard, shards);
+    return new ModelPart(layers, isFirst, isLast, slice, slices, shard, shards, trainedShards);
+  }
+
+  /** The same part on one of several ranks that share out what is trained. */
+  public ModelPart withTrainedShards(int ranks) {
+    return new ModelPart(layers, isFirst, isLast, slice, slices, shard, shards, ranks);
   }
 
   /** All of it. */

@@ -48,6 +48,15 @@ final class Parameter {
     return new Parameter(value, master, gradient);
   }
 
+  /**
+   * One of which this rank has a share only, gathered when it is needed.
+   *
+   * @param value in the type that it is used in
+   */
+  static Parameter gathered(Tensor value, Tensor gradient) {
+    return new Parameter(value, null, gradient);
+  }
+
   /** In the type that it is used in. */
   Tensor value() {
     return value;
@@ -72,7 +81,7 @@ final class Parameter {
 
   /** Bytes that it takes beside the parameter buffer, where it is trained. */
   long copyBytes() {
-    return isTrained() && value != master ? bytes() : 0;
+    return master != null && value != master ? bytes() : 0;
   }
 
   private long bytes() {
@@ -88,7 +97,7 @@ final class Parameter {
 
   /** {@code gradient = scale left right}, computed in the value's type. */
   void setGradient(Workspace workspace, Tensor left, Tensor right, double scale) {
-    if (value == master) {
+    if (value.dtype() == DType.FLOAT32) {
       Aten.addmm(gradient(), left, right, 0, scale);
       return;
     }
@@ -101,7 +110,7 @@ final class Parameter {
 
   /** {@code gradient += left right}; the product is computed in the value's type. */
   void addToGradient(Workspace workspace, Tensor left, Tensor right) {
-    if (value == master) {
+    if (value.dtype() == DType.FLOAT32) {
       Aten.addmm(gradient(), left, right, 1, 1);
       return;
     }

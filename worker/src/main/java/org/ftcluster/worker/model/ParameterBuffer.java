@@ -55,7 +55,9 @@ public final class ParameterBuffer implements AutoCloseable {
   private final MemorySegment values;
   private final MemorySegment gradients;
 
-  /** A zeroed buffer in memory; {@code slices} follow each other without gaps. */
+  /**
+   * A zeroed buffer in memory; {@code slices} follow each other, with gaps of less than a block.
+   */
   public ParameterBuffer(List<Slice> slices) {
     this(slices, null);
   }
@@ -70,11 +72,12 @@ public final class ParameterBuffer implements AutoCloseable {
     this.slices = List.copyOf(slices);
     long size = 0;
     for (Slice slice : slices) {
-      if (slice.offset() != size) {
+      if (slice.offset() < size || slice.offset() >= size + ParameterUnit.BLOCK) {
         throw new IllegalArgumentException(
-            "%s starts at %d, not %d".formatted(slice.name(), slice.offset(), size));
+            "%s starts at %d, not at %d or soon after"
+                .formatted(slice.name(), slice.offset(), size));
       }
-      size += slice.size();
+      size = slice.offset() + slice.size();
     }
     MemorySegment filed =
         valuesIn == null || DryRun.isOn()
@@ -90,7 +93,7 @@ public final class ParameterBuffer implements AutoCloseable {
     return slices;
   }
 
-  /** Parameters, over all slices. */
+  /** Parameters, over all slices, with the gaps between them. */
   public long size() {
     return values.byteSize() / Float.BYTES;
   }
@@ -103,6 +106,15 @@ public final class ParameterBuffer implements AutoCloseable {
   /** float32 gradients of the micro-batch at hand. */
   public MemorySegment gradients() {
     return gradients;
+  }
+
+  /**
+   * Gives the memory of values and gradients back, for a rank that has shares of them elsewhere:
+   * what they hold is lost.
+   */
+  public void release() {
+    memory.clear();
+    FiledMemory.letGo(values);
   }
 
   @Override

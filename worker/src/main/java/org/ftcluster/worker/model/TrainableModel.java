@@ -1,7 +1,5 @@
 package org.ftcluster.worker.model;
 
-import java.util.function.LongConsumer;
-
 /**
  * A model under training, as the training loop sees it. All calls come from one thread, the rank's.
  */
@@ -32,13 +30,11 @@ public interface TrainableModel extends AutoCloseable {
   double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed);
 
   /**
-   * The same, and says on the way which gradients are complete.
-   *
-   * @param complete hears of parameters from which on they are, ever smaller ones; some of them,
-   *     perhaps none
+   * The same, and says on the way which gradients are complete. Those of a model whose values are
+   * shared out go to {@code listener} alone.
    */
   default double forwardBackward(
-      TokenBatch batch, double lossScale, long dropoutSeed, LongConsumer complete) {
+      TokenBatch batch, double lossScale, long dropoutSeed, GradientListener listener) {
     return forwardBackward(batch, lossScale, dropoutSeed);
   }
 
@@ -53,8 +49,9 @@ public interface TrainableModel extends AutoCloseable {
    * and others do.
    *
    * @param training whether they run it backward, too
+   * @param listener hears when they have gradients
    */
-  default void accompany(boolean training) {}
+  default void accompany(boolean training, GradientListener listener) {}
 
   /** Bytes of frozen weights as they are held, and of copies of trained ones; 0 where unknown. */
   default long weightBytes() {

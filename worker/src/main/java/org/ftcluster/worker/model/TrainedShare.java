@@ -9,10 +9,12 @@ import org.ftcluster.protocol.job.JobSpec.Sharding;
  * @param ranks that share it out
  * @param stages that they make up; sums of gradients are shared out within each
  * @param mirrored whether each has its neighbour's share as well
+ * @param values whether values are shared out, too
  */
-public record TrainedShare(Sharding sharding, int ranks, int stages, boolean mirrored) {
+public record TrainedShare(
+    Sharding sharding, int ranks, int stages, boolean mirrored, boolean values) {
   /** Nobody shares anything. */
-  public static final TrainedShare ALL = new TrainedShare(Sharding.NONE, 1, 1, false);
+  public static final TrainedShare ALL = new TrainedShare(Sharding.NONE, 1, 1, false, false);
 
   /** Of a parameter's value and gradient. */
   private static final int VALUE_BYTES = 2 * Float.BYTES;
@@ -31,7 +33,13 @@ public record TrainedShare(Sharding sharding, int ranks, int stages, boolean mir
           case NONE, ZERO1 -> (double) parameters * wholeSum(reduction);
           case ZERO2, ZERO3 -> (double) ofStage / ranks * stages * reduction.sumBytes();
         };
-    return Math.round((double) VALUE_BYTES * parameters + summed) + optimizerBytes(parameters);
+    double each = sharesValues() ? (double) Float.BYTES * (mirrored ? 2 : 1) / ranks : VALUE_BYTES;
+    return Math.round(each * parameters + summed) + optimizerBytes(parameters);
+  }
+
+  /** Whether a rank hasn't got all values, and no room for all gradients. */
+  boolean sharesValues() {
+    return values && ranks > 1;
   }
 
   /** How many of them are what the optimizer remembers. */

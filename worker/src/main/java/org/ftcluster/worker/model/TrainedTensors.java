@@ -16,6 +16,7 @@ final class TrainedTensors {
   private final List<ParameterBuffer.Slice> slices;
   private final ParameterTensors parameters;
   private final DType computeType;
+  private final @Nullable GatheredParameters gathered;
   private final Map<String, Integer> places = new HashMap<>();
 
   /** Those that the part has. */
@@ -24,8 +25,14 @@ final class TrainedTensors {
   /**
    * @param scope where copies stay
    * @param computeType what products are computed in; vectors are used in float32
+   * @param gathered where ranks share them out, else null
    */
-  TrainedTensors(Scope scope, ParameterBuffer parameters, DType computeType) {
+  TrainedTensors(
+      Scope scope,
+      ParameterBuffer parameters,
+      DType computeType,
+      @Nullable GatheredParameters gathered) {
+    this.gathered = gathered;
     this.scope = scope;
     this.slices = parameters.slices();
     this.parameters = new ParameterTensors(scope, parameters);
@@ -56,14 +63,26 @@ final class TrainedTensors {
       return null;
     }
     ParameterBuffer.Slice slice = slices.get(place);
-    DType type = slice.shape().length > 1 ? computeType : DType.FLOAT32;
-    return byName.computeIfAbsent(
-        name, absent -> Parameter.trained(scope, parameters, slice, type, part));
+    return byName.computeIfAbsent(name, absent -> parameter(slice, part));
   }
 
-  /** Bytes of the copies in the type that products are computed in. */
+  private Parameter parameter(ParameterBuffer.Slice slice, UnaryOperator<Tensor> part) {
+    if (gathered != null) {
+      return Parameter.gathered(
+          part.apply(gathered.value(slice)), part.apply(gathered.gradient(slice)));
+    }
+    DType type = slice.shape().length > 1 ? computeType : DType.FLOAT32;
+    return Parameter.trained(scope, parameters, slice, type, part);
+  }
+
+  /**
+   * Bytes of the copies in the type that products are computed in, or of the rooms where they are
+   * gathered.
+   */
   long copyBytes() {
-    return byName.values().stream().mapToLong(Parameter::copyBytes).sum();
+    return gathered != null
+        ? gathered.bytes()
+        : byName.values().stream().mapToLong(Parameter::copyBytes).sum();
   }
 
   /** Takes over what was written to the parameter buffer. */
@@ -72,6 +91,9 @@ final class TrainedTensors {
     for (Parameter parameter : byName.values()) {
       parameter.changed();
       parameters.valuesUsed();
+    }
+    if (gathered != null) {
+      gathered.changed();
     }
   }
 

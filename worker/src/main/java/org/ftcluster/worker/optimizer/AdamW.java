@@ -63,7 +63,47 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
             parameters.values(),
             state.firstMoment(),
             state.secondMoment());
-    forEachSlice(parameters, all, buffers, at);
+    forEachSlice(parameters.slices(), all, buffers, at);
+  }
+
+  /** The same over a piece's parameters, whose values are there, too. */
+  void update(List<ParameterBuffer.Slice> tensors, OptimizerState.Piece piece, At at) {
+    Buffers buffers =
+        new Buffers(
+            piece.values(),
+            piece.gradients(),
+            piece.firstMoment(),
+            piece.secondMoment(),
+            piece.values(),
+            piece.firstMoment(),
+            piece.secondMoment());
+    forEachSlice(tensors, piece.shard(), buffers, at);
+  }
+
+  /**
+   * What that would make of some of the values; nothing changes.
+   *
+   * @param part of the piece's
+   * @param values float32, of that part: gets the new ones
+   */
+  void preview(
+      List<ParameterBuffer.Slice> tensors,
+      OptimizerState.Piece piece,
+      Shard part,
+      MemorySegment values,
+      At at) {
+    long start = piece.shard().from();
+    values.copyFrom(part.in(piece.values(), start)); // of gaps between tensors, too
+    Buffers buffers =
+        new Buffers(
+            part.in(piece.values(), start),
+            part.in(piece.gradients(), start),
+            part.in(piece.firstMoment(), start),
+            part.in(piece.secondMoment(), start),
+            values,
+            null,
+            null);
+    forEachSlice(tensors, part, buffers, at);
   }
 
   /**
@@ -82,7 +122,7 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
             values,
             null,
             null);
-    forEachSlice(parameters, piece.shard(), buffers, at);
+    forEachSlice(parameters.slices(), piece.shard(), buffers, at);
   }
 
   /**
@@ -102,8 +142,9 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
   }
 
   /** Weight decay is a slice's own. */
-  private void forEachSlice(ParameterBuffer parameters, Shard shard, Buffers buffers, At at) {
-    for (ParameterBuffer.Slice slice : parameters.slices()) {
+  private void forEachSlice(
+      List<ParameterBuffer.Slice> tensors, Shard shard, Buffers buffers, At at) {
+    for (ParameterBuffer.Slice slice : tensors) {
       Shard part = shard.and(new Shard(slice.offset(), slice.offset() + slice.size()));
       float decay = slice.decays() ? (float) (1 - at.learningRate() * weightDecay) : 1;
       if (part.size() > 0) {

@@ -4,9 +4,12 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
+import java.util.List;
+import java.util.function.IntFunction;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.model.ParameterUnit;
 import org.ftcluster.worker.tensor.Profile;
 
 /** Clipping by the global norm, as {@code torch.nn.utils.clip_grad_norm_} does it. */
@@ -14,7 +17,7 @@ public final class GradientClip {
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   /** Gradients that are summed by themselves; the sums of such blocks are added in their order. */
-  static final int BLOCK = 4096;
+  static final int BLOCK = ParameterUnit.BLOCK;
 
   private static final long BLOCK_BYTES = (long) BLOCK * Float.BYTES;
 
@@ -49,13 +52,37 @@ public final class GradientClip {
   static double norm(
       MemorySegment gradients, ShardLayout layout, Communicator ranks, Duration timeout) {
     Shard own = layout.own();
+    return norm(List.of(own), shard -> own.of(gradients), layout.size(), ranks, timeout);
+  }
+
+  /** The same over gradients that are beside the optimizer's shards. */
+  static double norm(OptimizerState state, Communicator ranks, Duration timeout) {
+    List<OptimizerState.Piece> own = state.ownPieces();
+    return norm(
+        own.stream().map(OptimizerState.Piece::shard).toList(),
+        shard -> own.get(shard).gradients(),
+        state.layout().size(),
+        ranks,
+        timeout);
+  }
+
+  private static double norm(
+      List<Shard> shards,
+      IntFunction<MemorySegment> gradients,
+      long size,
+      Communicator ranks,
+      Duration timeout) {
     try (Arena arena = Arena.ofShared()) {
       // Others' are zeros, which change no bit of a sum.
       MemorySegment sums =
-          arena.allocate(ValueLayout.JAVA_DOUBLE, Math.ceilDiv(layout.size(), (long) BLOCK));
-      for (long at = own.from(); at < own.to(); at += BLOCK) {
-        Shard block = new Shard(at, Math.min(own.to(), at + BLOCK));
-        sums.setAtIndex(ValueLayout.JAVA_DOUBLE, at / BLOCK, squares(block.of(gradients)));
+          arena.allocate(ValueLayout.JAVA_DOUBLE, Math.ceilDiv(size, (long) BLOCK));
+      for (int i = 0; i < shards.size(); i++) {
+        Shard shard = shards.get(i);
+        for (long at = shard.from(); at < shard.to(); at += BLOCK) {
+          Shard block = new Shard(at, Math.min(shard.to(), at + BLOCK));
+          MemorySegment ofBlock = block.in(gradients.apply(i), shard.from());
+          sums.setAtIndex(ValueLayout.JAVA_DOUBLE, at / BLOCK, squares(ofBlock));
+        }
       }
       ranks.allReduce(sums, ElementType.FLOAT64, ReduceOp.SUM).await(timeout);
       double sum = 0;

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.collective.Communicator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sums the gradients, and the losses, of a global batch's micro-batches: first this rank's, one
@@ -56,6 +57,16 @@ public sealed interface GradientSum extends AutoCloseable
   default void addEarly(Communicator ranks, MemorySegment gradients, long from) {}
 
   /**
+   * Adds a micro-batch of this rank's unit by unit, as they come; {@link #add} then does no more
+   * than to add its loss.
+   *
+   * @param gradients float32, of that unit's parameters; null where only other ranks have some
+   */
+  default void addUnit(int unit, @Nullable MemorySegment gradients) {
+    throw new IllegalStateException("whole gradients are added here");
+  }
+
+  /**
    * To be called in the place of {@link #add} where other ranks have a micro-batch more than this
    * one.
    */
@@ -89,7 +100,8 @@ public sealed interface GradientSum extends AutoCloseable
   /**
    * Sums over all ranks.
    *
-   * @param gradients gets the sum, float32, the same on every rank; or this rank's shard of it
+   * @param gradients gets the sum, float32, the same on every rank; or this rank's shard of it; or
+   *     nothing, where the optimizer's shards get it
    * @return the sum of the losses, the same on every rank
    * @throws NonFiniteGradientException on all ranks, when there is no sum worth having
    * @throws org.ftcluster.worker.collective.CollectiveException when a rank was lost, or {@code

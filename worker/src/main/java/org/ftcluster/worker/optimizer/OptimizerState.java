@@ -6,6 +6,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.tensor.FiledMemory;
 import org.ftcluster.worker.tensor.LargeMemory;
 import org.jspecify.annotations.Nullable;
@@ -15,7 +16,8 @@ import org.slf4j.LoggerFactory;
 /**
  * What AdamW remembers of each parameter: running means of the gradient and of its square, float32,
  * in the order of the parameters. Zero before the first step. A rank may have shards of it only,
- * and may have them on a disk ({@link FiledMemory}).
+ * and then perhaps of the parameters' values, too; and may have what is remembered on a disk
+ * ({@link FiledMemory}).
  */
 public final class OptimizerState implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(OptimizerState.class);
@@ -32,11 +34,13 @@ public final class OptimizerState implements AutoCloseable {
   /**
    * What a rank holds of it.
    *
+   * @param values of the parameters; empty where these are not shared out
    * @param gradients what an update that isn't complete everywhere learns from; empty where nothing
    *     is shared
    */
   public record Piece(
       Shard shard,
+      MemorySegment values,
       MemorySegment firstMoment,
       MemorySegment secondMoment,
       MemorySegment gradients) {}
@@ -59,6 +63,7 @@ public final class OptimizerState implements AutoCloseable {
           pieces.add(
               new Piece(
                   shard,
+                  floats(null, layout.sharesValues() ? shard.size() : 0), // used all the time
                   floats(folder, shard.size()),
                   floats(folder, shard.size()),
                   floats(folder, shared ? shard.size() : 0)));
@@ -161,6 +166,11 @@ public final class OptimizerState implements AutoCloseable {
     return memory.pieces();
   }
 
+  /** Without those that this rank only mirrors, by unit. */
+  public List<Piece> ownPieces() {
+    return memory.pieces.subList(0, isWhole() ? 1 : layout().units().size());
+  }
+
   /** Gives up what is here for something else, and forgets what is pending. */
   public void replace(Memory other) {
     memory.close();
@@ -230,6 +240,20 @@ public final class OptimizerState implements AutoCloseable {
             first,
             second,
             pending.at());
+  }
+
+  /**
+   * The values after {@link #pendingStep}, of some parameters, beside those that are held.
+   *
+   * @param tensors of all parameters
+   * @param part of the piece's
+   */
+  public void valuesAfter(
+      List<ParameterBuffer.Slice> tensors, Piece piece, Shard part, MemorySegment values) {
+    if (pending == null) {
+      throw new IllegalStateException("no step is pending");
+    }
+    pending.adamW().preview(tensors, piece, part, values, pending.at());
   }
 
   /** As before the first step. */

@@ -1,24 +1,38 @@
 package org.ftcluster.worker.optimizer;
 
+import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
+import org.ftcluster.worker.model.ParameterUnit;
 
 /**
- * How ranks share the optimizer's memory out: each has its own neighbouring parameters, and, where
- * it is mirrored, those of the rank before as well, whose memory it computes besides. So what a
- * lost rank held is still there, unless its neighbour is lost with it.
+ * How ranks share the optimizer's memory out: each has its own neighbouring parameters of each
+ * unit, and, where it is mirrored, those of the rank before as well, whose memory it computes
+ * besides. So what a lost rank held is still there, unless its neighbour is lost with it.
  *
- * @param size parameters
+ * @param units neighbouring parameters that are divided by themselves; they leave none out. Several
+ *     where values are shared out as well: a layer's are on all ranks, which gather it together
  * @param rank this one
  * @param ranks that share
  */
-public record ShardLayout(long size, int rank, int ranks, boolean mirrored) {
+public record ShardLayout(List<Shard> units, int rank, int ranks, boolean mirrored) {
   /** Shards begin at multiples of this, so that they are whole blocks of the gradient's norm. */
   static final int BLOCK = GradientClip.BLOCK;
 
   public ShardLayout {
+    units = List.copyOf(units);
     if (rank < 0 || rank >= ranks) {
       throw new IllegalArgumentException("rank %d of %d".formatted(rank, ranks));
     }
+  }
+
+  /**
+   * All parameters are one unit.
+   *
+   * @param size parameters
+   */
+  public ShardLayout(long size, int rank, int ranks, boolean mirrored) {
+    this(List.of(new Shard(0, size)), rank, ranks, mirrored);
   }
 
   /** Nobody shares anything. */
@@ -26,29 +40,62 @@ public record ShardLayout(long size, int rank, int ranks, boolean mirrored) {
     return new ShardLayout(size, 0, 1, false);
   }
 
-  /** A rank's own parameters. */
+  /** The same as another rank has it. */
+  public ShardLayout at(int otherRank, int otherRanks, boolean isMirrored) {
+    return new ShardLayout(units, otherRank, otherRanks, isMirrored);
+  }
+
+  /** Parameters. */
+  public long size() {
+    return units.getLast().to();
+  }
+
+  /** Whether ranks share out values as well. */
+  public boolean sharesValues() {
+    return units.size() > 1 && ranks > 1;
+  }
+
+  /** A rank's own parameters of a unit; the last ranks may have fewer than others. */
+  public Shard of(int unit, int other) {
+    Shard all = units.get(unit);
+    long share = ParameterUnit.share(all.size(), ranks);
+    long from = Math.min(all.to(), all.from() + other * share);
+    return new Shard(from, Math.min(all.to(), from + share));
+  }
+
+  /** A rank's own parameters, where all are one unit. */
   public Shard of(int other) {
-    long blocks = Math.ceilDiv(size, (long) BLOCK);
-    return new Shard(start(blocks, other), start(blocks, other + 1));
+    if (units.size() > 1) {
+      throw new IllegalStateException("a rank has shards of %d units".formatted(units.size()));
+    }
+    return of(0, other);
   }
 
-  private long start(long blocks, int other) {
-    return Math.min(size, blocks * other / ranks * BLOCK);
-  }
-
+  /** This rank's, where all are one unit. */
   public Shard own() {
     return of(rank);
   }
 
-  /** The most that a rank has of its own. */
+  /** The most that a rank has of its own, where all are one unit. */
   public long largest() {
-    long blocks = Math.ceilDiv(size, (long) BLOCK);
-    return Math.min(size, Math.ceilDiv(blocks, (long) ranks) * BLOCK);
+    return of(0).size();
   }
 
-  /** All of whose memory this rank has: first its own, then what it mirrors. */
+  /** All of whose memory this rank has: first its own, by unit, then what it mirrors. */
   public List<Shard> held() {
-    return mirrored && ranks > 1 ? List.of(own(), of(previous())) : List.of(own());
+    if (ranks == 1) {
+      return List.of(new Shard(0, size()));
+    }
+    List<Shard> held = new ArrayList<>(allOf(rank));
+    if (mirrored) {
+      held.addAll(allOf(previous()));
+    }
+    return held;
+  }
+
+  /** A rank's own parameters, by unit. */
+  public List<Shard> allOf(int other) {
+    return IntStream.range(0, units.size()).mapToObj(unit -> of(unit, other)).toList();
   }
 
   int previous() {

@@ -11,12 +11,15 @@ import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sums of which each rank has a share only (arXiv:1910.02054, stage 2): after every micro-batch the
  * gradients of all ranks of a pipeline's stage are summed, chunk by chunk, each chunk on one of
  * them. These ranks add equally often, see {@link #addNothing}; stages don't wait for each other.
- * At the end of the step sums go where the optimizer's shards are, if they aren't there.
+ * At the end of the step sums go where the optimizer's shards are, if they aren't there. Where
+ * values are shared out as well, gradients come unit by unit, and sums go beside the values. Of
+ * several groups each does all of this by itself, and once a step their sums are added.
  *
  * <p>Exact sums are those of {@link ExactGradientSum}, bit for bit.
  */
@@ -38,12 +41,19 @@ public final class ShardedGradientSum implements GradientSum {
 
   private final ShardLayout layout;
   private final List<Run> runs = new ArrayList<>();
-  private final Communicator stage;
-  private final Communicator all;
+  private final Sharers ranks;
   private final Duration timeout;
 
-  /** Elements of each share that go at once. */
+  /** Whose shards get the sums of units; null where gradients come as a whole. */
+  private final @Nullable OptimizerState state;
+
+  /** Elements of each share that go at once among the ranks of a stage. */
   private final long chunk;
+
+  /**
+   * Elements of each share that go at once from stages, which differ, to the optimizer's shards.
+   */
+  private final long delivered;
 
   private final MemorySegment sums;
   private final MemorySegment outgoing;
@@ -58,6 +68,9 @@ public final class ShardedGradientSum implements GradientSum {
   private int microBatches;
   private double limit;
 
+  /** Of the micro-batch at hand, as far as it has been added. */
+  private boolean usable = true;
+
   /**
    * Neighbouring parameters that the stage's ranks divide among themselves.
    *
@@ -65,6 +78,10 @@ public final class ShardedGradientSum implements GradientSum {
    * @param sums of this rank's part
    */
   private record Run(long start, ShardLayout division, MemorySegment sums) {
+    Shard all() {
+      return new Shard(start, start + division.size());
+    }
+
     /** A rank's part, among all parameters. */
     Shard of(int rank) {
       Shard part = division.of(rank);
@@ -79,25 +96,45 @@ public final class ShardedGradientSum implements GradientSum {
   /**
    * @param layout of the optimizer's shards, which get the sums
    * @param region that the stage's ranks have gradients of
-   * @param stage those ranks
-   * @param all ranks that the layout deals to
+   * @param ranks among whose group the layout deals
+   */
+  public ShardedGradientSum(
+      Reduction reduction, ShardLayout layout, Region region, Sharers ranks, Duration timeout) {
+    this(reduction, layout, region.runs(), ranks, null, timeout);
+  }
+
+  /**
+   * Where values are shared out as well.
+   *
+   * @param state of this rank's shards, which get the sums of their gradients
+   * @param ranks among whose group the layout deals; the group is one stage
    */
   public ShardedGradientSum(
       Reduction reduction,
       ShardLayout layout,
-      Region region,
-      Communicator stage,
-      Communicator all,
+      OptimizerState state,
+      Sharers ranks,
       Duration timeout) {
+    this(reduction, layout, layout.units(), ranks, state, timeout);
+  }
+
+  private ShardedGradientSum(
+      Reduction reduction,
+      ShardLayout layout,
+      List<Shard> parts,
+      Sharers ranks,
+      @Nullable OptimizerState state,
+      Duration timeout) {
+    this.state = state;
     this.reduction = reduction;
     this.type = reduction == Reduction.EXACT ? ElementType.INT64 : ElementType.FLOAT32;
     this.sent = reduction == Reduction.BFLOAT16 ? ElementType.BFLOAT16 : type;
     this.layout = layout;
-    this.stage = stage;
-    this.all = all;
+    this.ranks = ranks;
     this.timeout = timeout;
+    Communicator stage = ranks.stage();
     List<ShardLayout> divisions =
-        region.runs().stream()
+        parts.stream()
             .map(run -> new ShardLayout(run.size(), stage.rank(), stage.size(), false))
             .toList();
     long own = divisions.stream().mapToLong(division -> division.own().size()).sum();
@@ -105,15 +142,17 @@ public final class ShardedGradientSum implements GradientSum {
     long at = 0;
     for (int i = 0; i < divisions.size(); i++) {
       long bytes = divisions.get(i).own().size() * type.bytes();
-      runs.add(new Run(region.runs().get(i).from(), divisions.get(i), sums.asSlice(at, bytes)));
+      runs.add(new Run(parts.get(i).from(), divisions.get(i), sums.asSlice(at, bytes)));
       at += bytes;
     }
     long largest = divisions.stream().mapToLong(ShardLayout::largest).max().orElse(0);
-    long most = Math.max(1, ROUND_BYTES / type.bytes() / all.size());
-    this.chunk = Math.clamp(Math.max(largest, layout.largest()), 1, most);
-    outgoing = arena.allocate(chunk * all.size() * type.bytes(), 64);
-    incoming = arena.allocate(chunk * type.bytes(), 64);
-    tail = arena.allocate(LONG, 2L + Flag.values().length + all.size());
+    long most = Math.max(1, ROUND_BYTES / type.bytes() / ranks.group().size());
+    this.chunk = Math.clamp(largest, 1, most);
+    this.delivered = state == null ? Math.clamp(layout.largest(), 1, most) : 0;
+    long room = Math.max(chunk, delivered);
+    outgoing = arena.allocate(room * ranks.group().size() * type.bytes(), 64);
+    incoming = arena.allocate(room * type.bytes(), 64);
+    tail = arena.allocate(LONG, 2L + Flag.values().length + ranks.all().size());
   }
 
   @Override
@@ -122,41 +161,52 @@ public final class ShardedGradientSum implements GradientSum {
     limit = FixedPoint.limit(microBatches);
     sums.fill((byte) 0);
     tail.fill((byte) 0);
+    usable = true;
   }
 
   @Override
   public void add(MemorySegment gradients, double loss) {
-    boolean usable = Math.abs(loss) <= limit;
-    for (Run run : runs) {
-      for (long at = 0; at < run.division().largest(); at += chunk) {
-        outgoing.fill((byte) 0);
-        for (int rank = 0; rank < stage.size(); rank++) {
-          Shard part = ShardedUpdate.chunk(run.of(rank), at, chunk);
-          usable &= put(room(rank, part, sent), part.of(gradients));
-        }
-        addAll(run, at);
-      }
+    if (state == null) {
+      runs.forEach(run -> add(run, run.all().of(gradients)));
     }
+    usable &= Math.abs(loss) <= limit;
     if (usable) {
       tail.setAtIndex(LONG, 0, tail.getAtIndex(LONG, 0) + FixedPoint.of(loss));
     } else {
       tail.setAtIndex(LONG, 1, tail.getAtIndex(LONG, 1) + 1);
     }
+    usable = true;
+  }
+
+  @Override
+  public void addUnit(int unit, @Nullable MemorySegment gradients) {
+    add(runs.get(unit), gradients);
   }
 
   @Override
   public void addNothing() {
-    for (Run run : runs) {
-      for (long at = 0; at < run.division().largest(); at += chunk) {
-        outgoing.fill((byte) 0);
-        addAll(run, at);
+    if (state == null) {
+      runs.forEach(run -> add(run, null));
+    }
+  }
+
+  /**
+   * @param gradients of that run; null where this rank has none
+   */
+  private void add(Run run, @Nullable MemorySegment gradients) {
+    for (long at = 0; at < run.division().largest(); at += chunk) {
+      outgoing.fill((byte) 0);
+      for (int rank = 0; gradients != null && rank < ranks.stage().size(); rank++) {
+        Shard part = ShardedUpdate.chunk(run.of(rank), at, chunk);
+        usable &= put(room(rank, part, chunk, sent), part.in(gradients, run.start()));
       }
+      addAll(run, at);
     }
   }
 
   /** Where what goes to a rank is on its way. */
-  private MemorySegment room(int rank, Shard part, ElementType type) {
-    return outgoing.asSlice(rank * chunk * type.bytes(), part.size() * type.bytes());
+  private MemorySegment room(int rank, Shard part, long most, ElementType type) {
+    return outgoing.asSlice(rank * most * type.bytes(), part.size() * type.bytes());
   }
 
   /** Returns whether they can be used. */
@@ -176,6 +226,7 @@ public final class ShardedGradientSum implements GradientSum {
 
   /** What the stage's ranks have for this one. */
   private void addAll(Run run, long at) {
+    Communicator stage = ranks.stage();
     MemorySegment rooms = outgoing.asSlice(0, chunk * stage.size() * sent.bytes());
     MemorySegment sum = incoming.asSlice(0, chunk * sent.bytes());
     stage.reduceScatter(rooms, sum, sent, ReduceOp.SUM).await(timeout);
@@ -217,22 +268,30 @@ public final class ShardedGradientSum implements GradientSum {
   }
 
   /**
-   * @param ranks all that this was made for
-   * @param gradients gets the sums of the optimizer's own shard; what else it holds is lost
+   * @param all ranks that this was made for
+   * @param gradients gets the sums of the optimizer's own shard, and what else it holds is lost;
+   *     left alone where gradients came unit by unit
    */
   @Override
-  public double reduce(Communicator ranks, MemorySegment gradients, Duration timeout) {
+  public double reduce(Communicator all, MemorySegment gradients, Duration timeout) {
+    if (ranks.areInGroups() && sums.byteSize() > 0) {
+      ranks.twins().allReduce(sums, type, ReduceOp.SUM).await(timeout);
+    }
     if (type == ElementType.FLOAT32 && !Double.isFinite(GradientClip.norm(sums))) {
       tail.setAtIndex(LONG, 1, tail.getAtIndex(LONG, 1) + 1);
     }
-    ranks.allReduce(tail, ElementType.INT64, ReduceOp.SUM).await(timeout);
+    all.allReduce(tail, ElementType.INT64, ReduceOp.SUM).await(timeout);
     long unusable = tail.getAtIndex(LONG, 1);
     if (unusable > 0) {
       throw new NonFiniteGradientException(
           "loss or gradient of %d of %d micro-batches is not a number, or beyond %.0f"
               .formatted(Math.min(unusable, microBatches), microBatches, limit));
     }
-    if (isWhereItBelongs()) {
+    if (state != null) {
+      for (int unit = 0; unit < runs.size(); unit++) {
+        toFloats(runs.get(unit).sums(), state.ownPieces().get(unit).gradients());
+      }
+    } else if (isWhereItBelongs()) {
       toFloats(sums, layout.own().of(gradients));
     } else {
       deliver(gradients);
@@ -241,25 +300,28 @@ public final class ShardedGradientSum implements GradientSum {
   }
 
   private boolean isWhereItBelongs() {
-    return stage.size() == all.size()
+    return ranks.stage().size() == ranks.group().size()
         && runs.size() == 1
         && runs.getFirst().own().equals(layout.own());
   }
 
   /** To the optimizer's shards, from whichever stage has summed them. */
   private void deliver(MemorySegment gradients) {
-    for (long at = 0; at < layout.largest(); at += chunk) {
-      outgoing.fill((byte) 0);
-      for (int rank = 0; rank < all.size(); rank++) {
-        Shard wanted = ShardedUpdate.chunk(layout.of(rank), at, chunk);
+    MemorySegment rooms = outgoing.asSlice(0, delivered * ranks.group().size() * type.bytes());
+    MemorySegment arrived = incoming.asSlice(0, delivered * type.bytes());
+    for (long at = 0; at < layout.largest(); at += delivered) {
+      rooms.fill((byte) 0);
+      for (int rank = 0; rank < ranks.group().size(); rank++) {
+        Shard wanted = ShardedUpdate.chunk(layout.of(rank), at, delivered);
         for (Run run : runs) {
           Shard here = run.own().and(wanted);
-          in(room(rank, wanted, type), here, wanted).copyFrom(in(run.sums(), here, run.own()));
+          in(room(rank, wanted, delivered, type), here, wanted)
+              .copyFrom(in(run.sums(), here, run.own()));
         }
       }
-      all.reduceScatter(outgoing, incoming, type, ReduceOp.SUM).await(timeout);
-      Shard part = ShardedUpdate.chunk(layout.own(), at, chunk);
-      toFloats(incoming.asSlice(0, part.size() * type.bytes()), part.of(gradients));
+      ranks.group().reduceScatter(rooms, arrived, type, ReduceOp.SUM).await(timeout);
+      Shard part = ShardedUpdate.chunk(layout.own(), at, delivered);
+      toFloats(arrived.asSlice(0, part.size() * type.bytes()), part.of(gradients));
     }
   }
 

@@ -16,7 +16,7 @@ import org.ftcluster.worker.tensor.FiledMemory;
  * <p>New parameters come together where gradients were, while the old ones and what the optimizer
  * remembers stay as they are; each rank takes them over once it has all. If one does, all have left
  * their share, so whoever doesn't get to it can still compute what it would remember: see {@link
- * OptimizerState#momentsAfter}.
+ * OptimizerState#momentsAfter}. Of several groups none begins to before all have come as far.
  */
 public final class ShardedUpdate implements ParameterUpdate {
   /** Parameters that go around at once. */
@@ -25,7 +25,7 @@ public final class ShardedUpdate implements ParameterUpdate {
   private final AdamW adamW;
   private final ParameterBuffer parameters;
   private final OptimizerState state;
-  private final Communicator ranks;
+  private final Sharers ranks;
   private final boolean sharesGradients;
   private final Duration timeout;
 
@@ -37,7 +37,7 @@ public final class ShardedUpdate implements ParameterUpdate {
       AdamW adamW,
       ParameterBuffer parameters,
       OptimizerState state,
-      Communicator ranks,
+      Sharers ranks,
       boolean sharesGradients,
       Duration timeout) {
     this.adamW = adamW;
@@ -51,7 +51,7 @@ public final class ShardedUpdate implements ParameterUpdate {
   @Override
   public double gradientNorm() {
     return sharesGradients
-        ? GradientClip.norm(parameters.gradients(), state.layout(), ranks, timeout)
+        ? GradientClip.norm(parameters.gradients(), state.layout(), ranks.group(), timeout)
         : GradientClip.norm(parameters.gradients());
   }
 
@@ -68,6 +68,9 @@ public final class ShardedUpdate implements ParameterUpdate {
     adamW.preview(parameters, own, own.shard().of(values), at);
     state.pending(new Pending(adamW, at));
     gather(values);
+    if (ranks.areInGroups()) {
+      ranks.all().barrier().await(timeout);
+    }
 
     // From here to the end nothing waits, and nothing fails.
     FiledMemory.copy(values, parameters.values());
@@ -81,8 +84,9 @@ public final class ShardedUpdate implements ParameterUpdate {
   private void mirrorGradients() {
     ShardLayout layout = state.layout();
     MemorySegment gradients = parameters.gradients();
-    Work sent = ranks.send(layout.own().of(gradients), layout.next());
-    ranks.recv(layout.of(layout.previous()).of(gradients), layout.previous()).await(timeout);
+    Communicator group = ranks.group();
+    Work sent = group.send(layout.own().of(gradients), layout.next());
+    group.recv(layout.of(layout.previous()).of(gradients), layout.previous()).await(timeout);
     sent.await(timeout);
   }
 
@@ -96,7 +100,7 @@ public final class ShardedUpdate implements ParameterUpdate {
       for (long at = 0; at < layout.largest(); at += chunk) {
         Shard mine = chunk(layout.own(), at, chunk);
         own.asSlice(0, mine.size() * Float.BYTES).copyFrom(mine.of(values));
-        ranks.allGather(own, all).await(timeout);
+        ranks.group().allGather(own, all).await(timeout);
         for (int rank = 0; rank < layout.ranks(); rank++) {
           Shard theirs = chunk(layout.of(rank), at, chunk);
           theirs

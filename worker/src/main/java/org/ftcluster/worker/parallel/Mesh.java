@@ -10,17 +10,25 @@ import org.ftcluster.protocol.job.JobSpec;
  *
  * <p>Neighbouring ranks are slices of the same stage, since they exchange the most; then come the
  * stages of a replica.
+ *
+ * @param groups of neighbouring replicas: what ranks share out, they share out within each (hybrid
+ *     sharding, arXiv:2304.11277)
  */
-public record Mesh(int data, int pipeline, int tensor) {
+public record Mesh(int data, int pipeline, int tensor, int groups) {
   public Mesh {
-    if (data < 1 || pipeline < 1 || tensor < 1) {
+    if (data < 1 || pipeline < 1 || tensor < 1 || groups < 1 || data % groups != 0) {
       throw new IllegalArgumentException(
-          "a mesh of %d x %d x %d".formatted(data, pipeline, tensor));
+          "a mesh of %d x %d x %d in %d groups".formatted(data, pipeline, tensor, groups));
     }
   }
 
+  /** All ranks are one group. */
+  public Mesh(int data, int pipeline, int tensor) {
+    this(data, pipeline, tensor, 1);
+  }
+
   /**
-   * As many replicas as ranks allow.
+   * As many replicas as ranks allow; one group where they make up no whole number of groups.
    *
    * @throws IllegalArgumentException when replicas don't use up the ranks
    */
@@ -30,7 +38,14 @@ public record Mesh(int data, int pipeline, int tensor) {
       throw new IllegalArgumentException(
           "%d ranks are no whole number of replicas of %d".formatted(ranks, replica));
     }
-    return new Mesh(ranks / replica, parallel.pipeline(), parallel.tensor());
+    return new Mesh(ranks / replica, parallel.pipeline(), parallel.tensor())
+        .inGroupsOf(parallel.shardingGroup());
+  }
+
+  /** The same in groups of that many ranks, where they make up a whole number of replicas each. */
+  public Mesh inGroupsOf(int ranks) {
+    boolean possible = ranks > 0 && size() % ranks == 0 && ranks % (pipeline * tensor) == 0;
+    return new Mesh(data, pipeline, tensor, possible ? size() / ranks : 1);
   }
 
   /** Where a rank stands. */
@@ -39,6 +54,16 @@ public record Mesh(int data, int pipeline, int tensor) {
   /** Ranks, over all replicas. */
   public int size() {
     return data * pipeline * tensor;
+  }
+
+  /** Ranks of a group. */
+  public int groupSize() {
+    return size() / groups;
+  }
+
+  /** Replicas of a group. */
+  public int groupData() {
+    return data / groups;
   }
 
   public Place place(int rank) {
@@ -68,19 +93,35 @@ public record Mesh(int data, int pipeline, int tensor) {
         .toList();
   }
 
-  /** The ranks that hold slices of the same layers as this place, of all replicas. */
+  /** The ranks that hold slices of the same layers as this place, of all the group's replicas. */
   public List<Integer> stageGroup(Place place) {
-    return IntStream.range(0, size())
-        .filter(r -> place(r).stage() == place.stage())
+    return sharingGroup(place).stream().filter(r -> place(r).stage() == place.stage()).toList();
+  }
+
+  /** The ranks that hold the same of the model as this place, by the group's replicas. */
+  public List<Integer> dataGroup(Place place) {
+    return IntStream.range(0, groupData())
+        .map(replica -> firstReplica(place) + replica)
+        .map(replica -> rank(new Place(replica, place.stage(), place.tensor())))
         .boxed()
         .toList();
   }
 
-  /** The ranks that hold the same of the model as this place, by replica. */
-  public List<Integer> dataGroup(Place place) {
-    return IntStream.range(0, data)
-        .map(replica -> rank(new Place(replica, place.stage(), place.tensor())))
+  /** The ranks that share things out with this place. */
+  public List<Integer> sharingGroup(Place place) {
+    int first = firstReplica(place) * pipeline * tensor;
+    return IntStream.range(first, first + groupSize()).boxed().toList();
+  }
+
+  /** The ranks that have the same share as this place, by group. */
+  public List<Integer> twins(Place place) {
+    return IntStream.range(0, groups)
+        .map(group -> group * groupSize() + rank(place) % groupSize())
         .boxed()
         .toList();
+  }
+
+  private int firstReplica(Place place) {
+    return place.data() / groupData() * groupData();
   }
 }

@@ -20,7 +20,7 @@ import org.ftcluster.worker.parallel.StepTime.Layout;
  *     what is updated with them
  * @param sliceBytes that it sends to the other slices of its layers
  * @param stageBytes that it sends to the stages before and behind
- * @param shareBytes that it sends of frozen layers to other copies
+ * @param shareBytes that it sends of its shares of layers to ranks that gather them
  * @param bubble share of a step's micro-batches' time in which ranks wait for other stages
  * @param work of a step
  * @param layout of the mesh
@@ -106,14 +106,7 @@ public record MeshCosts(
             * activations
             / mesh.tensor()
             * activationBytes(spec),
-        spec.parallel().sharding() == JobSpec.Sharding.ZERO3
-            ? 2
-                * microBatches
-                * gathered(mesh.data())
-                * layers
-                * layerBytes(spec, config)
-                / mesh.tensor()
-            : 0,
+        microBatches * shares(spec, config, mesh, layers),
         bubble(config, parts, new Schedule(mesh.pipeline(), chunks, load.microBatches())),
         Workload.of(
             spec, config, trainedParameters, load.allMicroBatches(), load.tokens(), load.targets()),
@@ -147,10 +140,28 @@ public record MeshCosts(
     return ScheduleTimes.of(new Costs(costs, costs, 0), schedule).bubble();
   }
 
+  /** Bytes that a rank sends of its shares while a micro-batch goes through. */
+  private static double shares(JobSpec spec, ModelConfig config, Mesh mesh, int layers) {
+    if (spec.parallel().sharding() != JobSpec.Sharding.ZERO3) {
+      return 0;
+    }
+    if (spec.sharesValues()) {
+      // All ranks of a group gather whole layers, forward and backward; embedding and head once.
+      double tables =
+          (config.tiedHead() ? 1.0 : 2.0) * config.vocabularySize() * config.hiddenSize();
+      return gathered(mesh.groupSize())
+          * (2 * layers * config.layerWeights() + tables)
+          * activationBytes(spec);
+    }
+    return 2 * gathered(mesh.groupData()) * layers * layerBytes(spec, config) / mesh.tensor();
+  }
+
   /** Bytes that a rank sends of each parameter's gradient, and of what is updated with it. */
   private static double reductions(JobSpec spec, Mesh mesh, double microBatches) {
     int ranks = mesh.size();
-    double values = gathered(ranks) * Float.BYTES;
+    int group = mesh.groupSize();
+    double values = gathered(group) * Float.BYTES;
+    boolean mirrored = spec.parallel().mirror() && mesh.groups() == 1;
     return switch (spec.parallel().sharding()) {
       case NONE -> allReduced(ranks) * gradientBytes(spec);
       case ZERO1 -> allReduced(ranks) * gradientBytes(spec) + values;
@@ -158,12 +169,14 @@ public record MeshCosts(
           // Among the ranks of a stage, and from there to the optimizer's shards.
           microBatches
                   * spec.parallel().interleave()
-                  * gathered(ranks / mesh.pipeline())
+                  * gathered(group / mesh.pipeline())
                   * gradientBytes(spec)
                   / mesh.pipeline()
-              + (mesh.pipeline() > 1 ? gathered(ranks) * gradientBytes(spec) : 0)
-              + values
-              + (spec.parallel().mirror() ? (double) Float.BYTES / ranks : 0);
+              // Among those that have summed the same, one of each group.
+              + allReduced(mesh.groups()) * spec.training().reduction().sumBytes() / group
+              + (mesh.pipeline() > 1 ? gathered(group) * gradientBytes(spec) : 0)
+              + (spec.sharesValues() ? 0 : values)
+              + (mirrored ? (double) Float.BYTES / ranks : 0);
     };
   }
 

@@ -37,20 +37,24 @@ public final class MeshParts {
 
   /** The parts that a place holds: one, or where stages take turns, its chunks. */
   public static List<ModelPart> parts(
-      ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec.Parallel parallel) {
+      ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec spec) {
+    JobSpec.Parallel parallel = spec.parallel();
     List<Span> layers = layers(config, mesh.pipeline() * parallel.interleave());
     return IntStream.range(0, parallel.interleave())
         .mapToObj(chunk -> layers.get(chunk * mesh.pipeline() + place.stage()))
-        .map(span -> part(config, mesh, place, parallel.sharding(), span))
+        .map(span -> part(config, mesh, place, spec, span))
         .toList();
   }
 
   private static ModelPart part(
-      ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec.Sharding sharding, Span layers) {
+      ModelConfig config, Mesh mesh, Mesh.Place place, JobSpec spec, Span layers) {
     ModelPart part = ModelPart.of(config, layers, place.tensor(), mesh.tensor());
-    return switch (sharding) {
+    return switch (spec.parallel().sharding()) {
       case NONE, ZERO1, ZERO2 -> part;
-      case ZERO3 -> part.sharded(place.data(), mesh.data());
+      case ZERO3 ->
+          spec.sharesValues()
+              ? part.withTrainedShards(mesh.groupSize())
+              : part.sharded(place.data() % mesh.groupData(), mesh.groupData());
     };
   }
 

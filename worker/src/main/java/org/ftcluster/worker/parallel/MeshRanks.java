@@ -8,9 +8,11 @@ import org.ftcluster.worker.parallel.Mesh.Place;
  *
  * @param all of them
  * @param slices the ranks that hold the slices of this rank's layers
- * @param copies the ranks that hold the same of the model
+ * @param copies the ranks that hold the same of the model, of the group
  * @param stages the ranks that hold this rank's slice of the replica's layers
- * @param stage the ranks that hold slices of the same layers, of all replicas
+ * @param stage the ranks that hold slices of the same layers, of all replicas of the group
+ * @param group the ranks that share things out with this one
+ * @param twins the ranks that have the same share, by group
  */
 public record MeshRanks(
     Mesh mesh,
@@ -19,7 +21,9 @@ public record MeshRanks(
     Communicator slices,
     Communicator copies,
     Communicator stages,
-    Communicator stage) {
+    Communicator stage,
+    Communicator group,
+    Communicator twins) {
   /** All ranks make their groups at the same time. */
   public static MeshRanks of(Mesh mesh, Communicator all) {
     Place place = mesh.place(all.rank());
@@ -30,7 +34,9 @@ public record MeshRanks(
         all.group("tensor", mesh.tensorGroup(place)),
         all.group("data", mesh.dataGroup(place)),
         all.group("pipeline", mesh.pipelineGroup(place)),
-        all.group("stage", mesh.stageGroup(place)));
+        all.group("stage", mesh.stageGroup(place)),
+        all.group("sharing", mesh.sharingGroup(place)),
+        all.group("twins", mesh.twins(place)));
   }
 
   /** Whether what this rank knows of a loss counts: of each replica's ranks one does. */

@@ -5,6 +5,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
@@ -65,11 +66,14 @@ public final class MeshSearch {
   /** Without what it says of its mesh. */
   private static JobSpec open(JobSpec spec) {
     return spec.withParallel(
-        new JobSpec.Parallel(0, 0, 0, 1, Sharding.NONE, spec.parallel().mirror()));
+        new JobSpec.Parallel(0, 0, 0, 1, Sharding.NONE, 0, spec.parallel().mirror()));
   }
 
   private static double effort(Layout layout) {
-    double levels = layout.sharding().ordinal() + (layout.interleave() - 1);
+    double levels =
+        layout.sharding().ordinal()
+            + (layout.interleave() - 1)
+            + (layout.mesh().groups() > 1 ? 1 : 0);
     double cuts = Math.log(layout.mesh().pipeline() * layout.mesh().tensor()) / Math.log(2);
     return Math.pow(WORTH_IT, levels + cuts);
   }
@@ -78,6 +82,7 @@ public final class MeshSearch {
     return ratio(layout.mesh().tensor(), wanted.mesh().tensor())
         + ratio(layout.mesh().pipeline(), wanted.mesh().pipeline())
         + ratio(layout.mesh().size(), wanted.mesh().size())
+        + ratio(layout.mesh().groups(), wanted.mesh().groups())
         + Math.abs(layout.sharding().ordinal() - wanted.sharding().ordinal())
         + Math.abs(layout.interleave() - wanted.interleave());
   }
@@ -121,21 +126,42 @@ public final class MeshSearch {
         continue;
       }
       int chunks = fixed.interleave();
-      layouts.add(new Layout(mesh, chunks, sharding));
-      if (fixed.pipeline() == 0
-          && mesh.pipeline() > 1
-          && chunks == 1
-          && 2 * mesh.pipeline() <= config.layers()) {
-        layouts.add(new Layout(mesh, 2, sharding));
+      for (Mesh grouped : inGroups(mesh, sharding, fixed.shardingGroup())) {
+        layouts.add(new Layout(grouped, chunks, sharding));
+        if (fixed.pipeline() == 0
+            && mesh.pipeline() > 1
+            && chunks == 1
+            && 2 * mesh.pipeline() <= config.layers()) {
+          layouts.add(new Layout(grouped, 2, sharding));
+        }
       }
     }
+  }
+
+  /**
+   * All ways to share things out within groups of several replicas.
+   *
+   * @param ranks of a group; 0 where that is open
+   */
+  private static List<Mesh> inGroups(Mesh mesh, Sharding sharding, int ranks) {
+    if (ranks > 0 || sharding == Sharding.NONE) {
+      return List.of(mesh.inGroupsOf(ranks));
+    }
+    return IntStream.rangeClosed(1, mesh.data())
+        .filter(groups -> mesh.data() % groups == 0 && (groups == 1 || groups < mesh.data()))
+        .mapToObj(groups -> new Mesh(mesh.data(), mesh.pipeline(), mesh.tensor(), groups))
+        .toList();
   }
 
   private static boolean isPossible(Sharding sharding, Mesh mesh, AdapterType adapter) {
     return switch (sharding) {
       case NONE -> true;
       case ZERO1, ZERO2 -> mesh.size() > 1;
-      case ZERO3 -> mesh.data() > 1 && adapter == AdapterType.LORA;
+      case ZERO3 ->
+          switch (adapter) {
+            case LORA -> mesh.data() > 1;
+            case NONE -> mesh.size() > 1 && mesh.pipeline() == 1;
+          };
     };
   }
 }

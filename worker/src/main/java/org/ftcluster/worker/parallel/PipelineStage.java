@@ -15,6 +15,7 @@ import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.BatchPass;
 import org.ftcluster.worker.model.CausalLanguageModel;
+import org.ftcluster.worker.model.GradientListener;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.parallel.Schedule.Message;
@@ -137,7 +138,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
     switch (turn) {
       case Turn.Forward forward -> chunk.accompanyForward(true);
       case Turn.Backward backward -> {
-        chunk.accompanyBackward();
+        chunk.accompanyBackward(listener);
         listener.nothing();
       }
     }
@@ -211,7 +212,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
 
   @Override
   public void accompany() {
-    chunks.forEach(chunk -> chunk.accompany(false));
+    chunks.forEach(chunk -> chunk.accompany(false, GradientListener.NONE));
   }
 
   @Override

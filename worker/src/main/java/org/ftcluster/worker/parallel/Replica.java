@@ -1,12 +1,14 @@
 package org.ftcluster.worker.parallel;
 
+import java.lang.foreign.MemorySegment;
 import java.util.List;
-import java.util.function.LongConsumer;
 import java.util.function.ToLongFunction;
 import org.ftcluster.worker.data.MicroBatch;
+import org.ftcluster.worker.model.GradientListener;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.model.TrainableModel;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A copy of the model, as one of the ranks that hold it between them sees it. All of them make the
@@ -14,10 +16,10 @@ import org.ftcluster.worker.model.TrainableModel;
  */
 public interface Replica {
   /** Hears what a micro-batch has left. */
-  interface Listener {
+  interface Listener extends GradientListener {
     /**
      * This rank's share of the gradient is where the parameters have their gradients, until this
-     * returns.
+     * returns; or has been heard of unit by unit.
      *
      * @param lossSum over the micro-batch's targets; 0 on ranks that don't know it
      */
@@ -27,6 +29,7 @@ public interface Replica {
      * While its last micro-batch is still in its backward, a rank's gradients are complete from
      * that parameter on; some ranks never say so.
      */
+    @Override
     default void complete(long from) {}
 
     /** Another copy of the model has had a micro-batch, and this one none. */
@@ -75,13 +78,14 @@ public interface Replica {
         MicroBatch micro = microBatches.get(i);
         step.stopCheck().run();
         long dropoutSeed = step.dropoutSeed().applyAsLong(micro);
-        LongConsumer complete = i == microBatches.size() - 1 ? listener::complete : parameter -> {};
+        boolean last = i == microBatches.size() - 1;
+        GradientListener gradients = last ? listener : new Units(listener);
         listener.done(
-            model.forwardBackward(micro.tokens(), step.lossScale(), dropoutSeed, complete));
+            model.forwardBackward(micro.tokens(), step.lossScale(), dropoutSeed, gradients));
       }
       for (int i = microBatches.size(); i < step.most(); i++) {
         step.stopCheck().run();
-        model.accompany(true);
+        model.accompany(true, listener);
         listener.nothing();
       }
     }
@@ -93,12 +97,23 @@ public interface Replica {
 
     @Override
     public void accompany() {
-      model.accompany(false);
+      model.accompany(false, GradientListener.NONE);
     }
 
     @Override
     public void parametersChanged() {
       model.parametersChanged();
+    }
+
+    /** Others follow, so only what has no other place is heard of. */
+    private record Units(Listener listener) implements GradientListener {
+      @Override
+      public void complete(long from) {}
+
+      @Override
+      public void complete(int unit, @Nullable MemorySegment gradients) {
+        listener.complete(unit, gradients);
+      }
     }
   }
 }

@@ -35,6 +35,11 @@ public record StepTime(double microBatches, double gradients, double update) {
       };
     }
 
+    /** Whether ranks share out the values of what is trained. */
+    boolean sharesValues(Workload work) {
+      return sharding == Sharding.ZERO3 && work.trainsAll();
+    }
+
     /** Whether a rank's gradients are those of a part of the model, zeros elsewhere. */
     boolean isInParts() {
       return mesh.pipeline() * mesh.tensor() > 1;
@@ -46,17 +51,21 @@ public record StepTime(double microBatches, double gradients, double update) {
     Mesh mesh = layout.mesh();
     int mine = Math.ceilDiv(work.microBatches(), mesh.data());
     Link all = machine.link(mesh.size());
+    int group = mesh.groupSize();
+    Link within = machine.link(group);
     double values = work.trained() * Float.BYTES;
     double sums = work.trained() * work.gradientBytes();
     double gradients =
         switch (layout.sharding()) {
           case NONE -> all.allReduce(sums, mesh.size());
-          case ZERO1 -> all.allReduce(sums, mesh.size()) + all.gather(values, mesh.size());
+          case ZERO1 -> all.allReduce(sums, mesh.size()) + within.gather(values, group);
           case ZERO2, ZERO3 ->
-              all.gather(values, mesh.size())
+              (layout.sharesValues(work) ? 0 : within.gather(values, group))
+                  // Each rank's share over the groups.
+                  + all.allReduce(work.trained() * work.sumBytes() / group, mesh.groups())
                   // From the stages that sum to the optimizer's shards.
                   + (mesh.pipeline() > 1
-                      ? all.gather(work.trained() * work.sumBytes(), mesh.size())
+                      ? within.gather(work.trained() * work.sumBytes(), group)
                       : 0);
         };
     gradients -= hidden(work, layout, machine, all.allReduce(sums, mesh.size()));
@@ -167,8 +176,11 @@ public record StepTime(double microBatches, double gradients, double update) {
     if (layout.sharding() != Sharding.ZERO3) {
       return new Cost(compute, sums);
     }
-    double bytes = work.layerWeights() / slices * work.weightBytes();
-    double gather = machine.link(mesh.size()).gather(bytes, mesh.data());
+    // Those that all ranks have shares of are gathered whole.
+    boolean whole = layout.sharesValues(work);
+    double bytes = work.layerWeights() / (whole ? 1 : slices) * work.weightBytes();
+    double gather =
+        machine.link(mesh.groupSize()).gather(bytes, whole ? mesh.groupSize() : mesh.groupData());
     // At best the layer is gathered while the one before computes.
     double late = machine.overlaps() ? Math.max(0, gather - compute - sums) : gather;
     return new Cost(compute, sums + late);
@@ -182,7 +194,8 @@ public record StepTime(double microBatches, double gradients, double update) {
       bytes += 2 * work.sumBytes();
       Mesh mesh = layout.mesh();
       double ofStage = work.trained() * work.gradientBytes() / mesh.pipeline();
-      exchange = machine.link(mesh.size()).gather(ofStage, mesh.size() / mesh.pipeline());
+      int group = mesh.groupSize();
+      exchange = machine.link(group).gather(ofStage, group / mesh.pipeline());
     }
     return new Cost(work.trained() * bytes / machine.memoryBytes(), exchange);
   }

@@ -143,6 +143,11 @@ public final class Workspace implements AutoCloseable {
     }
   }
 
+  /** Gives all memory back to the system: what frames have there is zeros. */
+  public void clear() {
+    reserve.trim(0);
+  }
+
   @Override
   public void close() {
     if (!frames.isEmpty()) {

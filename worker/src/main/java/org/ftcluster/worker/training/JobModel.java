@@ -1,7 +1,9 @@
 package org.ftcluster.worker.training;
 
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntFunction;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.MemorySavings;
@@ -34,9 +36,10 @@ interface JobModel extends AutoCloseable {
   /**
    * The part that was taken, connected to the ranks of a generation.
    *
+   * @param shares of what is trained, this rank's, by unit, where ranks share out its values
    * @throws IllegalStateException when none was
    */
-  Replica connected(MeshRanks ranks);
+  Replica connected(MeshRanks ranks, IntFunction<MemorySegment> shares);
 
   /** As {@link TrainableModel#weightBytes}. */
   long weightBytes();
@@ -65,7 +68,7 @@ interface JobModel extends AutoCloseable {
     }
 
     @Override
-    public Replica connected(MeshRanks ranks) {
+    public Replica connected(MeshRanks ranks, IntFunction<MemorySegment> shares) {
       return new Replica.OneStage(model);
     }
 
@@ -122,7 +125,7 @@ interface JobModel extends AutoCloseable {
 
     @Override
     public void take(Mesh mesh, Mesh.Place place) {
-      List<ModelPart> wanted = MeshParts.parts(config, mesh, place, spec.parallel());
+      List<ModelPart> wanted = MeshParts.parts(config, mesh, place, spec);
       if (wanted.equals(parts)) {
         return;
       }
@@ -141,10 +144,11 @@ interface JobModel extends AutoCloseable {
     }
 
     @Override
-    public Replica connected(MeshRanks ranks) {
+    public Replica connected(MeshRanks ranks, IntFunction<MemorySegment> shares) {
       CausalLanguageModel first = taken();
       for (CausalLanguageModel model : loaded) {
         model.connect(ranks.slices(), ranks.copies(), deadlines.progress());
+        model.connectTrained(ranks.stage(), shares, deadlines.progress());
       }
       disconnect();
       if (ranks.mesh().pipeline() == 1) {

@@ -198,13 +198,14 @@ public record MemoryPlan(
                     savings,
                     trained,
                     evaluated,
-                    MeshParts.parts(config, mesh, new Mesh.Place(0, stage, 0), spec.parallel()),
+                    MeshParts.parts(config, mesh, new Mesh.Place(0, stage, 0), spec),
                     schedule(spec, mesh).inFlight(stage),
                     new TrainedShare(
                         spec.parallel().sharding(),
-                        mesh.size(),
+                        mesh.groupSize(),
                         mesh.pipeline(),
-                        spec.parallel().mirror())));
+                        spec.parallel().mirror() && mesh.groups() == 1,
+                        spec.sharesValues())));
   }
 
   /** Of a copy that has as many micro-batches as any. */

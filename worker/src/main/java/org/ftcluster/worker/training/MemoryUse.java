@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Locale;
 import java.util.stream.Stream;
 import org.ftcluster.worker.checkpoint.TrainingState;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.tensor.FiledMemory;
 
 /**
@@ -18,12 +19,20 @@ record MemoryUse(long weights, long trained, long activations) {
 
   /** Bytes of a state, as far as it is here, and in memory. */
   static long ofState(TrainingState state) {
+    ParameterBuffer whole = state.parameters();
     Stream<MemorySegment> parameters =
-        Stream.of(state.parameters().values(), state.parameters().gradients());
+        state.optimizer().layout().sharesValues()
+            ? Stream.of()
+            : Stream.of(whole.values(), whole.gradients());
     Stream<MemorySegment> remembered =
         state.optimizer().pieces().stream()
             .flatMap(
-                piece -> Stream.of(piece.firstMoment(), piece.secondMoment(), piece.gradients()));
+                piece ->
+                    Stream.of(
+                        piece.values(),
+                        piece.firstMoment(),
+                        piece.secondMoment(),
+                        piece.gradients()));
     return Stream.concat(parameters, remembered)
         .filter(buffer -> !FiledMemory.is(buffer))
         .mapToLong(MemorySegment::byteSize)

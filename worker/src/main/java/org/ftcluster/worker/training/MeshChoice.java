@@ -110,6 +110,7 @@ record MeshChoice(
             open.pipeline(),
             open.interleave(),
             open.sharding(),
+            open.shardingGroup(),
             open.mirror()));
   }
 
@@ -120,15 +121,21 @@ record MeshChoice(
         layout.mesh().pipeline(),
         layout.interleave(),
         layout.sharding(),
+        layout.mesh().groups() > 1 ? layout.mesh().groupSize() : spec.parallel().shardingGroup(),
         spec.parallel().mirror());
   }
 
   private static String text(Layout layout) {
-    return "parallel: {tensor: %d, pipeline: %d, sharding: %s}"
+    String group =
+        layout.mesh().groups() == 1
+            ? ""
+            : ", sharding_group: %d".formatted(layout.mesh().groupSize());
+    return "parallel: {tensor: %d, pipeline: %d, sharding: %s%s}"
         .formatted(
             layout.mesh().tensor(),
             layout.mesh().pipeline(),
-            layout.sharding().name().toLowerCase(Locale.ROOT));
+            layout.sharding().name().toLowerCase(Locale.ROOT),
+            group);
   }
 
   private static String gigabytes(long bytes) {

@@ -23,7 +23,8 @@ import org.slf4j.LoggerFactory;
  * At the start of a generation, deals the state out anew where ranks hold shards of it: from what
  * they hold of the last one's, whichever ranks those were.
  *
- * <p>Nothing of a rank's own state changes until it has all that it gets.
+ * <p>Nothing of a rank's own state changes until it has all that it gets. Where ranks share out
+ * values, too, these go with the optimizer's memory of them.
  */
 final class ShardTransfer {
   private static final Logger log = LoggerFactory.getLogger(ShardTransfer.class);
@@ -41,6 +42,9 @@ final class ShardTransfer {
   private final ShardLayout layout;
   private final long job;
   private final Duration timeout;
+
+  /** Whether ranks share out values as well, as soon as there are two. */
+  private final boolean sharesValues;
 
   /** By rank. */
   private List<Holding> holdings = List.of();
@@ -61,7 +65,7 @@ final class ShardTransfer {
   private record Source(Shard shard, int rank) {}
 
   /**
-   * @param layout how this generation shares
+   * @param layout how this generation shares, in groups of neighbouring ranks or all together
    * @param job a number that stands for the job's settings and files
    */
   ShardTransfer(
@@ -71,6 +75,7 @@ final class ShardTransfer {
     this.layout = layout;
     this.job = job;
     this.timeout = timeout;
+    this.sharesValues = layout.units().size() > 1;
   }
 
   /** Whether ranks hold all of the state that {@code source} has come to; all find the same. */
@@ -88,11 +93,12 @@ final class ShardTransfer {
       throw new IllegalStateException("there is no whole state of step " + step);
     }
     boolean values =
-        holdings.stream()
-            .anyMatch(
-                holding ->
-                    holding.step() != step
-                        || holding.checksum() != holdings.get(source).checksum());
+        !sharesValues
+            && holdings.stream()
+                .anyMatch(
+                    holding ->
+                        holding.step() != step
+                            || holding.checksum() != holdings.get(source).checksum());
     boolean moments = false;
     for (int rank = 0; rank < ranks.size(); rank++) {
       Holding holding = holdings.get(rank);
@@ -108,11 +114,14 @@ final class ShardTransfer {
     ranks.barrier().await(timeout);
 
     // From here to the end nothing waits, and nothing fails.
-    if (values && ranks.rank() != source) {
+    if (values && ranks.rank() != source || memory != null && sharesValues && layout.ranks() == 1) {
       FiledMemory.copy(received, state.parameters().values());
     }
     if (memory != null) {
       state.optimizer().replace(memory);
+    }
+    if (layout.sharesValues()) {
+      state.parameters().release();
     }
     state.completed(progress);
   }
@@ -125,7 +134,7 @@ final class ShardTransfer {
       ShardLayout held = state.optimizer().layout();
       long[] words = {
         state.completedStep(),
-        none ? 0 : Checksums.crc32c(List.of(state.parameters().values())),
+        none || sharesValues ? 0 : Checksums.crc32c(List.of(state.parameters().values())),
         job,
         state.optimizer().pendingStep(),
         held.rank(),
@@ -143,8 +152,7 @@ final class ShardTransfer {
                 w[CHECKSUM],
                 w[StateTransfer.JOB],
                 w[PENDING],
-                new ShardLayout(
-                    layout.size(), (int) w[PENDING + 1], (int) w[PENDING + 2], w[WORDS - 1] != 0)));
+                layout.at((int) w[PENDING + 1], (int) w[PENDING + 2], w[WORDS - 1] != 0)));
       }
       holdings = List.copyOf(told);
     }
@@ -152,7 +160,7 @@ final class ShardTransfer {
   }
 
   private ShardLayout layoutOf(int rank) {
-    return new ShardLayout(layout.size(), rank, layout.ranks(), layout.mirrored());
+    return layout.at(rank % layout.ranks(), layout.ranks(), layout.mirrored());
   }
 
   /** From the first parameter to the last, or nothing where some are held by no rank. */
@@ -190,18 +198,15 @@ final class ShardTransfer {
     log.info("rank {} takes part in dealing out the state of step {}", ranks.rank(), step);
     OptimizerState.Memory memory = state.optimizer().newMemory(layout);
     try (Arena arena = Arena.ofShared()) {
-      MemorySegment moments = arena.allocate(2 * CHUNK * Float.BYTES, 64);
+      Sent sent = new Sent(arena, sharesValues);
       for (Source source : sources) {
         for (long at = source.shard().from(); at < source.shard().to(); at += CHUNK) {
           Shard part = new Shard(at, Math.min(source.shard().to(), at + CHUNK));
-          long bytes = part.size() * Float.BYTES;
-          MemorySegment first = moments.asSlice(0, bytes);
-          MemorySegment second = moments.asSlice(bytes, bytes);
           if (ranks.rank() == source.rank()) {
-            read(part, step, first, second);
+            read(part, step, sent);
           }
-          ranks.broadcast(moments.asSlice(0, 2 * bytes), source.rank()).await(timeout);
-          memory.pieces().forEach(piece -> keep(piece, part, first, second));
+          ranks.broadcast(sent.all(part), source.rank()).await(timeout);
+          memory.pieces().forEach(piece -> keep(piece, part, sent));
         }
       }
       return memory;
@@ -211,14 +216,58 @@ final class ShardTransfer {
     }
   }
 
-  private void read(Shard part, long step, MemorySegment first, MemorySegment second) {
-    for (Piece piece : state.optimizer().pieces()) {
+  /** What goes around at once: the optimizer's memory of some parameters, and their values. */
+  private static final class Sent {
+    private final MemorySegment memory;
+    private final boolean withValues;
+
+    Sent(Arena arena, boolean withValues) {
+      this.memory = arena.allocate((withValues ? 3 : 2) * CHUNK * Float.BYTES, 64);
+      this.withValues = withValues;
+    }
+
+    MemorySegment all(Shard part) {
+      return memory.asSlice(0, (withValues ? 3 : 2) * part.size() * Float.BYTES);
+    }
+
+    MemorySegment first(Shard part) {
+      return buffer(0, part);
+    }
+
+    MemorySegment second(Shard part) {
+      return buffer(1, part);
+    }
+
+    MemorySegment values(Shard part) {
+      return buffer(2, part);
+    }
+
+    private MemorySegment buffer(int index, Shard part) {
+      long bytes = part.size() * Float.BYTES;
+      return memory.asSlice(index * bytes, bytes);
+    }
+  }
+
+  private void read(Shard part, long step, Sent sent) {
+    OptimizerState optimizer = state.optimizer();
+    for (Piece piece : optimizer.pieces()) {
       if (piece.shard().and(part).equals(part)) {
+        long start = piece.shard().from();
         if (state.completedStep() == step) {
-          first.copyFrom(part.in(piece.firstMoment(), piece.shard().from()));
-          second.copyFrom(part.in(piece.secondMoment(), piece.shard().from()));
+          sent.first(part).copyFrom(part.in(piece.firstMoment(), start));
+          sent.second(part).copyFrom(part.in(piece.secondMoment(), start));
+          if (sharesValues) {
+            sent.values(part)
+                .copyFrom(
+                    optimizer.isWhole()
+                        ? part.of(state.parameters().values())
+                        : part.in(piece.values(), start));
+          }
         } else {
-          state.optimizer().momentsAfter(piece, part, first, second);
+          optimizer.momentsAfter(piece, part, sent.first(part), sent.second(part));
+          if (sharesValues) {
+            optimizer.valuesAfter(state.parameters().slices(), piece, part, sent.values(part));
+          }
         }
         return;
       }
@@ -226,12 +275,21 @@ final class ShardTransfer {
     throw new IllegalStateException("parameters %s aren't here".formatted(part));
   }
 
-  private static void keep(Piece piece, Shard part, MemorySegment first, MemorySegment second) {
+  /** Values of all parameters go where gradients are, until the rest has come. */
+  private void keep(Piece piece, Shard part, Sent sent) {
     Shard kept = piece.shard().and(part);
-    if (kept.size() > 0) {
-      long start = piece.shard().from();
-      kept.in(piece.firstMoment(), start).copyFrom(kept.in(first, part.from()));
-      kept.in(piece.secondMoment(), start).copyFrom(kept.in(second, part.from()));
+    if (kept.size() == 0) {
+      return;
+    }
+    long start = piece.shard().from();
+    kept.in(piece.firstMoment(), start).copyFrom(kept.in(sent.first(part), part.from()));
+    kept.in(piece.secondMoment(), start).copyFrom(kept.in(sent.second(part), part.from()));
+    if (sharesValues) {
+      MemorySegment values =
+          layout.sharesValues()
+              ? kept.in(piece.values(), start)
+              : kept.of(state.parameters().gradients());
+      values.copyFrom(kept.in(sent.values(part), part.from()));
     }
   }
 }

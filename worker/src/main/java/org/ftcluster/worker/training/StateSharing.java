@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.checkpoint.Snapshot;
@@ -12,7 +13,9 @@ import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.model.ParameterUnit;
 import org.ftcluster.worker.optimizer.AdamW;
+import org.ftcluster.worker.optimizer.FullyShardedUpdate;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.OptimizerState.Piece;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
@@ -21,6 +24,7 @@ import org.ftcluster.worker.optimizer.Shard;
 import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.optimizer.ShardedGradientSum;
 import org.ftcluster.worker.optimizer.ShardedUpdate;
+import org.ftcluster.worker.optimizer.Sharers;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.tensor.FiledMemory;
 import org.jspecify.annotations.Nullable;
@@ -30,7 +34,10 @@ final class StateSharing {
   private final JobSpec spec;
   private final TrainingState state;
   private final MeshRanks mesh;
+
+  /** Those that hold all of it between them. */
   private final Communicator ranks;
+
   private final ShardLayout layout;
   private final Duration timeout;
 
@@ -38,11 +45,20 @@ final class StateSharing {
     this.spec = spec;
     this.state = state;
     this.mesh = mesh;
-    this.ranks = mesh.all();
+    this.ranks = mesh.group();
     this.timeout = timeout;
+    // Other groups are mirrors enough.
+    boolean mirrored = spec.parallel().mirror() && mesh.mesh().groups() == 1;
     this.layout =
-        new ShardLayout(
-            state.parameters().size(), ranks.rank(), ranks.size(), spec.parallel().mirror());
+        spec.sharesValues()
+            ? new ShardLayout(units(state), ranks.rank(), ranks.size(), mirrored)
+            : new ShardLayout(state.parameters().size(), ranks.rank(), ranks.size(), mirrored);
+  }
+
+  private static List<Shard> units(TrainingState state) {
+    return ParameterUnit.of(state.parameters()).stream()
+        .map(unit -> new Shard(unit.from(), unit.to()))
+        .toList();
   }
 
   /** Whether ranks of the job may have shards. */
@@ -74,10 +90,16 @@ final class StateSharing {
    */
   GradientSum newSum(List<ParameterBuffer.Slice> trained) {
     JobSpec.Reduction reduction = spec.training().reduction();
+    if (layout.sharesValues()) {
+      return new ShardedGradientSum(reduction, layout, state.optimizer(), sharers(), timeout);
+    }
     return sharesGradients()
-        ? new ShardedGradientSum(
-            reduction, layout, Region.of(trained), mesh.stage(), ranks, timeout)
-        : GradientSum.of(reduction, layout.size(), ranks.size());
+        ? new ShardedGradientSum(reduction, layout, Region.of(trained), sharers(), timeout)
+        : GradientSum.of(reduction, layout.size(), mesh.all().size());
+  }
+
+  private Sharers sharers() {
+    return new Sharers(mesh.all(), mesh.group(), mesh.stage(), mesh.twins());
   }
 
   ParameterUpdate update() {
@@ -88,9 +110,13 @@ final class StateSharing {
             training.adamBeta2(),
             training.adamEpsilon(),
             training.weightDecay());
+    if (layout.sharesValues()) {
+      return new FullyShardedUpdate(
+          adamW, state.parameters().slices(), state.optimizer(), sharers(), timeout);
+    }
     return isShared()
         ? new ShardedUpdate(
-            adamW, state.parameters(), state.optimizer(), ranks, sharesGradients(), timeout)
+            adamW, state.parameters(), state.optimizer(), sharers(), sharesGradients(), timeout)
         : new ParameterUpdate.Whole(adamW, state.parameters(), state.optimizer());
   }
 
@@ -99,7 +125,7 @@ final class StateSharing {
     if (isShared()) {
       return gathered();
     }
-    return ranks.rank() == 0 ? Snapshot.copyOf(state) : null;
+    return mesh.all().rank() == 0 ? Snapshot.copyOf(state) : null;
   }
 
   /** The same, which may change with the state. */
@@ -107,34 +133,70 @@ final class StateSharing {
     if (isShared()) {
       return gathered();
     }
-    return ranks.rank() == 0 ? Snapshot.viewOf(state) : null;
+    return mesh.all().rank() == 0 ? Snapshot.viewOf(state) : null;
   }
 
   private @Nullable Snapshot gathered() {
-    Piece own = state.optimizer().pieces().getFirst();
-    List<Work> transfers = new ArrayList<>();
-    if (ranks.rank() > 0) {
-      transfers.add(ranks.send(own.firstMoment(), 0));
-      transfers.add(ranks.send(own.secondMoment(), 0));
-      transfers.forEach(transfer -> transfer.await(timeout));
-      FiledMemory.letGo(own.firstMoment());
-      FiledMemory.letGo(own.secondMoment());
+    if (!isInFirstGroup()) {
       return null;
     }
-    Arena arena = Arena.ofShared();
-    MemorySegment first = state.optimizer().roomForCopy(arena, layout.size() * Float.BYTES);
-    MemorySegment second = state.optimizer().roomForCopy(arena, layout.size() * Float.BYTES);
-    FiledMemory.copy(own.firstMoment(), own.shard().of(first));
-    FiledMemory.copy(own.secondMoment(), own.shard().of(second));
-    for (int rank = 1; rank < ranks.size(); rank++) {
-      Shard theirs = layout.of(rank);
-      transfers.add(ranks.recv(theirs.of(first), rank));
-      transfers.add(ranks.recv(theirs.of(second), rank));
-    }
     // Where this fails the memory stays, for as long as the connections might still write to it.
+    Arena arena = Arena.ofShared();
+    long bytes = ranks.rank() == 0 ? layout.size() * Float.BYTES : 0;
+    MemorySegment first = state.optimizer().roomForCopy(arena, bytes);
+    MemorySegment second = state.optimizer().roomForCopy(arena, bytes);
+    MemorySegment values = state.optimizer().roomForCopy(arena, layout.sharesValues() ? bytes : 0);
+    gather(Piece::firstMoment, first);
+    gather(Piece::secondMoment, second);
+    if (layout.sharesValues()) {
+      gather(Piece::values, values);
+    }
+    if (ranks.rank() > 0) {
+      arena.close();
+      return null;
+    }
+    return layout.sharesValues()
+        ? Snapshot.of(arena, state, values, first, second)
+        : Snapshot.of(arena, state, first, second);
+  }
+
+  /**
+   * Where ranks share out values, puts all of them where rank 0 has its parameters: they are there
+   * until {@link ParameterBuffer#release}. All ranks call it.
+   */
+  void gatherValues() {
+    if (layout.sharesValues() && isInFirstGroup()) {
+      gather(Piece::values, state.parameters().values());
+    }
+  }
+
+  private boolean isInFirstGroup() {
+    return mesh.all().rank() < ranks.size();
+  }
+
+  /**
+   * Brings what the first group's ranks have of something to rank 0.
+   *
+   * @param all float32, of all parameters; only rank 0 needs it
+   */
+  private void gather(Function<Piece, MemorySegment> part, MemorySegment all) {
+    List<Work> transfers = new ArrayList<>();
+    for (Piece piece : state.optimizer().ownPieces()) {
+      if (ranks.rank() == 0) {
+        FiledMemory.copy(part.apply(piece), piece.shard().of(all));
+      } else if (piece.shard().size() > 0) {
+        transfers.add(ranks.send(part.apply(piece), 0));
+      }
+    }
+    for (int rank = 1; ranks.rank() == 0 && rank < ranks.size(); rank++) {
+      for (Shard theirs : layout.allOf(rank)) {
+        if (theirs.size() > 0) {
+          transfers.add(ranks.recv(theirs.of(all), rank));
+        }
+      }
+    }
     transfers.forEach(transfer -> transfer.await(timeout));
-    FiledMemory.letGo(first);
-    FiledMemory.letGo(second);
-    return Snapshot.of(arena, state, first, second);
+    FiledMemory.letGo(all);
+    state.optimizer().ownPieces().forEach(piece -> FiledMemory.letGo(part.apply(piece)));
   }
 }

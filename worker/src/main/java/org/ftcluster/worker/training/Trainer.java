@@ -1,5 +1,6 @@
 package org.ftcluster.worker.training;
 
+import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
@@ -152,6 +153,7 @@ final class Trainer implements AutoCloseable {
     }
     lastCheckpoint();
     double lossAfter = evaluate("after training");
+    sharing.gatherValues();
     if (outputs != null) {
       complete(outputs, lossAfter);
     }
@@ -199,6 +201,11 @@ final class Trainer implements AutoCloseable {
               if (mesh.size() > 1 && mesh.data() == mesh.size()) {
                 sum.addEarly(ranks.all(), parameters.gradients(), from);
               }
+            }
+
+            @Override
+            public void complete(int unit, @Nullable MemorySegment gradients) {
+              sum.addUnit(unit, gradients);
             }
 
             @Override

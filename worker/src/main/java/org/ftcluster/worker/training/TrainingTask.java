@@ -225,7 +225,8 @@ final class TrainingTask implements RankTask {
             : Fence.NONE;
     MeshRanks mesh = MeshRanks.of(generation.mesh, ranks);
     Path checkpoint = keeper.handOver(mesh, stateSource, events, stopCheck);
-    Replica replica = model.connected(mesh);
+    Replica replica =
+        model.connected(mesh, unit -> state.optimizer().ownPieces().get(unit).values());
     replica.parametersChanged();
     if (ranks.rank() > 0) {
       events.started(state.completedStep());

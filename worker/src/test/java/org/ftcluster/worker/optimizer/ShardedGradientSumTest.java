@@ -91,8 +91,8 @@ class ShardedGradientSumTest {
       assertEquals(SIZE, at);
     }
     assertEquals(
-        List.of(new Shard(8192, SIZE), new Shard(4096, 8192)),
-        new ShardLayout(SIZE, 2, 3, true).held());
+        List.of(new Shard(8192, SIZE), new Shard(0, 8192)),
+        new ShardLayout(SIZE, 1, 2, true).held());
   }
 
   /** Two stages of two ranks; of the parameters in the middle both have gradients. */
@@ -123,8 +123,11 @@ class ShardedGradientSumTest {
                   reduction,
                   layout,
                   regions.get(stage),
-                  ranks.group("stage", List.of(2 * stage, 2 * stage + 1)),
-                  ranks,
+                  new Sharers(
+                      ranks,
+                      ranks,
+                      ranks.group("stage", List.of(2 * stage, 2 * stage + 1)),
+                      alone(ranks)),
                   LIMIT)) {
             MemorySegment gradients = floats(new float[SIZE]);
             sum.start(2 * MICRO_BATCHES);
@@ -169,7 +172,54 @@ class ShardedGradientSumTest {
 
   private static GradientSum sharded(Reduction reduction, ShardLayout layout, Communicator ranks) {
     Region all = new Region(List.of(new Shard(0, SIZE)));
-    return new ShardedGradientSum(reduction, layout, all, ranks, ranks, LIMIT);
+    Sharers sharers = new Sharers(ranks, ranks, ranks, alone(ranks));
+    return new ShardedGradientSum(reduction, layout, all, sharers, LIMIT);
+  }
+
+  private static Communicator alone(Communicator ranks) {
+    return ranks.group("alone", List.of(ranks.rank()));
+  }
+
+  /** Four ranks are two groups; each sums by itself until the end of the step. */
+  @ParameterizedTest
+  @EnumSource
+  void groupsAddTheirSumsUp(Reduction reduction) throws Exception {
+    MemorySegment expected = floats(new float[SIZE]);
+    try (GradientSum whole = GradientSum.of(reduction, SIZE, 0)) {
+      whole.start(4);
+      for (int b = 0; b < 4; b++) {
+        whole.add(gradients(b), 0.1);
+      }
+      Ranks.run(1, alone -> whole.reduce(alone, expected, LIMIT));
+    }
+    List<Integer> raised =
+        Ranks.run(
+            4,
+            ranks -> {
+              int first = ranks.rank() / 2 * 2;
+              Communicator group = ranks.group("group", List.of(first, first + 1));
+              Communicator twins =
+                  ranks.group("twins", List.of(ranks.rank() % 2, ranks.rank() % 2 + 2));
+              ShardLayout layout = new ShardLayout(SIZE, group.rank(), 2, false);
+              Region all = new Region(List.of(new Shard(0, SIZE)));
+              Sharers sharers = new Sharers(ranks, group, group, twins);
+              try (GradientSum sum =
+                  new ShardedGradientSum(reduction, layout, all, sharers, LIMIT)) {
+                MemorySegment gradients = floats(new float[SIZE]);
+                sum.start(4);
+                sum.add(gradients(ranks.rank()), 0.1);
+                sum.raise(Flag.HAND_OVER);
+                sum.tell(ranks.rank(), 7);
+                assertEquals(0.4, sum.reduce(ranks, gradients, LIMIT), 1e-7);
+                assertEquals(7, sum.told(3));
+                assertArrayEquals(
+                    layout.own().of(expected).toArray(ValueLayout.JAVA_FLOAT),
+                    layout.own().of(gradients).toArray(ValueLayout.JAVA_FLOAT),
+                    tolerance(reduction));
+                return sum.raised(Flag.HAND_OVER);
+              }
+            });
+    assertEquals(List.of(4, 4, 4, 4), raised);
   }
 
   private static List<Sum> sums(int size, Reduction reduction, int steps) throws Exception {

@@ -42,8 +42,29 @@ class MeshTest {
   }
 
   @Test
+  void groupsAreNeighboursThatHoldEverythingBetweenThem() {
+    Mesh mesh = new Mesh(4, 3, 1, 2);
+    Place place = mesh.place(8); // the third replica's last stage
+    assertEquals(new Place(2, 2, 0), place);
+    assertEquals(List.of(6, 7, 8, 9, 10, 11), mesh.sharingGroup(place));
+    assertEquals(List.of(8, 11), mesh.dataGroup(place));
+    assertEquals(List.of(8, 11), mesh.stageGroup(place));
+    assertEquals(List.of(2, 8), mesh.twins(place));
+    assertEquals(6, mesh.groupSize());
+    assertThrows(IllegalArgumentException.class, () -> new Mesh(3, 1, 1, 2));
+  }
+
+  @Test
+  void ranksThatAreNoWholeNumberOfGroupsAreOne() {
+    Parallel parallel = new Parallel(0, 1, 1, 1, Sharding.ZERO3, 4, true);
+    assertEquals(new Mesh(8, 1, 1, 2), Mesh.of(parallel, 8));
+    assertEquals(new Mesh(7, 1, 1), Mesh.of(parallel, 7));
+    assertEquals(new Mesh(2, 1, 1), Mesh.of(parallel, 2));
+  }
+
+  @Test
   void aJobGetsAsManyReplicasAsThereAreRanksFor() {
-    Parallel parallel = new Parallel(0, 2, 3, 1, Sharding.NONE, true);
+    Parallel parallel = new Parallel(0, 2, 3, 1, Sharding.NONE, 0, true);
     assertEquals(new Mesh(1, 3, 2), Mesh.of(parallel, 6));
     assertEquals(new Mesh(2, 3, 2), Mesh.of(parallel, 12));
     assertThrows(IllegalArgumentException.class, () -> Mesh.of(parallel, 7));

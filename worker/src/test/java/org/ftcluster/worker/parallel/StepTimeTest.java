@@ -81,6 +81,21 @@ class StepTimeTest {
   }
 
   @Test
+  void groupsInsideANodeShareOverTheirNearLinks() {
+    Workload few = new Workload(10, 1e6, 0, 0, 1000, 1e6, 8, 1, 1, 0, false, false, 4, 4, 8, 8);
+    StepTime all = StepTime.of(few, new Layout(new Mesh(4, 1, 1), 1, Sharding.ZERO3), MACHINE);
+    StepTime pairs = StepTime.of(few, new Layout(new Mesh(4, 1, 1, 2), 1, Sharding.ZERO3), MACHINE);
+    // Two micro-batches each: layers of 4 MB are gathered, and 8 MB of gradients summed, half of
+    // them over the near link instead of 3/4 over the far one, less what layers compute meanwhile.
+    double memory = 2 * 36e6 / 1e9;
+    assertEquals(2 * (20 * 3e6 + 6e6) / 1e8 + memory, all.microBatches(), 0.02);
+    assertEquals(2 * (20 * 2e6 + 4e6) / 1e9 + memory, pairs.microBatches(), 0.02);
+    // Each rank's half of the sums then goes to its twin and back, and new values inside the pair.
+    assertEquals(0.75 * 4e6 / 1e8, all.gradients(), 1e-9);
+    assertEquals(0.5 * 4e6 / 1e9 + 2 * 0.5 * 4e6 / 1e8, pairs.gradients(), 1e-9);
+  }
+
+  @Test
   void recomputationIsWorkThatStepsDontNeed() {
     Workload recomputed =
         new Workload(10, 1e6, 0, 0, 1000, 0, 8, 100, 100, 0, true, false, 4, 4, 8, 8);

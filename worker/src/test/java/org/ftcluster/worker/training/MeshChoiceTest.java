@@ -42,7 +42,7 @@ class MeshChoiceTest {
   void whatFitsIntoOneWorkerIsCopied() {
     JobSpec job = job("parallel=auto");
     assertTrue(job.parallel().isOpen());
-    assertEquals(new Parallel(0, 1, 1, 1, Sharding.NONE, true), choose(job, 4, PLENTY));
+    assertEquals(new Parallel(0, 1, 1, 1, Sharding.NONE, 0, true), choose(job, 4, PLENTY));
   }
 
   @Test
@@ -65,6 +65,22 @@ class MeshChoiceTest {
   void memoryIsSavedBeforeAJobIsRefused() {
     long alone = need(choose(job("parallel=auto"), 1, PLENTY), 1);
     assertEquals(1, choose(job("parallel=auto"), 1, alone - 1).pipeline());
+  }
+
+  @Test
+  void whatIsSharedOutStaysInsideANodeWhereLinksBetweenNodesAreSlow() {
+    JobSpec job = job("parallel.pipeline=auto", "parallel.data=4", "parallel.sharding=zero3");
+    Machine.Link near = new Machine.Link(1e10, 1e-6);
+    Machine pairs = new Machine(1e11, 1e10, near, new Machine.Link(1e7, 1e-3), 2);
+    Parallel chosen = new TrainingTaskFactory().chooseMesh(job, 4, PLENTY, pairs);
+    assertEquals(new Parallel(4, 1, 1, 1, Sharding.ZERO3, 2, true), chosen);
+    // Where all are near each other there is no reason to.
+    Machine four = new Machine(1e11, 1e10, near, near, 4);
+    assertEquals(0, new TrainingTaskFactory().chooseMesh(job, 4, PLENTY, four).shardingGroup());
+    // Nor is there room, where only all together fit.
+    long alone = need(chosen, 4);
+    Parallel smaller = new TrainingTaskFactory().chooseMesh(job, 4, alone - 1, pairs);
+    assertTrue(need(smaller, 4) < alone);
   }
 
   @Test

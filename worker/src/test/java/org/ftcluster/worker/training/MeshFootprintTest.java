@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.ToLongFunction;
@@ -24,6 +26,21 @@ import org.junit.jupiter.params.provider.MethodSource;
 class MeshFootprintTest {
   private static final Path SAMPLE = Path.of("../deploy/samples/decompile").toAbsolutePath();
 
+  /** Packed, so that all micro-batches are about as large as the largest. */
+  private static final List<String> SETTINGS =
+      List.of(
+          "model.path=" + SAMPLE.resolve("base"),
+          "data.train.path=" + SAMPLE.resolve("eval.jsonl"),
+          "data.max_length=256",
+          "data.packing=true",
+          "adapter.r=16",
+          "adapter.lora_dropout=0",
+          "training.max_steps=1",
+          "training.global_batch_size=16",
+          "training.micro_batch_size=4",
+          "checkpoint.every_steps=0",
+          "parallel.mirror=false");
+
   @TempDir static Path files;
   @TempDir Path out;
 
@@ -40,6 +57,46 @@ class MeshFootprintTest {
             new MeshCase(1, 2, 1, 1, "none"),
             new MeshCase(2, 1, 2, 1, "zero2"),
             new MeshCase(2, 1, 1, 1, "zero3"));
+  }
+
+  static Stream<MeshCase> sharings() {
+    MeshCase shared = new MeshCase(4, 1, 1, 1, "zero3");
+    return System.getProperty("footprint", "few").equals("all")
+        ? Stream.of(
+            MeshCase.ALONE,
+            new MeshCase(2, 1, 1, 1, "zero2"),
+            new MeshCase(4, 1, 1, 1, "zero2"),
+            new MeshCase(2, 1, 1, 1, "zero3"),
+            shared,
+            new MeshCase(2, 2, 1, 1, "zero3"),
+            new MeshCase(4, 1, 1, 1, "zero3", 2))
+        : Stream.of(shared);
+  }
+
+  /** Of a job that trains every weight. */
+  @ParameterizedTest
+  @MethodSource("sharings")
+  void ranksHoldWhatIsPredictedOfTheWholeModel(MeshCase mesh) throws Exception {
+    String[] full = {"adapter.type=none", "training.learning_rate=0.0001"};
+    List<MemoryUse> held = held(mesh, full);
+    List<MemoryEstimate> predicted = predicted(mesh, full);
+    double weights = mean(held, MemoryUse::weights); // rooms where they are gathered
+    double trained = mean(held, MemoryUse::trained);
+    double activations = mean(held, MemoryUse::activations);
+    double total = mean(held, MemoryUse::total);
+    double expected = mean(predicted, MemoryEstimate::data);
+    System.out.printf(
+        Locale.ROOT,
+        "| %s, every weight | %.1f | %.1f | %.1f | %.1f | %.1f |%n",
+        mesh,
+        weights / 1e6,
+        trained / 1e6,
+        activations / 1e6,
+        total / 1e6,
+        expected / 1e6);
+    double ofTrained = mean(predicted, MemoryEstimate::trained);
+    assertEquals(ofTrained, weights + trained, 0.02 * ofTrained);
+    assertEquals(expected, total, 0.1 * expected);
   }
 
   @ParameterizedTest
@@ -76,35 +133,25 @@ class MeshFootprintTest {
   }
 
   /** By stage. */
-  private static List<MemoryEstimate> predicted(MeshCase mesh) {
-    String yaml = MeshJob.yaml(files, files.resolve("plan"), settings(mesh));
+  private static List<MemoryEstimate> predicted(MeshCase mesh, String... more) {
+    String yaml = MeshJob.yaml(files, files.resolve("plan"), settings(mesh, more));
     MemoryPlan plan = new TrainingTaskFactory().plan(yaml, 1L << 40);
     return MemoryPlan.stages(
             JobSpecReader.resolved(yaml), plan.savings(), plan.largest(), plan.largest())
         .toList();
   }
 
-  private List<MemoryUse> held(MeshCase mesh) throws Exception {
-    try (MeshJob job = new MeshJob(files, out, settings(mesh))) {
+  private List<MemoryUse> held(MeshCase mesh, String... more) throws Exception {
+    try (MeshJob job = new MeshJob(files, out, settings(mesh, more))) {
       List<RankTask> tasks = job.newTasks(mesh.ranks());
       job.completed(new Generation(1, tasks).run(-1));
       return tasks.stream().map(task -> ((TrainingTask) task).memory()).toList();
     }
   }
 
-  /** Packed, so that all micro-batches are about as large as the largest. */
-  private static String[] settings(MeshCase mesh) {
-    return mesh.settings(
-        "model.path=" + SAMPLE.resolve("base"),
-        "data.train.path=" + SAMPLE.resolve("eval.jsonl"),
-        "data.max_length=256",
-        "data.packing=true",
-        "adapter.r=16",
-        "adapter.lora_dropout=0",
-        "training.max_steps=1",
-        "training.global_batch_size=16",
-        "training.micro_batch_size=4",
-        "checkpoint.every_steps=0",
-        "parallel.mirror=false");
+  private static String[] settings(MeshCase mesh, String... more) {
+    List<String> sets = new ArrayList<>(Arrays.asList(more));
+    sets.addAll(SETTINGS);
+    return mesh.settings(sets.toArray(String[]::new));
   }
 }

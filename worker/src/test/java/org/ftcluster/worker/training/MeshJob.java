@@ -16,6 +16,7 @@ import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.collective.ListenAddress;
+import org.ftcluster.worker.safetensors.DType;
 import org.ftcluster.worker.safetensors.SafetensorsFile;
 
 /** Ten steps of a tiny model, whose ranks are threads. */
@@ -28,14 +29,33 @@ final class MeshJob implements AutoCloseable {
   private final String yaml;
   private final List<RankTask> tasks = new ArrayList<>();
 
-  /** What a job leaves. */
+  /**
+   * What a job leaves.
+   *
+   * @param adapter or, where every weight is trained, the model; not where that is bfloat16
+   */
   record Run(
       double[] losses,
       double[] norms,
       double evalLossBefore,
       double evalLossAfter,
       Map<String, float[]> adapter,
-      String sha256) {}
+      String sha256) {
+    /** How far another one's values are from these, relative to them. */
+    double distanceTo(Run other) {
+      double squares = 0;
+      double size = 0;
+      for (Map.Entry<String, float[]> tensor : adapter.entrySet()) {
+        float[] theirs = Objects.requireNonNull(other.adapter.get(tensor.getKey()));
+        for (int i = 0; i < theirs.length; i++) {
+          double value = tensor.getValue()[i];
+          squares += (value - theirs[i]) * (value - theirs[i]);
+          size += value * value;
+        }
+      }
+      return Math.sqrt(squares / size);
+    }
+  }
 
   /**
    * @param models what {@link #writeFiles} has written to
@@ -132,10 +152,15 @@ final class MeshJob implements AutoCloseable {
       norms[i] = line.get("grad_norm").asDouble();
     }
     Map<String, float[]> adapter = new HashMap<>();
-    try (SafetensorsFile file =
-        SafetensorsFile.open(folder.resolve("adapter/adapter_model.safetensors"))) {
+    Path weights = folder.resolve("adapter/adapter_model.safetensors");
+    if (Files.notExists(weights)) {
+      weights = folder.resolve("model/model.safetensors");
+    }
+    try (SafetensorsFile file = SafetensorsFile.open(weights)) {
       for (String name : file.names()) {
-        adapter.put(name, file.get(name).data().toArray(ValueLayout.JAVA_FLOAT_UNALIGNED));
+        if (file.get(name).dtype() == DType.F32) {
+          adapter.put(name, file.get(name).data().toArray(ValueLayout.JAVA_FLOAT_UNALIGNED));
+        }
       }
     }
     return new Run(

@@ -74,6 +74,39 @@ class MeshMemoryTest {
     assertEquals((8 + 12 / 4.0 + 8 * 0.75 / 2) / 24, trained("zero2", stages) / whole, 1e-3);
   }
 
+  @Test
+  void valuesAreSharedOutWhereAllWeightsAreTrained() {
+    String[] full = {"adapter.type=none", "training.reduction=fast"};
+    String[] four = {full[0], full[1], "elastic.min_workers=4", "parallel.mirror=false"};
+    long table = 1024 * 64;
+    long layer = 13 * 4096; // in whole blocks
+    double parameters = 2 * table + 4 * layer;
+    assertEquals((16 + 4) * parameters, estimate(full).trained(), 0.01 * 20 * parameters);
+    // A share of values, moments, gradients and sums; rooms for two layers, and the embedding or
+    // the head, and what of them is on its way; for gradients of one layer and the one or the
+    // other.
+    double rooms = 4 * (1.25 * (2 * layer + table) + layer + table);
+    double shared = trained("zero3", four);
+    assertEquals(20 * parameters / 4 + rooms, shared, 0.06 * shared);
+    assertTrue(shared < 0.8 * trained("zero2", four));
+    // In groups of two a rank has half, and nothing is mirrored.
+    String[] pairs = {full[0], full[1], "elastic.min_workers=4", "parallel.sharding_group=2"};
+    double halves = trained("zero3", pairs);
+    assertEquals((20 * parameters) / 2 + rooms, halves, 0.1 * halves);
+  }
+
+  @Test
+  void groupsHoldEverythingBetweenThem() {
+    String[] two = {"parallel.data=2", "parallel.mirror=false"};
+    String[] pairs = {"parallel.data=4", "parallel.sharding_group=2"};
+    for (String sharding : List.of("zero1", "zero2", "zero3")) {
+      assertEquals(trained(sharding, two), trained(sharding, pairs), 1);
+    }
+    assertEquals(
+        estimate("parallel.sharding=zero3", two[0]).weights(),
+        estimate("parallel.sharding=zero3", pairs[0], pairs[1]).weights());
+  }
+
   private static double trained(String sharding, String... more) {
     List<String> sets = new ArrayList<>(Arrays.asList(more));
     sets.add("parallel.sharding=" + sharding);
@@ -112,6 +145,10 @@ class MeshMemoryTest {
     double waits = 2 * (2 * second - 3);
     assertEquals(1 - 8 * (3 + second) / (2 * (8 * 3 + waits)), alone.bubble(), 1e-9);
     assertEquals(0, alone.sliceBytes());
+    // A pair sums its gradients after each micro-batch, half of which go over to the other pair.
+    MeshCosts pairs =
+        plan("parallel.sharding=zero2", "parallel.data=4", "parallel.sharding_group=2").costs();
+    assertEquals((0.5 * 8 + 0.5 * 4 + 8 / 2.0) * trained, pairs.gradientBytes(), 1);
     MeshCosts shares = plan("parallel.sharding=zero3", "parallel.data=2").costs();
     assertEquals(2 * 2 * 0.5 * 4 * 4 * 49152.0, shares.shareBytes(), 1);
   }

@@ -45,7 +45,7 @@ class MeshRecoveryTest {
     String[] settings = mesh.settings("model.path=" + models.resolve(model));
     try (MeshJob job = new MeshJob(models, out.resolve("disturbed"), settings)) {
       List<RankTask> first = job.newTasks(mesh.ranks());
-      new Generation(1, first).loseAfterStep(4, 1).run(-1);
+      Generation disturbed = new Generation(1, first).loseAfterStep(4, 1).run(-1);
       // A newcomer, and the survivors in other places than they had.
       List<RankTask> second = new ArrayList<>(first);
       second.remove(1);
@@ -53,7 +53,7 @@ class MeshRecoveryTest {
       Collections.reverse(second);
       RankTask newest = Collections.max(second, Comparator.comparingLong(RankTask::completedStep));
       long step = newest.completedStep();
-      assertTrue(step >= 4);
+      assertTrue(step >= 4, () -> "ranks ended with " + disturbed.failures);
       Generation last = new Generation(2, second);
       MeshJob.Run run = job.completed(last.run(second.indexOf(newest)));
 
@@ -171,6 +171,34 @@ class MeshRecoveryTest {
       Generation last = new Generation(3, more);
       assertEquals(whole.sha256(), job.completed(last.run(more.size() - 1)).sha256());
       assertEquals(second.handedOver.getFirst(), last.started.getFirst(), "saved when handed over");
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"zero2, lora", "zero3, none"})
+  void aGroupThatIsLostCostsNoStep(String sharding, String adapter) throws Exception {
+    String[] settings = {
+      "adapter.type=" + adapter, "training.reduction=exact", "training.learning_rate=0.001"
+    };
+    MeshJob.Run alone = new MeshJob(models, out.resolve("alone"), settings).run(1);
+    List<String> groups = new ArrayList<>(List.of(settings));
+    groups.addAll(List.of("parallel.sharding=" + sharding, "parallel.sharding_group=2"));
+    try (MeshJob job = new MeshJob(models, out.resolve("hybrid"), groups.toArray(String[]::new))) {
+      List<RankTask> first = job.newTasks(4);
+      new Generation(1, first).loseAfterStep(4, 1).run(-1);
+      // The second group is left, and one comes: three share everything; then they are four again.
+      List<RankTask> left = job.newTasks(1);
+      left.addAll(first.subList(2, 4));
+      long step = left.stream().mapToLong(RankTask::completedStep).max().orElseThrow();
+      int source = left.get(1).completedStep() == step ? 1 : 2;
+      Generation second = new Generation(2, left).handOverAfterStep(7);
+      second.run(source);
+      assertTrue(step >= 4);
+      assertEquals(step, second.started.getFirst(), "from memory, not from a checkpoint");
+      List<RankTask> more = job.newTasks(1);
+      more.addAll(left);
+      MeshJob.Run run = job.completed(new Generation(3, more).run(1));
+      assertEquals(alone.sha256(), run.sha256());
     }
   }
 

@@ -55,14 +55,7 @@ class MeshTrainingTest {
         alone.evalLossBefore(), parts.evalLossBefore(), tolerance * alone.evalLossBefore());
     assertEquals(alone.evalLossAfter(), parts.evalLossAfter(), tolerance * alone.evalLossAfter());
     assertEquals(alone.adapter().keySet(), parts.adapter().keySet());
-    double squares = 0;
-    double size = 0;
-    for (String name : alone.adapter().keySet()) {
-      float[] values = alone.adapter().get(name);
-      squares += squaredDistance(values, parts.adapter().get(name));
-      size += squaredDistance(values, new float[values.length]);
-    }
-    double difference = Math.sqrt(squares / size);
+    double difference = alone.distanceTo(parts);
     assertTrue(difference <= tolerance, "the adapter differs by " + difference);
     if (mesh.tensor() == 1) {
       assertEquals(
@@ -75,14 +68,6 @@ class MeshTrainingTest {
     for (int i = 0; i < expected.length; i++) {
       assertEquals(expected[i], actual[i], tolerance * expected[i], "step " + (i + 1));
     }
-  }
-
-  private static double squaredDistance(float[] a, float[] b) {
-    double sum = 0;
-    for (int i = 0; i < a.length; i++) {
-      sum += ((double) a[i] - b[i]) * ((double) a[i] - b[i]);
-    }
-    return sum;
   }
 
   private MeshJob.Run alone(String model, String quantization) throws Exception {

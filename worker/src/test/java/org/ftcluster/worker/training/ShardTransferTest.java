@@ -26,6 +26,7 @@ import org.ftcluster.worker.optimizer.OptimizerState.Piece;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
 import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.optimizer.ShardedUpdate;
+import org.ftcluster.worker.optimizer.Sharers;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -113,7 +114,7 @@ class ShardTransferTest {
             ADAM_W,
             state.parameters(),
             state.optimizer(),
-            deaf ? deaf(ranks) : ranks,
+            sharers(deaf ? deaf(ranks) : ranks),
             false,
             Ranks.LIMIT);
     if (deaf) {
@@ -123,6 +124,10 @@ class ShardTransferTest {
       state.completed(progress(step));
     }
     return null;
+  }
+
+  private static Sharers sharers(Communicator ranks) {
+    return new Sharers(ranks, ranks, ranks, ranks.group("alone", List.of(ranks.rank())));
   }
 
   /** Takes part, and then fails. */

@@ -1,0 +1,130 @@
+package org.ftcluster.worker.model;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.IntFunction;
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
+
+/**
+ * Norms' weights and biases where values are shared out: so few, and float32 whatever products are
+ * computed in, that every rank has them all, gathered once a step.
+ */
+final class SharedVectors {
+  private final List<ParameterUnit> units;
+  private final int shards;
+  private final Tensor values;
+
+  /** By name, where a vector begins among {@link #values}. */
+  private final Map<String, Long> places = new HashMap<>();
+
+  /** Of the rank that has most of them. */
+  private final long largest;
+
+  /** Hears of the part of a vector that a rank has a share in. */
+  @FunctionalInterface
+  private interface Part {
+    /**
+     * @param place in {@link #values}
+     * @param inShare where it begins in the rank's share of the unit
+     */
+    void here(int unit, long place, long inShare, long count);
+  }
+
+  /**
+   * @param scope where they stay
+   * @param shards ranks that have one each
+   */
+  SharedVectors(Scope scope, List<ParameterUnit> units, int shards) {
+    this.units = units;
+    this.shards = shards;
+    long size = 0;
+    for (ParameterUnit unit : units) {
+      for (ParameterBuffer.Slice slice : unit.slices()) {
+        if (isVector(slice)) {
+          places.put(slice.name(), size);
+          size += slice.size();
+        }
+      }
+    }
+    this.values = scope.empty(DType.FLOAT32, size);
+    long most = 0;
+    for (int rank = 0; rank < shards; rank++) {
+      long[] count = {0};
+      forEach(rank, (unit, place, inShare, length) -> count[0] += length);
+      most = Math.max(most, count[0]);
+    }
+    this.largest = most;
+  }
+
+  static boolean isVector(ParameterBuffer.Slice slice) {
+    return slice.shape().length == 1;
+  }
+
+  Tensor value(ParameterBuffer.Slice slice) {
+    long place = places.getOrDefault(slice.name(), -1L);
+    return values.slice(0, place, place + slice.size());
+  }
+
+  long bytes() {
+    return values.elements() * Float.BYTES;
+  }
+
+  /**
+   * Gets them from those who have them.
+   *
+   * @param shares this rank's, float32, by unit
+   */
+  void gather(Communicator ranks, IntFunction<MemorySegment> shares, Duration timeout) {
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment own = arena.allocate(ValueLayout.JAVA_FLOAT, Math.max(1, largest));
+      MemorySegment all = arena.allocate(ValueLayout.JAVA_FLOAT, Math.max(1, largest) * shards);
+      long[] next = {0};
+      forEach(
+          ranks.rank(),
+          (unit, place, inShare, count) -> {
+            copy(shares.apply(unit), inShare, own, next[0], count);
+            next[0] += count;
+          });
+      ranks.allGather(own, all).await(timeout);
+      for (int rank = 0; rank < shards; rank++) {
+        next[0] = rank * Math.max(1, largest);
+        forEach(
+            rank,
+            (unit, place, inShare, count) -> {
+              copy(all, next[0], values.memory(), place, count);
+              next[0] += count;
+            });
+      }
+    }
+  }
+
+  private static void copy(
+      MemorySegment from, long fromIndex, MemorySegment to, long toIndex, long count) {
+    MemorySegment.copy(
+        from, fromIndex * Float.BYTES, to, toIndex * Float.BYTES, count * Float.BYTES);
+  }
+
+  private void forEach(int rank, Part part) {
+    for (int u = 0; u < units.size(); u++) {
+      ParameterUnit unit = units.get(u);
+      long from = unit.from() + rank * unit.share(shards);
+      long to = Math.min(unit.to(), from + unit.share(shards));
+      for (ParameterBuffer.Slice slice : unit.slices()) {
+        long first = Math.max(from, slice.offset());
+        long count = Math.min(to, slice.offset() + slice.size()) - first;
+        if (isVector(slice) && count > 0) {
+          long place = places.getOrDefault(slice.name(), 0L) + first - slice.offset();
+          part.here(u, place, first - from, count);
+        }
+      }
+    }
+  }
+}
