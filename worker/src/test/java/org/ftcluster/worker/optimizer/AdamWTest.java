@@ -1,9 +1,9 @@
 package org.ftcluster.worker.optimizer;
 
+import static org.ftcluster.worker.optimizer.Floats.floats;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
@@ -127,10 +127,6 @@ class AdamWTest {
       values[i] = (float) random.nextGaussian();
     }
     return values;
-  }
-
-  private static MemorySegment floats(float... values) {
-    return Arena.ofAuto().allocateFrom(ValueLayout.JAVA_FLOAT, values);
   }
 
   private static float[] array(MemorySegment segment) {

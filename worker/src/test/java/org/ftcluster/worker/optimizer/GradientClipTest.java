@@ -1,10 +1,8 @@
 package org.ftcluster.worker.optimizer;
 
+import static org.ftcluster.worker.optimizer.Floats.floats;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import org.junit.jupiter.api.Test;
 
@@ -24,9 +22,5 @@ class GradientClipTest {
     assertEquals(1f, GradientClip.scale(0.9, 1));
     assertEquals((float) (1 / 4.000001), GradientClip.scale(4, 1));
     assertEquals(1f, GradientClip.scale(4, 0));
-  }
-
-  private static MemorySegment floats(float... values) {
-    return Arena.ofAuto().allocateFrom(ValueLayout.JAVA_FLOAT, values);
   }
 }

@@ -1,13 +1,11 @@
 package org.ftcluster.worker.optimizer;
 
 import static org.ftcluster.worker.collective.Ranks.LIMIT;
+import static org.ftcluster.worker.optimizer.Floats.floats;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.Proxy;
@@ -15,11 +13,9 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
-import java.util.function.Function;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Ranks;
-import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -165,64 +161,6 @@ class GradientSumTest {
 
   @ParameterizedTest
   @EnumSource
-  void aFlagThatOneRankRaisesIsSeenByAllForOneStep(Reduction reduction) throws Exception {
-    List<List<Integer>> seen =
-        twoSteps(
-            reduction,
-            (sum, step, rank) -> {
-              if (step == 0 && rank > 0) {
-                sum.raise(Flag.HAND_OVER);
-              }
-              if (step == 1 && rank == 0) {
-                sum.raise(Flag.LEAVE);
-              }
-            },
-            sum -> List.of(sum.raised(Flag.HAND_OVER), sum.raised(Flag.LEAVE)));
-    assertEquals(Collections.nCopies(3, List.of(2, 0, 0, 1)), seen);
-  }
-
-  @ParameterizedTest
-  @EnumSource
-  void whatOneRankTellsAllKnowForOneStep(Reduction reduction) throws Exception {
-    List<List<Long>> known =
-        twoSteps(
-            reduction,
-            (sum, step, rank) -> {
-              if (step == 0 && rank > 0) {
-                sum.tell(rank - 1, (3L << 40) * rank);
-              }
-              sum.raise(Flag.HAND_OVER);
-            },
-            sum -> List.of(sum.told(0), sum.told(1)));
-    assertEquals(Collections.nCopies(3, List.of(3L << 40, 6L << 40, 0L, 0L)), known);
-  }
-
-  /** What a rank does before a step's sum. */
-  private interface Saying {
-    void in(GradientSum sum, int step, int rank);
-  }
-
-  /** What three ranks hear in two steps, one after the other. */
-  private static <T> List<List<T>> twoSteps(
-      Reduction reduction, Saying said, Function<GradientSum, List<T>> heard) throws Exception {
-    return Ranks.run(
-        3,
-        ranks -> {
-          List<T> all = new ArrayList<>();
-          try (GradientSum sum = GradientSum.of(reduction, 1, 2)) {
-            for (int step = 0; step < 2; step++) {
-              sum.start(1);
-              said.in(sum, step, ranks.rank());
-              sum.reduce(ranks, floats(0), LIMIT);
-              all.addAll(heard.apply(sum));
-            }
-          }
-          return all;
-        });
-  }
-
-  @ParameterizedTest
-  @EnumSource
   void aGradientThatIsNoNumberOnOneRankEndsTheStepOnAll(Reduction reduction) throws Exception {
     for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
       for (int position : new int[] {0, SIZE - 1}) {
@@ -253,71 +191,25 @@ class GradientSumTest {
     assertEquals(List.of(-2.0 * limit, -2.0 * limit), sums);
   }
 
-  @Test
-  void vectorsConvertAsScalarsDo() {
-    Random random = new Random(5);
-    int count = 20_003;
-    float[] values = new float[count];
-    for (int i = 0; i < count; i++) {
-      // All magnitudes from far below the resolution up to the limit, ties among them.
-      double magnitude =
-          Math.scalb(random.nextInt(8) == 0 ? 1.5 : random.nextDouble(), i % 80 - 62);
-      values[i] = (float) (random.nextBoolean() ? magnitude : -magnitude);
-    }
-    MemorySegment sums = Arena.ofAuto().allocate(8L * count, 8);
-    assertTrue(FixedPoint.add(sums, floats(values), FixedPoint.limit(1)));
-    assertTrue(FixedPoint.add(sums, floats(values), FixedPoint.limit(1)));
-    long[] expected = new long[count];
-    float[] back = new float[count];
-    for (int i = 0; i < count; i++) {
-      expected[i] = 2 * FixedPoint.of(values[i]);
-      back[i] = (float) FixedPoint.toDouble(expected[i]);
-    }
-    assertArrayEquals(expected, sums.toArray(ValueLayout.JAVA_LONG));
-    MemorySegment floats = floats(new float[count]);
-    FixedPoint.toFloats(sums, floats);
-    assertArrayEquals(back, floats.toArray(ValueLayout.JAVA_FLOAT), 0f);
-    assertFalse(FixedPoint.add(sums, floats(values), 0x1p-10));
-  }
-
-  @Test
-  void anyIntegerBecomesTheNearestFloat() {
-    Random random = new Random(6);
-    long[] sums = new long[10_001];
-    for (int i = 0; i < sums.length; i++) {
-      sums[i] = random.nextLong() >> (i % 64);
-    }
-    sums[0] = Long.MAX_VALUE;
-    sums[1] = Long.MIN_VALUE;
-    MemorySegment floats = floats(new float[sums.length]);
-    FixedPoint.toFloats(Arena.ofAuto().allocateFrom(ValueLayout.JAVA_LONG, sums), floats);
-    for (int i = 0; i < sums.length; i++) {
-      assertEquals(
-          (float) (sums[i] * 0x1p-44), floats.getAtIndex(ValueLayout.JAVA_FLOAT, i), "at " + i);
-    }
-  }
-
   private record Sum(double loss, float[] gradients) {}
 
-  /** Micro-batch b goes to rank b modulo size, so each size adds in another order. */
+  /**
+   * The third step's. Micro-batch b goes to rank b modulo size, so each size adds in another order.
+   */
   private static List<Sum> sum(int size, Reduction reduction) throws Exception {
     return Ranks.run(
         size,
         ranks -> {
           try (GradientSum sum = GradientSum.of(reduction, SIZE, 0)) {
             MemorySegment gradients = floats(new float[SIZE]);
-            for (int step = 0; step < 2; step++) {
+            double loss = 0;
+            for (int step = 0; step < 3; step++) {
               sum.start(MICRO_BATCHES);
               for (int b = ranks.rank(); b < MICRO_BATCHES; b += size) {
                 sum.add(gradients(b), loss(b));
               }
-              sum.reduce(ranks, gradients, LIMIT);
+              loss = sum.reduce(ranks, gradients, LIMIT);
             }
-            sum.start(MICRO_BATCHES);
-            for (int b = ranks.rank(); b < MICRO_BATCHES; b += size) {
-              sum.add(gradients(b), loss(b));
-            }
-            double loss = sum.reduce(ranks, gradients, LIMIT);
             return new Sum(loss, gradients.toArray(ValueLayout.JAVA_FLOAT));
           }
         });
@@ -357,9 +249,5 @@ class GradientSumTest {
 
   private static double loss(int microBatch) {
     return 0.1 / (microBatch + 1);
-  }
-
-  private static MemorySegment floats(float... values) {
-    return Arena.ofAuto().allocateFrom(ValueLayout.JAVA_FLOAT, values);
   }
 }

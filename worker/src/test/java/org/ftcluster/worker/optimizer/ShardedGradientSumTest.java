@@ -1,11 +1,11 @@
 package org.ftcluster.worker.optimizer;
 
 import static org.ftcluster.worker.collective.Ranks.LIMIT;
+import static org.ftcluster.worker.optimizer.Floats.floats;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
@@ -261,9 +261,5 @@ class ShardedGradientSumTest {
       values[i] = (float) random.nextGaussian();
     }
     return floats(values);
-  }
-
-  private static MemorySegment floats(float... values) {
-    return Arena.ofAuto().allocateFrom(ValueLayout.JAVA_FLOAT, values);
   }
 }
