@@ -2,76 +2,101 @@ package org.ftcluster.worker.bench;
 
 import java.util.List;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.DeviceAttention;
 import org.ftcluster.worker.tensor.kernel.ShortAttention;
 
-/**
- * Attention of several sequences, by the CPU's kernel or a device's own. Tensors: output, queries,
- * keys, values, and the gradients of queries, keys, values and output.
- */
+/** Attention of several sequences, by the CPU's kernel or a device's own. */
 final class AttentionCase {
   private AttentionCase() {}
 
-  static void forward(List<Tensor> t, KernelCases.Size size, int window) {
-    try (Scope scope = Scope.persistent(t.get(0).accelerator())) {
-      forward(t, size, window, statistics(scope, size));
+  /** What a case is given, in this order, end to end what belongs to the sequences. */
+  private record Operands(
+      Tensor output,
+      Tensor queries,
+      Tensor keys,
+      Tensor values,
+      Tensor dQueries,
+      Tensor dKeys,
+      Tensor dValues,
+      Tensor dOutput) {
+    static Operands of(List<Tensor> t) {
+      return new Operands(
+          t.get(0), t.get(1), t.get(2), t.get(3), t.get(4), t.get(5), t.get(6), t.get(7));
+    }
+
+    /** Those of tokens [from, to). */
+    Operands slice(long from, long to) {
+      return of(
+          Stream.of(output, queries, keys, values, dQueries, dKeys, dValues, dOutput)
+              .map(tensor -> tensor.slice(0, from, to))
+              .toList());
     }
   }
 
-  static void backward(List<Tensor> t, KernelCases.Size size, int window) {
-    try (Scope scope = Scope.persistent(t.get(0).accelerator())) {
+  static void forward(List<Tensor> tensors, KernelCases.Size size, int window) {
+    Operands all = Operands.of(tensors);
+    try (Scope scope = Scope.persistent(all.output().accelerator())) {
+      forward(all, size, window, statistics(scope, size));
+    }
+  }
+
+  static void backward(List<Tensor> tensors, KernelCases.Size size, int window) {
+    Operands all = Operands.of(tensors);
+    try (Scope scope = Scope.persistent(all.output().accelerator())) {
       Tensor statistics = statistics(scope, size);
-      forward(t, size, window, statistics);
-      if (t.get(0).isOnDevice()) {
+      forward(all, size, window, statistics);
+      if (all.output().isOnDevice()) {
         DeviceAttention.backward(
             shape(size, window),
-            t.get(4),
-            t.get(5),
-            t.get(6),
-            t.get(7),
-            t.get(0),
+            all.dQueries(),
+            all.dKeys(),
+            all.dValues(),
+            all.dOutput(),
+            all.output(),
             statistics,
-            t.get(1),
-            t.get(2),
-            t.get(3));
+            all.queries(),
+            all.keys(),
+            all.values());
         return;
       }
       int start = 0;
       for (int length : size.sequences()) {
+        Operands own = all.slice(start, start + length);
         ShortAttention.backward(
             shape(size, window, length),
-            part(t.get(4), start, length),
-            part(t.get(5), start, length),
-            part(t.get(6), start, length),
-            part(t.get(7), start, length),
-            part(t.get(0), start, length),
-            part(t.get(1), start, length),
-            part(t.get(2), start, length),
-            part(t.get(3), start, length),
+            own.dQueries(),
+            own.dKeys(),
+            own.dValues(),
+            own.dOutput(),
+            own.output(),
+            own.queries(),
+            own.keys(),
+            own.values(),
             statistics(statistics, size, start, length));
         start += length;
       }
     }
   }
 
-  private static void forward(
-      List<Tensor> t, KernelCases.Size size, int window, Tensor statistics) {
-    if (t.get(0).isOnDevice()) {
+  private static void forward(Operands all, KernelCases.Size size, int window, Tensor statistics) {
+    if (all.output().isOnDevice()) {
       DeviceAttention.forward(
-          shape(size, window), t.get(0), statistics, t.get(1), t.get(2), t.get(3));
+          shape(size, window), all.output(), statistics, all.queries(), all.keys(), all.values());
       return;
     }
     int start = 0;
     for (int length : size.sequences()) {
+      Operands own = all.slice(start, start + length);
       ShortAttention.forward(
           shape(size, window, length),
-          part(t.get(0), start, length),
-          part(t.get(1), start, length),
-          part(t.get(2), start, length),
-          part(t.get(3), start, length),
+          own.output(),
+          own.queries(),
+          own.keys(),
+          own.values(),
           statistics(statistics, size, start, length));
       start += length;
     }
@@ -103,9 +128,5 @@ final class AttentionCase {
   private static Tensor statistics(Tensor all, KernelCases.Size size, long start, long length) {
     long heads = size.heads();
     return all.slice(0, start * heads, (start + length) * heads).view(heads, length);
-  }
-
-  private static Tensor part(Tensor tensor, long start, long length) {
-    return tensor.slice(0, start, start + length);
   }
 }
