@@ -32,9 +32,7 @@ final class AttentionBlock {
   record Saved(
       Tensor x,
       int @Nullable [] rows,
-      Tensor q,
-      Tensor k,
-      Tensor v,
+      QueryKeyValue heads,
       Tensor attended,
       SequenceAttention.Saved attention,
       @Nullable Tensor queryBottleneck,
@@ -74,9 +72,7 @@ final class AttentionBlock {
    */
   Saved forward(Pass pass, Scope saved, Tensor y, Tensor x, int @Nullable [] rows) {
     int tokens = pass.tokens();
-    Tensor q = saved.empty(x.dtype(), tokens, config.querySize());
-    Tensor k = saved.empty(x.dtype(), tokens, config.keyValueSize());
-    Tensor v = saved.empty(x.dtype(), tokens, config.keyValueSize());
+    QueryKeyValue heads = QueryKeyValue.empty(saved, x.dtype(), tokens, config);
     Tensor attended = saved.empty(x.dtype(), tokens, config.querySize());
     Tensor queryBottleneck = query.newBottleneck(saved, x, tokens);
     Tensor keyBottleneck = key.newBottleneck(saved, x, tokens);
@@ -85,13 +81,12 @@ final class AttentionBlock {
 
     try (Scope temporary = pass.workspace().open()) {
       Tensor normed = slices.gather(temporary, norm.forward(temporary, x));
-      query.forward(pass, q, normed, queryBottleneck);
-      key.forward(pass, k, normed, keyBottleneck);
-      value.forward(pass, v, normed, valueBottleneck);
+      query.forward(pass, heads.q(), normed, queryBottleneck);
+      key.forward(pass, heads.k(), normed, keyBottleneck);
+      value.forward(pass, heads.v(), normed, valueBottleneck);
     }
-    rotate(pass, q, 1);
-    rotate(pass, k, 1);
-    SequenceAttention.Saved kept = attention.forward(pass, saved, attended, q, k, v);
+    rotate(pass, heads, 1);
+    SequenceAttention.Saved kept = attention.forward(pass, saved, attended, heads);
     try (Scope temporary = pass.workspace().open()) {
       Tensor summand = slices.roomForAll(temporary, y);
       output.forward(pass, summand, select(temporary, attended, rows), outputBottleneck);
@@ -101,9 +96,7 @@ final class AttentionBlock {
     return new Saved(
         x,
         rows,
-        q,
-        k,
-        v,
+        heads,
         attended,
         kept,
         queryBottleneck,
@@ -124,14 +117,14 @@ final class AttentionBlock {
   void backward(Pass pass, Tensor dx, Tensor dy, Saved saved, boolean wantInput) {
     try (Scope scope = pass.workspace().open()) {
       Tensor x = saved.x();
-      Tensor dq = scope.empty(x.dtype(), saved.q().shape());
-      Tensor dk = scope.empty(x.dtype(), saved.k().shape());
-      Tensor dv = scope.empty(x.dtype(), saved.v().shape());
+      QueryKeyValue dHeads = QueryKeyValue.empty(scope, x.dtype(), pass.tokens(), config);
       Tensor dyOfAll = slices.gather(scope, dy);
-      attentionBackward(pass, dyOfAll, saved, dq, dk, dv);
-      rotate(pass, dq, -1);
-      rotate(pass, dk, -1);
+      attentionBackward(pass, dHeads, dyOfAll, saved);
+      rotate(pass, dHeads, -1);
 
+      Tensor dq = dHeads.q();
+      Tensor dk = dHeads.k();
+      Tensor dv = dHeads.v();
       Tensor normed = slices.gather(scope, norm.forward(scope, x));
       Tensor dqBottleneck = query.bottleneckGradient(scope, dq);
       Tensor dkBottleneck = key.bottleneckGradient(scope, dk);
@@ -156,30 +149,19 @@ final class AttentionBlock {
   }
 
   /** From the gradient of the output projection's result to those of query, key and value. */
-  private void attentionBackward(
-      Pass pass, Tensor dy, Saved saved, Tensor dq, Tensor dk, Tensor dv) {
+  private void attentionBackward(Pass pass, QueryKeyValue dHeads, Tensor dy, Saved saved) {
     try (Scope scope = pass.workspace().open()) {
       Tensor attended = select(scope, saved.attended(), saved.rows());
       Tensor dyBottleneck = output.bottleneckGradient(scope, dy);
       output.parameterGradients(pass, dy, dyBottleneck, attended, saved.outputBottleneck());
       Tensor dAttended = scope.empty(dy.dtype(), attended.shape());
       output.inputGradient(pass, dAttended, dy, dyBottleneck, 0);
-      Tensor dHeads = dAttended;
+      Tensor dOfAll = dAttended;
       if (saved.rows() != null) {
-        dHeads = scope.zeros(dy.dtype(), saved.q().shape());
-        RowOps.scatterAdd(dHeads, dAttended, saved.rows());
+        dOfAll = scope.zeros(dy.dtype(), saved.attended().shape());
+        RowOps.scatterAdd(dOfAll, dAttended, saved.rows());
       }
-      attention.backward(
-          pass,
-          dHeads,
-          saved.attended(),
-          saved.q(),
-          saved.k(),
-          saved.v(),
-          saved.attention(),
-          dq,
-          dk,
-          dv);
+      attention.backward(pass, dHeads, dOfAll, saved.attended(), saved.heads(), saved.attention());
     }
   }
 
@@ -192,20 +174,17 @@ final class AttentionBlock {
     int longest = Arrays.stream(places).max().orElse(0) + 1;
     Pass pass = new Pass(workspace, places, places, longest, false, 0);
     try (Scope scope = workspace.open()) {
-      Tensor q = scope.empty(x.dtype(), x.size(0), config.querySize());
-      Tensor k = scope.empty(x.dtype(), x.size(0), config.keyValueSize());
-      Tensor v = scope.empty(x.dtype(), x.size(0), config.keyValueSize());
+      QueryKeyValue heads = QueryKeyValue.empty(scope, x.dtype(), x.size(0), config);
       Tensor normed = norm.forward(scope, x);
-      query.forward(pass, q, normed, query.newBottleneck(scope, x, x.size(0)));
-      key.forward(pass, k, normed, key.newBottleneck(scope, x, x.size(0)));
-      value.forward(pass, v, normed, value.newBottleneck(scope, x, x.size(0)));
-      rotate(pass, q, 1);
-      rotate(pass, k, 1);
-      cache.append(layer, k, v);
-      Tensor attended = scope.empty(x.dtype(), q.shape());
+      query.forward(pass, heads.q(), normed, query.newBottleneck(scope, x, x.size(0)));
+      key.forward(pass, heads.k(), normed, key.newBottleneck(scope, x, x.size(0)));
+      value.forward(pass, heads.v(), normed, value.newBottleneck(scope, x, x.size(0)));
+      rotate(pass, heads, 1);
+      cache.append(layer, heads.k(), heads.v());
+      Tensor attended = scope.empty(x.dtype(), heads.q().shape());
       CachedAttention.forward(
           attended,
-          q,
+          heads.q(),
           cache.keys(layer),
           cache.values(layer),
           Arrays.stream(places).map(place -> place + 1).toArray(),
@@ -250,7 +229,10 @@ final class AttentionBlock {
     return selected;
   }
 
-  private void rotate(Pass pass, Tensor x, int direction) {
-    Rotary.rotate(x, config.headSize(), pass.positions(), rotary.angles(pass.longest()), direction);
+  private void rotate(Pass pass, QueryKeyValue heads, int direction) {
+    for (Tensor x : List.of(heads.q(), heads.k())) {
+      Rotary.rotate(
+          x, config.headSize(), pass.positions(), rotary.angles(pass.longest()), direction);
+    }
   }
 }

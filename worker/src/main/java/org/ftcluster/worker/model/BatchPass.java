@@ -246,7 +246,8 @@ public final class BatchPass implements AutoCloseable {
       try (Scope temporary = pass.workspace().open()) {
         DecoderLayer.Saved saved = run(i, temporary, y, output);
         if (observer != null) {
-          observer.layer(i, saved.attention().k(), saved.attention().v());
+          QueryKeyValue heads = saved.attention().heads();
+          observer.layer(i, heads.k(), heads.v());
         }
       }
       other = output;

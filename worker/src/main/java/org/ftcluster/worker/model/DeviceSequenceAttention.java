@@ -27,16 +27,21 @@ final class DeviceSequenceAttention {
   }
 
   /** As {@link SequenceAttention#forward}. */
-  Saved forward(Pass pass, Scope scope, Tensor attended, Tensor q, Tensor k, Tensor v) {
-    if (!takesFlash(q)) {
-      Tensor logSumExp = scope.empty(DType.FLOAT32, q.size(0) * config.heads());
-      DeviceAttention.forward(shape(pass), attended, logSumExp, q, k, v);
+  Saved forward(Pass pass, Scope scope, Tensor attended, QueryKeyValue in) {
+    if (!takesFlash(in.q())) {
+      Tensor logSumExp = scope.empty(DType.FLOAT32, attended.size(0) * config.heads());
+      DeviceAttention.forward(shape(pass), attended, logSumExp, in.q(), in.k(), in.v());
       return new Saved.Statistics(logSumExp);
     }
     try (Scope temporary = pass.workspace().open()) {
       FlashAttention.Result result =
           FlashAttention.forward(
-              scope, temporary, sequences(pass, temporary), heads(q), heads(k), heads(v));
+              scope,
+              temporary,
+              sequences(pass, temporary),
+              heads(in.q()),
+              heads(in.k()),
+              heads(in.v()));
       RowOps.copy(attended, rows(result.output(), attended));
       return new Saved.Flash(result.saved());
     }
@@ -45,33 +50,39 @@ final class DeviceSequenceAttention {
   /** As {@link SequenceAttention#backward}. */
   void backward(
       Pass pass,
+      QueryKeyValue gradients,
       Tensor gradient,
       Tensor attended,
-      Tensor q,
-      Tensor k,
-      Tensor v,
-      Saved saved,
-      Tensor dq,
-      Tensor dk,
-      Tensor dv) {
+      QueryKeyValue in,
+      Saved saved) {
     switch (saved) {
       case Saved.Statistics(Tensor logSumExp) ->
-          DeviceAttention.backward(shape(pass), dq, dk, dv, gradient, attended, logSumExp, q, k, v);
+          DeviceAttention.backward(
+              shape(pass),
+              gradients.q(),
+              gradients.k(),
+              gradients.v(),
+              gradient,
+              attended,
+              logSumExp,
+              in.q(),
+              in.k(),
+              in.v());
       case Saved.Flash(FlashAttention.Saved kept) -> {
         try (Scope temporary = pass.workspace().open()) {
-          Aten.AttentionGradient gradients =
+          Aten.AttentionGradient result =
               FlashAttention.backward(
                   temporary,
                   sequences(pass, temporary),
                   heads(gradient),
-                  heads(q),
-                  heads(k),
-                  heads(v),
+                  heads(in.q()),
+                  heads(in.k()),
+                  heads(in.v()),
                   heads(attended),
                   kept);
-          RowOps.copy(dq, rows(gradients.query(), dq));
-          RowOps.copy(dk, rows(gradients.key(), dk));
-          RowOps.copy(dv, rows(gradients.value(), dv));
+          RowOps.copy(gradients.q(), rows(result.query(), gradients.q()));
+          RowOps.copy(gradients.k(), rows(result.key(), gradients.k()));
+          RowOps.copy(gradients.v(), rows(result.value(), gradients.v()));
         }
       }
     }

@@ -21,47 +21,46 @@ final class FusedAttention {
 
   /**
    * @param attended [S, H C] out
-   * @param q [S, H C], as all that follow of float32
-   * @param k [S, K C]
-   * @param v [S, K C]
-   * @param logSumExp [H, S] out, for the backward
+   * @param in of float32, of S tokens
+   * @param logSumExp float32 [H, S] out, for the backward
    */
-  void forward(Pass pass, Tensor attended, Tensor q, Tensor k, Tensor v, Tensor logSumExp) {
+  void forward(Pass pass, Tensor attended, QueryKeyValue in, Tensor logSumExp) {
     try (Scope scope = pass.workspace().open()) {
       Aten.Attention result =
           Aten.attention(
-              scope, queries(q), keys(k), keys(v), mask(scope, q), config.attentionScale());
+              scope,
+              queries(in.q()),
+              keys(in.k()),
+              keys(in.v()),
+              mask(scope, in.q()),
+              config.attentionScale());
       Aten.copy(queries(attended), result.output());
       Aten.copy(statistics(logSumExp), result.logSumExp());
     }
   }
 
-  /** Writes the gradients {@code dq}, {@code dk} and {@code dv} from that of {@code attended}. */
+  /** Writes the gradients of {@code in} from that of {@code attended}. */
   void backward(
       Pass pass,
-      Tensor dq,
-      Tensor dk,
-      Tensor dv,
+      QueryKeyValue gradients,
       Tensor gradient,
       Tensor attended,
-      Tensor q,
-      Tensor k,
-      Tensor v,
+      QueryKeyValue in,
       Tensor logSumExp) {
     try (Scope scope = pass.workspace().open()) {
-      Aten.AttentionGradient gradients =
+      Aten.AttentionGradient result =
           Aten.attentionBackward(
               scope,
               queries(gradient),
-              queries(q),
-              keys(k),
-              keys(v),
+              queries(in.q()),
+              keys(in.k()),
+              keys(in.v()),
               new Aten.Attention(queries(attended), statistics(logSumExp)),
-              mask(scope, q),
+              mask(scope, in.q()),
               config.attentionScale());
-      Aten.copy(queries(dq), gradients.query());
-      HeadOps.sumGroups(dk, gradients.key());
-      HeadOps.sumGroups(dv, gradients.value());
+      Aten.copy(queries(gradients.q()), result.query());
+      HeadOps.sumGroups(gradients.k(), result.key());
+      HeadOps.sumGroups(gradients.v(), result.value());
     }
   }
 

@@ -4,7 +4,6 @@ import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.FlashAttention;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.ftcluster.worker.tensor.kernel.ShortAttention;
 
 /**
@@ -52,35 +51,25 @@ final class SequenceAttention {
    * Writes the heads' outputs side by side.
    *
    * @param attended [T, H C] out
-   * @param q [T, H C], rotated
-   * @param k [T, K C], rotated
-   * @param v [T, K C]
+   * @param in queries and keys rotated
    * @param saved the topmost scope, where what the backward needs is kept
    */
-  Saved forward(Pass pass, Scope saved, Tensor attended, Tensor q, Tensor k, Tensor v) {
-    if (q.isOnDevice()) {
-      return device.forward(pass, saved, attended, q, k, v);
+  Saved forward(Pass pass, Scope saved, Tensor attended, QueryKeyValue in) {
+    if (attended.isOnDevice()) {
+      return device.forward(pass, saved, attended, in);
     }
-    Tensor logSumExp = saved.empty(DType.FLOAT32, q.size(0) * config.heads());
+    Tensor logSumExp = saved.empty(DType.FLOAT32, attended.size(0) * config.heads());
     long start = 0;
     for (int length : pass.lengths()) {
       long end = start + length;
       Tensor out = attended.slice(0, start, end);
-      Tensor queries = q.slice(0, start, end);
-      Tensor keys = k.slice(0, start, end);
-      Tensor values = v.slice(0, start, end);
+      QueryKeyValue own = in.slice(start, end);
       Tensor statistics = statistics(logSumExp, start, length);
       if (isShort(length)) {
-        ShortAttention.forward(shape(length), out, queries, keys, values, statistics);
+        ShortAttention.forward(shape(length), out, own.q(), own.k(), own.v(), statistics);
       } else {
         try (Scope scope = pass.workspace().open()) {
-          fused.forward(
-              pass,
-              out,
-              inFloat32(scope, queries),
-              inFloat32(scope, keys),
-              inFloat32(scope, values),
-              statistics);
+          fused.forward(pass, out, own.inFloat32(scope), statistics);
         }
       }
       start = end;
@@ -89,62 +78,51 @@ final class SequenceAttention {
   }
 
   /**
-   * Writes {@code dq}, {@code dk} and {@code dv}, shaped as {@code q}, {@code k} and {@code v}.
+   * Writes the gradients of queries, keys and values.
    *
+   * @param gradients of {@code in}, out
    * @param gradient [T, H C] of {@code attended}
    */
   void backward(
       Pass pass,
+      QueryKeyValue gradients,
       Tensor gradient,
       Tensor attended,
-      Tensor q,
-      Tensor k,
-      Tensor v,
-      Saved saved,
-      Tensor dq,
-      Tensor dk,
-      Tensor dv) {
-    if (q.isOnDevice()) {
-      device.backward(pass, gradient, attended, q, k, v, saved, dq, dk, dv);
+      QueryKeyValue in,
+      Saved saved) {
+    if (attended.isOnDevice()) {
+      device.backward(pass, gradients, gradient, attended, in, saved);
       return;
     }
     Tensor logSumExp = saved.logSumExp();
     long start = 0;
     for (int length : pass.lengths()) {
       long end = start + length;
-      Tensor queryGradient = dq.slice(0, start, end);
-      Tensor keyGradient = dk.slice(0, start, end);
-      Tensor valueGradient = dv.slice(0, start, end);
+      QueryKeyValue ownGradients = gradients.slice(start, end);
       Tensor dOut = gradient.slice(0, start, end);
       Tensor out = attended.slice(0, start, end);
-      Tensor queries = q.slice(0, start, end);
-      Tensor keys = k.slice(0, start, end);
-      Tensor values = v.slice(0, start, end);
+      QueryKeyValue own = in.slice(start, end);
       Tensor statistics = statistics(logSumExp, start, length);
       if (isShort(length)) {
         ShortAttention.backward(
             shape(length),
-            queryGradient,
-            keyGradient,
-            valueGradient,
+            ownGradients.q(),
+            ownGradients.k(),
+            ownGradients.v(),
             dOut,
             out,
-            queries,
-            keys,
-            values,
+            own.q(),
+            own.k(),
+            own.v(),
             statistics);
       } else {
         try (Scope scope = pass.workspace().open()) {
           fused.backward(
               pass,
-              queryGradient,
-              keyGradient,
-              valueGradient,
-              inFloat32(scope, dOut),
-              inFloat32(scope, out),
-              inFloat32(scope, queries),
-              inFloat32(scope, keys),
-              inFloat32(scope, values),
+              ownGradients,
+              QueryKeyValue.inFloat32(scope, dOut),
+              QueryKeyValue.inFloat32(scope, out),
+              own.inFloat32(scope),
               statistics);
         }
       }
@@ -164,15 +142,6 @@ final class SequenceAttention {
         config.headSize(),
         config.slidingWindow() == 0 ? length : config.slidingWindow(),
         config.attentionScale());
-  }
-
-  private static Tensor inFloat32(Scope scope, Tensor x) {
-    if (x.dtype() == DType.FLOAT32) {
-      return x;
-    }
-    Tensor copy = scope.empty(DType.FLOAT32, x.shape());
-    RowOps.copy(copy, x);
-    return copy;
   }
 
   /** The part of [T H] that belongs to rows [start, start + length), as [H, length]. */

@@ -48,8 +48,10 @@ class AttentionKernelsTest {
       ShortAttention.forward(shape, ours[0], q, k, v, ours[1]);
       ShortAttention.backward(shape, ours[2], ours[3], ours[4], dy, ours[0], q, k, v, ours[1]);
       FusedAttention fused = new FusedAttention(config);
-      fused.forward(pass, theirs[0], q, k, v, theirs[1]);
-      fused.backward(pass, theirs[2], theirs[3], theirs[4], dy, theirs[0], q, k, v, theirs[1]);
+      QueryKeyValue in = new QueryKeyValue(q, k, v);
+      QueryKeyValue gradients = new QueryKeyValue(theirs[2], theirs[3], theirs[4]);
+      fused.forward(pass, theirs[0], in, theirs[1]);
+      fused.backward(pass, gradients, dy, theirs[0], in, theirs[1]);
 
       for (int i = 0; i < ours.length; i++) {
         assertArrayEquals(theirs[i].toFloats(), ours[i].toFloats(), 2e-5f, "result " + i);
