@@ -15,17 +15,8 @@ import org.ftcluster.worker.tensor.Tensor;
  * @param packed uint8: two codes a byte
  * @param scales of the blocks
  * @param codes float32 [16]: the values that NF4's codes stand for
- * @param before columns of each row that are held only because a block is held whole
  */
-record DeviceNf4Weight(
-    long rows,
-    long columns,
-    DType expandedType,
-    Tensor packed,
-    Scales scales,
-    Tensor codes,
-    long before,
-    long after)
+record DeviceNf4Weight(Nf4Shape shape, Tensor packed, Scales scales, Tensor codes)
     implements Weight {
 
   /** Each block's largest magnitude, as {@link Absmax} has it. */
@@ -99,13 +90,23 @@ record DeviceNf4Weight(
   }
 
   @Override
+  public long rows() {
+    return shape.rows();
+  }
+
+  @Override
+  public long columns() {
+    return shape.columns();
+  }
+
+  @Override
   public long bytes() {
     return packed.elements() + scales.bytes();
   }
 
   @Override
   public Tensor expand(Scope scope) {
-    Tensor held = scope.empty(expandedType, rows, before + columns + after);
+    Tensor held = shape.room(scope);
     long elements = held.elements();
     long threads = Math.ceilDiv(elements, (long) ELEMENTS_A_THREAD);
     long blocks = Math.ceilDiv(threads, (long) held.device().blockThreads());
@@ -114,7 +115,7 @@ record DeviceNf4Weight(
       case Scales.Plain plain ->
           held.device()
               .launch(
-                  new Kernel("nf4", "nf4_expand", expandedType),
+                  new Kernel("nf4", "nf4_expand", shape.expandedType()),
                   blocks,
                   held,
                   packed,
@@ -124,7 +125,7 @@ record DeviceNf4Weight(
       case Scales.DoubleQuantized nested ->
           held.device()
               .launch(
-                  new Kernel("nf4", "nf4_expand_double", expandedType),
+                  new Kernel("nf4", "nf4_expand_double", shape.expandedType()),
                   blocks,
                   held,
                   packed,
@@ -138,9 +139,9 @@ record DeviceNf4Weight(
     }
     if (Profile.isActive()) {
       held.device().synchronize();
-      Profile.ended("NF4 expansion", start, 0, elements * (0.5 + expandedType.bytes()));
+      Profile.ended("NF4 expansion", start, 0, elements * (0.5 + shape.expandedType().bytes()));
     }
-    return held.slice(1, before, before + columns);
+    return shape.wanted(held);
   }
 
   @Override

@@ -16,35 +16,12 @@ public final class Nf4Weight implements Weight {
   /** Elements that share an absmax. */
   public static final int BLOCK = 64;
 
-  private final long rows;
-  private final long columns;
-  private final DType expandedType;
+  private final Nf4Shape shape;
   private final Storage storage;
   private final Absmax absmax;
 
-  /** Columns of each row that are held only because a block is held whole. */
-  private final long before;
-
-  private final long after;
-
-  private Nf4Weight(
-      long rows, long columns, DType expandedType, MemorySegment packed, Absmax absmax) {
-    this(rows, columns, expandedType, new Resident(packed), absmax, 0, 0);
-  }
-
-  private Nf4Weight(
-      long rows,
-      long columns,
-      DType expandedType,
-      Storage storage,
-      Absmax absmax,
-      long before,
-      long after) {
-    this.before = before;
-    this.after = after;
-    this.rows = rows;
-    this.columns = columns;
-    this.expandedType = expandedType;
+  private Nf4Weight(Nf4Shape shape, Storage storage, Absmax absmax) {
+    this.shape = shape;
     this.storage = storage;
     this.absmax = absmax;
   }
@@ -66,21 +43,19 @@ public final class Nf4Weight implements Weight {
     float[] absmax = new float[Math.toIntExact((elements + BLOCK - 1) / BLOCK)];
     Nf4Codec.quantize(matrix, packed, absmax);
     return new Nf4Weight(
-        matrix.size(0),
-        matrix.size(1),
-        expandedType,
-        packed,
+        Nf4Shape.of(matrix.size(0), matrix.size(1), expandedType),
+        new Resident(packed),
         doubleQuant ? Absmax.doubleQuantize(absmax) : new Absmax.Plain(absmax));
   }
 
   @Override
   public long rows() {
-    return rows;
+    return shape.rows();
   }
 
   @Override
   public long columns() {
-    return columns;
+    return shape.columns();
   }
 
   @Override
@@ -90,7 +65,7 @@ public final class Nf4Weight implements Weight {
 
   @Override
   public Tensor expand(Scope scope) {
-    Tensor held = scope.empty(expandedType, rows, before + columns + after);
+    Tensor held = shape.room(scope);
     MemorySegment out = held.memory();
     MemorySegment packed = storage.bytes();
     long elements = held.elements();
@@ -99,8 +74,9 @@ public final class Nf4Weight implements Weight {
         new Parallel.Cost("NF4 expansion", 0, elements * 0.5 + out.byteSize()),
         blocks,
         1024,
-        (from, to) -> Nf4Codec.expand(packed, absmax, out, expandedType, elements, from, to));
-    return held.slice(1, before, before + columns);
+        (from, to) ->
+            Nf4Codec.expand(packed, absmax, out, shape.expandedType(), elements, from, to));
+    return shape.wanted(held);
   }
 
   /**
@@ -110,6 +86,8 @@ public final class Nf4Weight implements Weight {
    * are a multiple of {@value #BLOCK}.
    */
   public Nf4Weight slice(Scope scope, long fromRow, long toRow, long fromColumn, long toColumn) {
+    long rows = rows();
+    long columns = columns();
     boolean wholeRows = fromColumn == 0 && toColumn == columns;
     boolean inside =
         fromRow >= 0
@@ -119,7 +97,7 @@ public final class Nf4Weight implements Weight {
             && fromColumn < toColumn
             && toColumn <= columns;
     boolean aligned = wholeRows ? fromRow * columns % BLOCK == 0 : columns % BLOCK == 0;
-    if (before + after > 0) {
+    if (shape.before() + shape.after() > 0) {
       throw new IllegalArgumentException("a slice of a slice whose blocks were cut");
     }
     if (!inside || !aligned) {
@@ -133,6 +111,7 @@ public final class Nf4Weight implements Weight {
   }
 
   private Nf4Weight rowSlice(Scope scope, long fromRow, long toRow) {
+    long columns = columns();
     long first = fromRow * columns;
     long last = toRow * columns;
     MemorySegment part = scope.empty(DType.UINT8, (last - first + 1) / 2).memory();
@@ -145,7 +124,10 @@ public final class Nf4Weight implements Weight {
               new Absmax.Plain(java.util.Arrays.copyOfRange(plain.values(), fromBlock, toBlock));
           case Absmax.DoubleQuantized nested -> nested.slice(fromBlock, toBlock);
         };
-    return new Nf4Weight(toRow - fromRow, columns, expandedType, part, partAbsmax);
+    return new Nf4Weight(
+        Nf4Shape.of(toRow - fromRow, columns, shape.expandedType()),
+        new Resident(part),
+        partAbsmax);
   }
 
   /**
@@ -160,20 +142,21 @@ public final class Nf4Weight implements Weight {
     float[] values = new float[Math.toIntExact((toRow - fromRow) * width / BLOCK)];
     int count = 0;
     for (long row = fromRow; row < toRow; row++) {
-      long first = row * columns + fromColumn;
+      long first = row * columns() + fromColumn;
       MemorySegment.copy(storage.bytes(), first / 2, part, (row - fromRow) * width / 2, width / 2);
       for (long block = first / BLOCK; block < (first + width) / BLOCK; block++) {
         values[count++] = absmax.get((int) block);
       }
     }
     return new Nf4Weight(
-        toRow - fromRow,
-        toWanted - fromWanted,
-        expandedType,
+        new Nf4Shape(
+            toRow - fromRow,
+            toWanted - fromWanted,
+            shape.expandedType(),
+            fromWanted - fromColumn,
+            toColumn - toWanted),
         new Resident(part),
-        new Absmax.Plain(values),
-        fromWanted - fromColumn,
-        toColumn - toWanted);
+        new Absmax.Plain(values));
   }
 
   /** Codes that stay where they are. */
@@ -191,20 +174,16 @@ public final class Nf4Weight implements Weight {
 
   @Override
   public Weight movedTo(Storage other) {
-    return new Nf4Weight(rows, columns, expandedType, other, absmax, before, after);
+    return new Nf4Weight(shape, other, absmax);
   }
 
   @Override
   public Weight onDevice(Scope scope) {
     return new DeviceNf4Weight(
-        rows,
-        columns,
-        expandedType,
+        shape,
         DeviceNf4Weight.uploaded(scope, storage.bytes()),
         DeviceNf4Weight.Scales.of(scope, absmax),
-        DeviceNf4Weight.uploaded(scope, CodeBooks.NF4),
-        before,
-        after);
+        DeviceNf4Weight.uploaded(scope, CodeBooks.NF4));
   }
 
   /** The packed codes; for tests and for saving. */
