@@ -15,9 +15,7 @@ import java.util.stream.Stream;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
 import org.ftcluster.protocol.job.JobSpecWriter;
-import org.ftcluster.protocol.message.RankReport.Pace;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
-import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.training.RankTask;
@@ -144,23 +142,8 @@ final class MeshRun {
   /** When steps ended. */
   private record StepEnds(List<Long> ends) implements RankTask.RankEvents {
     @Override
-    public void started(long step) {}
-
-    @Override
     public void stepCompleted(StepMetrics metrics) {
       ends.add(System.nanoTime());
     }
-
-    @Override
-    public void paced(double slowness, Pace pace) {}
-
-    @Override
-    public void noted(String note) {}
-
-    @Override
-    public void completed(TrainingResult result) {}
-
-    @Override
-    public void handedOver(long step) {}
   }
 }

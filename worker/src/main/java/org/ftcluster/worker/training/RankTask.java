@@ -100,29 +100,32 @@ public interface RankTask extends AutoCloseable {
   @Override
   void close();
 
-  /** What {@link #run} tells while it runs. Calls return at once and may come from any thread. */
+  /**
+   * What {@link #run} tells while it runs. Calls return at once and may come from any thread; what
+   * isn't overridden is left unheard.
+   */
   interface RankEvents {
     /** All ranks are connected and hold the same state; training goes on after {@code step}. */
-    void started(long step);
+    default void started(long step) {}
 
     /** Rank 0 only: the step's line is in {@code metrics.jsonl}, or waits for room on the disk. */
-    void stepCompleted(StepMetrics metrics);
+    default void stepCompleted(StepMetrics metrics) {}
 
     /** A sentence worth a line in the job's history: an evaluation, a checkpoint. */
-    void noted(String note);
+    default void noted(String note) {}
 
     /**
      * This rank takes clearly longer than the others, or not any more.
      *
      * @param slowness time that it takes for a token, compared with them
      */
-    void paced(double slowness, RankReport.Pace pace);
+    default void paced(double slowness, RankReport.Pace pace) {}
 
     /** Rank 0 only: the adapter is on disk. */
-    void completed(TrainingResult result);
+    default void completed(TrainingResult result) {}
 
     /** The generation's part of the job is done; {@code step} is the last completed one. */
-    void handedOver(long step);
+    default void handedOver(long step) {}
   }
 
   /** Makes the task of a job that this worker takes part in for the first time. */

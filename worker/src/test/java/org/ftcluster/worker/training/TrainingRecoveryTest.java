@@ -17,9 +17,6 @@ import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
-import org.ftcluster.protocol.message.RankReport.Pace;
-import org.ftcluster.protocol.message.RankReport.StepMetrics;
-import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.checkpoint.CheckpointException;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.junit.jupiter.api.Test;
@@ -254,29 +251,10 @@ class TrainingRecoveryTest extends SmallJob {
     Thread stopper = Thread.ofPlatform().daemon().start(() -> task.stop(1, "changed my mind"));
     CollectiveException e =
         assertThrows(
-            CollectiveException.class, () -> task.run(List.of(own, own), -1, new NoEvents()));
+            CollectiveException.class,
+            () -> task.run(List.of(own, own), -1, new RankTask.RankEvents() {}));
     stopper.join();
     assertFalse(String.valueOf(e.getMessage()).isEmpty());
     assertEquals(-1, task.completedStep());
-  }
-
-  private static final class NoEvents implements RankTask.RankEvents {
-    @Override
-    public void started(long step) {}
-
-    @Override
-    public void stepCompleted(StepMetrics metrics) {}
-
-    @Override
-    public void paced(double slowness, Pace pace) {}
-
-    @Override
-    public void noted(String note) {}
-
-    @Override
-    public void completed(TrainingResult result) {}
-
-    @Override
-    public void handedOver(long step) {}
   }
 }
