@@ -179,19 +179,9 @@ final class Conductor {
 
   /** A generation should have started by now. */
   Decision overdue(JobRecord record, long number) {
-    if (generation == null || generation.number() != number) {
-      return Decision.NOTHING;
-    }
-    return recover(
-        record,
-        generation,
-        !generation.isComplete()
-            ? "the coordinator began anew, and %s did not come back within %d s"
-                .formatted(generation.missing(), patience.resume().toSeconds())
-            : generation.isPrepared()
-                ? "the ranks did not connect within %d s".formatted(patience.start().toSeconds())
-                : "%s did not prepare within %d s"
-                    .formatted(generation.unprepared(), patience.prepare().toSeconds()));
+    return generation != null && generation.number() == number
+        ? recover(record, generation, Notes.overdue(generation, patience))
+        : Decision.NOTHING;
   }
 
   /** Someone asked for the job's end. */
@@ -297,13 +287,7 @@ final class Conductor {
     return in.worker(rank)
         .map(Worker::node)
         .filter(node -> setbacks.isRepeated(node, in.number()))
-        .map(
-            node ->
-                Decision.to(
-                    new Shun(node),
-                    new TellNote(
-                        "The worker %s has failed again; where there are enough others, the job goes on without it for a while."
-                            .formatted(node))))
+        .map(node -> Decision.to(new Shun(node), new TellNote(Notes.shunned(node))))
         .orElse(Decision.NOTHING);
   }
 

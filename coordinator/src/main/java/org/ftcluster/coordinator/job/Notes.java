@@ -3,13 +3,30 @@ package org.ftcluster.coordinator.job;
 import java.util.Locale;
 import org.ftcluster.protocol.message.RankReport.Paced;
 
-/** What people are told of ranks. */
+/** What people are told of ranks and their workers. */
 final class Notes {
   private Notes() {}
 
   /** A clause with a capital and a full stop. */
   static String sentence(String clause) {
     return Character.toUpperCase(clause.charAt(0)) + clause.substring(1) + ".";
+  }
+
+  /** Why a generation that hasn't started in time is given up: a clause. */
+  static String overdue(Generation generation, Patience patience) {
+    if (!generation.isComplete()) {
+      return "the coordinator began anew, and %s did not come back within %d s"
+          .formatted(generation.missing(), patience.resume().toSeconds());
+    }
+    return generation.isPrepared()
+        ? "the ranks did not connect within %d s".formatted(patience.start().toSeconds())
+        : "%s did not prepare within %d s"
+            .formatted(generation.unprepared(), patience.prepare().toSeconds());
+  }
+
+  static String shunned(String node) {
+    return "The worker %s has failed again; where there are enough others, the job goes on without it for a while."
+        .formatted(node);
   }
 
   /**
