@@ -13,7 +13,6 @@ import org.ftcluster.protocol.message.WorkerCommand.LoadJob;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
 import org.ftcluster.protocol.message.WorkerCommand.StartRank;
-import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.training.RankTask;
 import org.jspecify.annotations.Nullable;
@@ -180,22 +179,13 @@ final class RankHost implements AutoCloseable {
   }
 
   synchronized RankState snapshot() {
-    RankState work = work();
-    return leaving == null
-        ? work
-        : new RankState(Phase.DRAINING, work.job(), work.rank(), work.generation());
-  }
-
-  private double slowness(RankOrder current) {
-    return current.phase() == Phase.TRAINING
-        ? resident.of(current.job()).map(RankTask::slowness).orElse(0.0)
-        : 0;
+    return leaving == null ? work() : work().draining();
   }
 
   private RankState work() {
     RankOrder working = running;
     if (working != null && working.isStopped()) {
-      return new RankState(Phase.STOPPING, working.job(), working.rank(), working.generation());
+      return working.state(Phase.STOPPING);
     }
     RankOrder current = order;
     if (current == null) {
@@ -203,14 +193,13 @@ final class RankHost implements AutoCloseable {
           ? new RankState(Phase.IDLE, resident.job(), -1, 0)
           : new RankState(Phase.PREPARING, loading, -1, 0);
     }
-    return current.isStopped() || current.phase() == Phase.IDLE
-        ? new RankState(Phase.IDLE, current.job(), -1, current.generation())
-        : new RankState(
-            current.phase(),
-            current.job(),
-            current.rank(),
-            current.generation(),
-            slowness(current));
+    if (current.isStopped() || current.phase() == Phase.IDLE) {
+      return new RankState(Phase.IDLE, current.job(), -1, current.generation());
+    }
+    RankState state = current.state(current.phase());
+    return state.phase() == Phase.TRAINING
+        ? resident.of(current.job()).map(task -> state.with(task.slowness())).orElse(state)
+        : state;
   }
 
   /**
@@ -288,7 +277,7 @@ final class RankHost implements AutoCloseable {
 
   private void prepare(RankOrder order) {
     try {
-      requireNotStopped(order); // before loading for nobody
+      order.requireNotStopped(); // before loading for nobody
       // Loading isn't part of a generation: it goes on when that is over, for the next.
       RankTask task = resident.load(order.job(), order.yaml());
       task.take(order.rank(), order.worldSize());
@@ -322,19 +311,13 @@ final class RankHost implements AutoCloseable {
 
   /** From here on a stop is for the task. */
   private synchronized void begin(RankOrder order) {
-    requireNotStopped(order);
+    order.requireNotStopped();
     running = order;
   }
 
   private synchronized void end() {
     running = null;
     hung = false; // it was only slow
-  }
-
-  private static void requireNotStopped(RankOrder order) {
-    if (order.isStopped()) {
-      throw new CollectiveException(order.stopReason());
-    }
   }
 
   private void failed(RankOrder order, Throwable e) {

@@ -8,6 +8,7 @@ import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.protocol.message.WorkerCommand.PrepareRank;
+import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.training.RankTask;
 import org.jspecify.annotations.Nullable;
 
@@ -65,6 +66,10 @@ final class RankOrder implements RankTask.RankEvents {
     return phase;
   }
 
+  RankState state(Phase phase) {
+    return new RankState(phase, job(), rank(), generation());
+  }
+
   void enter(Phase phase) {
     this.phase = phase;
   }
@@ -88,9 +93,11 @@ final class RankOrder implements RankTask.RankEvents {
     return stopReason != null;
   }
 
-  String stopReason() {
+  void requireNotStopped() {
     String reason = stopReason;
-    return reason == null ? "" : reason;
+    if (reason != null) {
+      throw new CollectiveException(reason);
+    }
   }
 
   void prepared(PeerAddress address, long completedStep, long steps) {

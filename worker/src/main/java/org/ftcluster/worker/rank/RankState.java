@@ -11,4 +11,13 @@ record RankState(Phase phase, String job, int rank, long generation, double slow
   RankState(Phase phase, String job, int rank, long generation) {
     this(phase, job, rank, generation, 0);
   }
+
+  /** The same of a worker that is about to leave. */
+  RankState draining() {
+    return new RankState(Phase.DRAINING, job, rank, generation);
+  }
+
+  RankState with(double slowness) {
+    return new RankState(phase, job, rank, generation, slowness);
+  }
 }
