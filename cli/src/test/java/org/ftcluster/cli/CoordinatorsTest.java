@@ -67,9 +67,7 @@ class CoordinatorsTest {
               line ->
                   LiveCluster.isResult(line)
                       || line.path("note").asText().contains("training went on meanwhile"));
-      System.err.printf(
-          "another coordinator had the job %.1f s after the kill%n",
-          (System.nanoTime() - killed) / 1e9);
+      tellTime("another coordinator had the job %.1f s after the kill%n", killed);
       assertTrue(standby.handle().isAlive());
 
       // The one that was killed comes back, and has its turn when the other is paused.
@@ -79,7 +77,9 @@ class CoordinatorsTest {
       assertEquals(expected.path("adapter_sha256"), result.path("adapter_sha256"));
       assertEquals(cluster.file("calm", "samples.jsonl"), cluster.file("rough", "samples.jsonl"));
       LiveCluster.signal("STOP", standby);
+      long paused = System.nanoTime();
       acknowledged.add(submitPatiently(cluster, sample));
+      tellTime("another coordinator took a job %.1f s after the pause%n", paused);
       LiveCluster.signal("CONT", standby);
       assertEquals(1, standby.exitCode(), "it was relieved, and ends");
       List<String> known = cluster.jobs();
@@ -112,6 +112,11 @@ class CoordinatorsTest {
           "what isn't durable isn't acknowledged");
       return killed;
     }
+  }
+
+  /** No test depends on it. */
+  private static void tellTime(String sentence, long sinceNs) {
+    System.err.printf(sentence, (System.nanoTime() - sinceNs) / 1e9);
   }
 
   private static void awaitBlockedWrite(PostgresServer database)

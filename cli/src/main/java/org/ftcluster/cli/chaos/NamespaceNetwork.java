@@ -39,7 +39,7 @@ final class NamespaceNetwork implements Network {
   @Override
   public Site site(int node) {
     return node == Cut.COORDINATOR
-        ? Network.coordinator(COORDINATOR_HOST, COORDINATOR_HOST)
+        ? Site.withFreePorts(COORDINATOR_HOST, COORDINATOR_HOST)
         : Site.on(host(node));
   }
 

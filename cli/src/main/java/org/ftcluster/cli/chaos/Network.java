@@ -1,11 +1,7 @@
 package org.ftcluster.cli.chaos;
 
-import java.io.IOException;
-import java.net.InetAddress;
-import java.net.ServerSocket;
 import java.util.List;
 import org.ftcluster.cli.chaos.Cut.Direction;
-import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.local.ChildJvm;
 import org.ftcluster.cli.local.Site;
 
@@ -34,28 +30,13 @@ sealed interface Network extends AutoCloseable
   @Override
   void close();
 
-  /** The coordinator's place on an address: its ports outlive its process. */
-  static Site coordinator(String host, String advertised) {
-    return new Site(host, advertised, freePort(host), freePort(host));
-  }
-
-  /** A port of this machine that nobody listens on. */
-  static int freePort(String host) {
-    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getByName(host))) {
-      return socket.getLocalPort();
-    } catch (IOException e) {
-      throw CommandException.failed("no port of %s is free: %s".formatted(host, e.getMessage()))
-          .because(e);
-    }
-  }
-
   /** All nodes on one loopback interface: nothing can be cut. */
   final class Loopback implements Network {
     private static final String HOST = "127.0.0.1";
 
     @Override
     public Site site(int node) {
-      return node == Cut.COORDINATOR ? Network.coordinator(HOST, HOST) : Site.on(HOST);
+      return node == Cut.COORDINATOR ? Site.withFreePorts(HOST, HOST) : Site.on(HOST);
     }
 
     @Override

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
+import java.time.Duration;
 import org.ftcluster.cli.chaos.Cut.Direction;
 import org.ftcluster.cli.console.CommandException;
 import org.slf4j.Logger;
@@ -13,12 +14,14 @@ import org.slf4j.LoggerFactory;
 final class Relay implements AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(Relay.class);
   private static final int BACKLOG = 256;
+  private static final Duration CLOSES = Duration.ofSeconds(10);
 
   private final ServerSocketChannel server;
   private final InetSocketAddress target;
   private final int node;
   private final Callers callers;
   private final Cuts cuts;
+  private final Thread listening;
 
   /** Knows which node has a connection's other end. */
   @FunctionalInterface
@@ -33,6 +36,7 @@ final class Relay implements AutoCloseable {
     this.node = node;
     this.callers = callers;
     this.cuts = cuts;
+    listening = Thread.ofVirtual().name("relay").unstarted(this::listen);
   }
 
   /**
@@ -45,7 +49,7 @@ final class Relay implements AutoCloseable {
     try {
       Relay relay =
           new Relay(ServerSocketChannel.open().bind(address, BACKLOG), target, node, callers, cuts);
-      Thread.ofVirtual().name("relay").start(relay::listen);
+      relay.listening.start();
       return relay;
     } catch (IOException e) {
       throw CommandException.failed("no relay can listen on %s: %s".formatted(address, e))
@@ -90,8 +94,12 @@ final class Relay implements AutoCloseable {
   public void close() {
     try {
       server.close();
+      // The system's socket is open until the thread has left it.
+      listening.join(CLOSES);
     } catch (IOException e) {
       LOG.debug("not closed: {}", e.toString());
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
     }
   }
 }

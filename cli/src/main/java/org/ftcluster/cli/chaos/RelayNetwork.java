@@ -70,7 +70,7 @@ final class RelayNetwork implements Network {
 
   @Override
   public Site site(int node) {
-    return Network.coordinator(host(0, node), host(ADVERTISED, node));
+    return Site.withFreePorts(host(0, node), host(ADVERTISED, node));
   }
 
   private String host(int side, int node) {

@@ -18,10 +18,6 @@ public final class ChildLaunch {
 
   private ChildLaunch() {}
 
-  static Launch coordinator(RunFolder folder) {
-    return coordinator(LOOPBACK, folder);
-  }
-
   /** A coordinator in a given place. */
   public static Launch coordinator(Site site, RunFolder folder) {
     Address grpc = new Address(site.host(), site.servicePort());

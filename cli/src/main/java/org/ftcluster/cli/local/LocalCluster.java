@@ -7,7 +7,6 @@ import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
-import org.ftcluster.cli.local.ChildJvm.Launch;
 import org.ftcluster.worker.training.MachineMemory;
 import org.jspecify.annotations.Nullable;
 
@@ -20,6 +19,7 @@ final class LocalCluster implements AutoCloseable {
   private static final Duration START = Duration.ofMinutes(2);
   private static final Duration BETWEEN_LOOKS = Duration.ofMillis(100);
   private static final int RESTARTS = 3;
+  private static final String HOST = "127.0.0.1";
 
   private final Console console;
   private final Children children = new Children();
@@ -30,24 +30,20 @@ final class LocalCluster implements AutoCloseable {
   /** Why there is nothing to wait for; null while there is. */
   private volatile @Nullable String noWorkers;
 
-  private LocalCluster(Launch coordinatorLaunch, Console console) {
+  private LocalCluster(RunFolder folder, Console console) {
     this.console = console;
-    coordinator = children.start(coordinatorLaunch);
-    try {
-      address = Address.parse(coordinator.awaitReady(START).path("grpc").asText());
-    } catch (CommandException e) {
-      close();
-      throw e;
-    }
+    Site site = Site.withFreePorts(HOST, HOST);
+    address = new Address(site.host(), site.servicePort());
+    coordinator = children.start(ChildLaunch.coordinator(site, folder));
   }
 
   /**
-   * Returns when all nodes are there.
+   * Returns when all nodes are there. Workers look for the coordinator while it starts.
    *
    * @param threads libtorch threads a worker
    */
   static LocalCluster start(int workers, int threads, RunFolder folder, Console console) {
-    LocalCluster cluster = new LocalCluster(ChildLaunch.coordinator(folder), console);
+    LocalCluster cluster = new LocalCluster(folder, console);
     try {
       List<ChildJvm> started = new ArrayList<>();
       long memory = MachineMemory.total() / workers;
@@ -56,6 +52,7 @@ final class LocalCluster implements AutoCloseable {
             cluster.children.start(
                 ChildLaunch.worker(number, cluster.address, threads, memory, folder)));
       }
+      cluster.coordinator.awaitReady(START);
       started.forEach(worker -> worker.awaitReady(START));
       started.forEach(cluster::mind);
       return cluster;

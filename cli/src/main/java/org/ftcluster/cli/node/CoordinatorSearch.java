@@ -15,7 +15,8 @@ import org.ftcluster.worker.rank.WorkerSettings;
 
 /** How a worker finds its cluster, knowing only a coordinator's address. */
 final class CoordinatorSearch implements WorkerSettings.SeedNodes {
-  private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
+  private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
+  private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
 
   private final Addresses coordinator;
   private final Console console;
@@ -29,6 +30,7 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
   @Override
   public List<String> find() {
     boolean saidSo = false;
+    Duration pause = FIRST_PAUSE;
     while (true) {
       try (CoordinatorClient client = new CoordinatorClient(coordinator)) {
         return client.describeCluster().getSeedNodesList();
@@ -41,7 +43,9 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
           console.talk("Waiting for the coordinator: " + e.getMessage());
         }
       }
-      pause();
+      sleep(pause);
+      Duration longer = pause.multipliedBy(2);
+      pause = longer.compareTo(LONGEST_PAUSE) < 0 ? longer : LONGEST_PAUSE;
     }
   }
 
@@ -68,9 +72,9 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
     }
   }
 
-  private static void pause() {
+  private static void sleep(Duration pause) {
     try {
-      Thread.sleep(BETWEEN_TRIES);
+      Thread.sleep(pause);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw CommandException.failed("interrupted while waiting for the coordinator").because(e);

@@ -15,6 +15,7 @@ import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 import java.util.Set;
 import org.ftcluster.cli.chaos.Cut.Direction;
+import org.ftcluster.cli.local.Site;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -32,8 +33,7 @@ class RelayTest {
   @BeforeEach
   void listen() throws IOException {
     callee = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-    address =
-        new InetSocketAddress(InetAddress.getLoopbackAddress(), Network.freePort("127.0.0.1"));
+    address = new InetSocketAddress(InetAddress.getLoopbackAddress(), Site.freePort("127.0.0.1"));
     relay =
         Relay.open(
             address, (InetSocketAddress) callee.getLocalSocketAddress(), 2, (from, to) -> 1, cuts);
