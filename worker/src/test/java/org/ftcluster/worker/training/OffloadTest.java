@@ -132,6 +132,24 @@ class OffloadTest {
     assertArrayEquals(plain.losses(), run.losses());
   }
 
+  @ParameterizedTest
+  @CsvSource({"float32, zero3", "bfloat16, zero3", "bfloat16, zero1"})
+  void sharesOfAllWeightsLearnTheSame(String dtype, String sharding) throws Exception {
+    String[] settings = {
+      "adapter.type=none",
+      "training.reduction=exact",
+      "training.learning_rate=0.001",
+      "training.max_steps=4",
+      "model.dtype=" + dtype
+    };
+    MeshJob.Run plain = plain(1, settings);
+    MeshCase mesh = new MeshCase(2, 1, 1, 1, sharding);
+    MeshJob.Run run =
+        new MeshJob(models, out.resolve("offloaded"), mesh.settings(offloaded(settings)))
+            .run(mesh.ranks());
+    assertEquals(plain.sha256(), run.sha256());
+  }
+
   @Test
   void aLostRanksShareIsAtItsNeighbourAndInCheckpoints() throws Exception {
     MeshJob.Run plain = plain(1);
