@@ -150,6 +150,13 @@ public final class BenchCommand implements Callable<Integer> {
   private boolean collectivesOnly;
 
   @Option(
+      names = "--sockets",
+      paramLabel = "N",
+      defaultValue = "1",
+      description = "With --collectives: sockets between two ranks (default: 1).")
+  private int sockets;
+
+  @Option(
       names = "--kernels",
       description =
           "Compare every kernel of this machine's GPU with the CPU's, and print how fast it is. No"
@@ -208,7 +215,7 @@ public final class BenchCommand implements Callable<Integer> {
       return ExitCode.DONE.code();
     }
     if (collectivesOnly) {
-      CollectiveTable.print(console);
+      CollectiveTable.print(atLeastOne("--sockets", sockets), console);
       return ExitCode.DONE.code();
     }
     if (kernelsOnly) {

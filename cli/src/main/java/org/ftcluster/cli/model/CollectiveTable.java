@@ -19,7 +19,7 @@ final class CollectiveTable {
 
   private CollectiveTable() {}
 
-  static void print(Console console) {
+  static void print(int sockets, Console console) {
     double stream = CollectiveBenchmark.stream(2L << 30);
     console.json(new StreamLine(stream / 1e9));
     console.text(
@@ -34,6 +34,7 @@ final class CollectiveTable {
       CollectiveBenchmark.run(
           List.of(CollectiveBenchmark.Kind.values()),
           ranks,
+          sockets,
           COLLECTIVE_BYTES,
           stream,
           line -> {

@@ -255,8 +255,9 @@ public record JobSpec(
    * @param threads libtorch threads a rank: part of the job, since the last bits of a sum depend on
    *     it
    * @param device what it computes on
+   * @param sockets that carry data between two ranks
    */
-  public record Resources(int threads, Device device) {}
+  public record Resources(int threads, Device device, int sockets) {}
 
   /** Kinds of device; {@code cuda} is a GPU of NVIDIA's. */
   public enum Device {

@@ -223,7 +223,8 @@ public final class JobSpecReader {
   private static JobSpec.Resources resources(Section resources) {
     return new JobSpec.Resources(
         (int) resources.whole("threads", 1, 1, 1024),
-        resources.choice("device", JobSpec.Device.CPU));
+        resources.choice("device", JobSpec.Device.CPU),
+        (int) resources.whole("sockets", 1, 1, 16));
   }
 
   private static JobSpec.Elastic elastic(Section elastic) {

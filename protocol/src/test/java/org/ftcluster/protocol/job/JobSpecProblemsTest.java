@@ -93,6 +93,7 @@ class JobSpecProblemsTest {
           resources: {device: cuda}\\nparallel: {tensor: 2} | resources.device is cuda, where models in parts are not supported yet; give parallel.tensor and pipeline 1, and no zero3.
           offload: {parameters: disk}\\nresources: {device: cuda} | offload.parameters is disk, which is not supported yet together with resources.device cuda; give none.
           resources: {threads: 0}                    | resources.threads must be a whole number of 1 or more, not 0.
+          resources: {sockets: 17}                   | resources.sockets must be a whole number of at most 16, not 17.
           name: ../up                                | name must be at most 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit, not ../up.
           training: {seed: 1, seed: 2}               | training.seed is there twice, first on line 4; leave one.
           model: {path: base}                        | model is there twice, first on line 1; leave one.

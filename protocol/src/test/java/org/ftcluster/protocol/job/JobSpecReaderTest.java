@@ -70,7 +70,7 @@ class JobSpecReaderTest {
       parallel: {data: 1, tensor: 2, pipeline: 2, interleave: 3, sharding: none, mirror: false}
       offload: {parameters: disk, optimizer: none, activations: disk, path: ../scratch}
       elastic: {min_workers: 2, max_workers: 4}
-      resources: {threads: 3}
+      resources: {threads: 3, sockets: 4}
       checkpoint: {path: ../out, every_steps: 50, keep: 5, overwrite: true, remote: s3://bucket/runs/7, endpoint: "http://10.0.0.1:9000", region: eu-central-1}
       """;
 
@@ -118,7 +118,7 @@ class JobSpecReaderTest {
             new Parallel(0, 1, 1, 1, Sharding.NONE, 0, true),
             new Offload(OffloadTarget.AUTO, OffloadTarget.AUTO, OffloadTarget.AUTO, null),
             new Elastic(1, 8),
-            new Resources(1, Device.CPU),
+            new Resources(1, Device.CPU, 1),
             new Checkpoint(folder.resolve("out"), 0, 3, false, null, null, null));
 
     Path file = Files.writeString(folder.resolve("my job.yaml"), JobFolder.MINIMAL);
@@ -173,7 +173,7 @@ class JobSpecReaderTest {
                 OffloadTarget.DISK,
                 root.resolve("scratch")),
             new Elastic(2, 4),
-            new Resources(3, Device.CPU),
+            new Resources(3, Device.CPU, 4),
             new Checkpoint(
                 root.resolve("out"),
                 50,
@@ -284,14 +284,14 @@ class JobSpecReaderTest {
   @Test
   void aJobRunsOnAGpuWhereItSaysSo() {
     JobSpec spec = parse(JobFolder.MINIMAL, "resources.device=cuda");
-    assertEquals(new Resources(1, Device.CUDA), spec.resources());
+    assertEquals(new Resources(1, Device.CUDA, 1), spec.resources());
   }
 
   @Test
   void setsReachSectionsThatTheFileLeavesOut() {
     JobSpec spec = parse(JobFolder.MINIMAL, "model.quantization.type=nf4", "resources.threads=2");
     assertEquals(QuantizationType.NF4, spec.model().quantization().type());
-    assertEquals(new Resources(2, Device.CPU), spec.resources());
+    assertEquals(new Resources(2, Device.CPU, 1), spec.resources());
   }
 
   private JobSpec parse(String yaml, String... sets) {

@@ -129,13 +129,19 @@ public final class CollectiveBenchmark {
 
   /** Times collectives of that many ranks, one after the other. */
   public static void run(
-      List<Kind> kinds, int ranks, List<Long> sizes, double stream, Consumer<Line> lines) {
-    run(kinds, ranks, sizes, Duration.ZERO, stream, lines);
+      List<Kind> kinds,
+      int ranks,
+      int sockets,
+      List<Long> sizes,
+      double stream,
+      Consumer<Line> lines) {
+    run(kinds, ranks, sockets, sizes, Duration.ZERO, stream, lines);
   }
 
   /**
    * Times collectives of that many ranks.
    *
+   * @param sockets between two ranks
    * @param sizes of buffers, in bytes; rounded up to what ranks can share out
    * @param work that each rank does before each call, after which threads that send have to be
    *     woken; what ranks wait for others meanwhile doesn't count
@@ -145,6 +151,7 @@ public final class CollectiveBenchmark {
   static void run(
       List<Kind> kinds,
       int ranks,
+      int sockets,
       List<Long> sizes,
       Duration work,
       double stream,
@@ -159,7 +166,8 @@ public final class CollectiveBenchmark {
       int rank = r;
       bodies.add(
           () -> {
-            try (Communicator all = listeners.get(rank).connect(rank, peers, 1, SECRET, TIMEOUT)) {
+            try (Communicator all =
+                listeners.get(rank).connect(rank, peers, 1, SECRET, sockets, TIMEOUT)) {
               for (Kind kind : kinds) {
                 warmUp(kind, all);
               }

@@ -207,11 +207,16 @@ public final class MeshBenchmark {
   }
 
   /** What as many ranks find between work, for small buffers and such as they send. */
-  private static Machine.Link link(int ranks, long bytes) {
+  private Machine.Link link(int ranks, long bytes) {
     List<CollectiveBenchmark.Line> calls = new ArrayList<>();
-    List<Long> sizes = List.of(1L << 10, bytes);
     CollectiveBenchmark.run(
-        List.of(Kind.REDUCE_SCATTER, Kind.ALL_GATHER), ranks, sizes, WORK, 1, calls::add);
+        List.of(Kind.REDUCE_SCATTER, Kind.ALL_GATHER),
+        ranks,
+        job.resources().sockets(),
+        List.of(1L << 10, bytes),
+        WORK,
+        1,
+        calls::add);
     // Messages that go one after the other.
     int turns = ranks - 1;
     double latency = (calls.get(0).seconds() + calls.get(2).seconds()) / 2 / turns;

@@ -59,15 +59,23 @@ public final class CollectiveListener implements AutoCloseable {
    *
    * @param peers each rank's {@link #address}, by rank, this one's included
    * @param secret what only the ranks of this generation know
+   * @param sockets that carry the bytes of operations between two ranks, the same on all; several
+   *     where a network holds each connection below what it can do
    * @throws CollectiveException when a peer can't be reached, refuses this rank, or has not come
    *     within {@code timeout}; or when {@link #close} was called meanwhile
    */
   public Communicator connect(
-      int rank, List<InetSocketAddress> peers, long generation, byte[] secret, Duration timeout) {
-    if (rank < 0 || rank >= peers.size()) {
-      throw new IllegalArgumentException("rank %d of %d".formatted(rank, peers.size()));
+      int rank,
+      List<InetSocketAddress> peers,
+      long generation,
+      byte[] secret,
+      int sockets,
+      Duration timeout) {
+    if (rank < 0 || rank >= peers.size() || sockets < 1) {
+      throw new IllegalArgumentException(
+          "rank %d of %d, with %d sockets".formatted(rank, peers.size(), sockets));
     }
-    Membership self = new Membership(rank, peers.size(), generation, secret);
+    Membership self = new Membership(rank, peers.size(), generation, sockets, secret);
     try {
       List<Link> links = meet(self, peers, timeout);
       try {

@@ -8,7 +8,6 @@ import java.nio.channels.SocketChannel;
 import java.security.SecureRandom;
 import java.time.Duration;
 import org.ftcluster.worker.collective.Membership.Hello;
-import org.ftcluster.worker.collective.Membership.Lane;
 import org.ftcluster.worker.collective.Membership.Side;
 import org.jspecify.annotations.Nullable;
 
@@ -38,8 +37,10 @@ final class Handshake {
   /**
    * @throws CollectiveException when the listener refuses, or doesn't know the secret
    */
-  void call(Membership self, int peer, Lane lane) throws IOException {
-    Hello hello = new Hello(self.generation(), self.size(), self.rank(), peer, lane, random());
+  void call(Membership self, int peer, int lane) throws IOException {
+    Hello hello =
+        new Hello(
+            self.generation(), self.size(), self.sockets(), self.rank(), peer, lane, random());
     out.write(hello.encode());
     byte[] nonce = read(Hello.NONCE_BYTES);
     out.write(self.proof(Side.CALLER, hello, nonce));

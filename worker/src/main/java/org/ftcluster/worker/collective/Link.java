@@ -8,19 +8,18 @@ import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
-import java.util.ArrayDeque;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Queue;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The two connections to one peer. {@code data} carries the bytes of operations in the order in
- * which both sides queue them. {@code control} carries signs of life until the peer leaves or
- * aborts, and so is always watched: that it ends without a word, or falls silent, means that the
- * peer is lost.
+ * The connections to one peer. {@code data}, one socket or several, carry the bytes of operations
+ * in the order in which both sides queue them. {@code control} carries signs of life until the peer
+ * leaves or aborts, and so is always watched: that it ends without a word, or falls silent, means
+ * that the peer is lost.
  *
  * <p>Touched by the I/O thread alone, except {@link #isWaiting}.
  */
@@ -34,41 +33,50 @@ final class Link {
 
   private static final int CONTROL_BYTES = 1024;
 
-  /** Buffers given to one gathering write. */
-  private static final int WRITE_BATCH = 16;
-
   private final int peer;
-  private final SocketChannel data;
+  private final List<SocketChannel> data;
   private final SocketChannel control;
   private final SocketAddress address;
-  private final Queue<Transfer> outgoing = new ArrayDeque<>();
-  private final Queue<Transfer> incoming = new ArrayDeque<>();
+  private final Stripes outgoing;
+  private final Stripes incoming;
   private final ByteBuffer controlInput = ByteBuffer.allocate(CONTROL_BYTES);
   private volatile boolean waiting;
   private boolean peerHasLeft;
   private boolean heard;
   private long heardNs = System.nanoTime();
 
-  Link(int peer, SocketChannel data, SocketChannel control) throws IOException {
+  /**
+   * @param data in the same order on both sides
+   */
+  Link(int peer, List<SocketChannel> data, SocketChannel control) throws IOException {
     this.peer = peer;
-    this.data = data;
+    this.data = List.copyOf(data);
     this.control = control;
-    this.address = data.getRemoteAddress();
+    this.address = control.getRemoteAddress();
+    this.outgoing = new Stripes(data.size());
+    this.incoming = new Stripes(data.size());
   }
 
   void register(Selector selector) throws IOException {
-    data.configureBlocking(false);
+    for (SocketChannel socket : data) {
+      socket.configureBlocking(false);
+      socket.register(selector, 0, this);
+    }
     control.configureBlocking(false);
-    data.register(selector, 0, this);
     control.register(selector, SelectionKey.OP_READ, this);
   }
 
   List<SocketChannel> channels() {
-    return List.of(data, control);
+    return Stream.concat(data.stream(), Stream.of(control)).toList();
   }
 
   int peer() {
     return peer;
+  }
+
+  /** That carry the bytes of operations. */
+  int sockets() {
+    return data.size();
   }
 
   /** Whether bytes to or from this peer are outstanding. Any thread may ask. */
@@ -99,61 +107,37 @@ final class Link {
   }
 
   private boolean moveBytes() throws IOException {
-    boolean progressed = complete(outgoing);
-    progressed |= complete(incoming);
-    if (!outgoing.isEmpty()) {
-      progressed |= write();
+    boolean progressed = outgoing.complete() | incoming.complete();
+    for (int socket = 0; socket < data.size(); socket++) {
+      progressed |= write(socket) | read(socket);
     }
-    if (!incoming.isEmpty()) {
-      progressed |= read();
-    }
+    outgoing.complete();
+    incoming.complete();
     waiting = !outgoing.isEmpty() || !incoming.isEmpty();
     return progressed;
   }
 
-  private boolean write() throws IOException {
-    ByteBuffer[] batch = new ByteBuffer[Math.min(WRITE_BATCH, outgoing.size())];
-    int count = 0;
-    for (Transfer transfer : outgoing) {
-      ByteBuffer piece = transfer.piece();
-      if (piece != null) {
-        batch[count++] = piece;
-      }
-      if (count == batch.length) {
-        break;
-      }
-    }
-    long written = data.write(batch, 0, count);
-    complete(outgoing);
-    return written > 0;
+  private boolean write(int socket) throws IOException {
+    return !outgoing.isEmpty(socket) && data.get(socket).write(outgoing.next(socket)) > 0;
   }
 
-  private boolean read() throws IOException {
-    ByteBuffer piece = incoming.element().piece();
-    int count = piece == null ? 0 : data.read(piece);
+  private boolean read(int socket) throws IOException {
+    long count = incoming.isEmpty(socket) ? 0 : data.get(socket).read(incoming.next(socket));
     if (count < 0) {
       readControl();
       throw lost(peerHasLeft ? "it has left the generation" : "it closed the connection", null);
     }
-    complete(incoming);
     return count > 0;
-  }
-
-  private static boolean complete(Queue<Transfer> queue) {
-    boolean completed = false;
-    while (!queue.isEmpty() && queue.element().piece() == null) {
-      queue.remove().complete();
-      completed = true;
-    }
-    return completed;
   }
 
   /** Asks the selector for what the queues wait for. */
   void updateInterest(Selector selector) {
-    int interest =
-        (outgoing.isEmpty() ? 0 : SelectionKey.OP_WRITE)
-            | (incoming.isEmpty() ? 0 : SelectionKey.OP_READ);
-    data.keyFor(selector).interestOps(interest);
+    for (int socket = 0; socket < data.size(); socket++) {
+      int interest =
+          (outgoing.isEmpty(socket) ? 0 : SelectionKey.OP_WRITE)
+              | (incoming.isEmpty(socket) ? 0 : SelectionKey.OP_READ);
+      data.get(socket).keyFor(selector).interestOps(interest);
+    }
   }
 
   boolean isControl(SelectionKey key) {
@@ -260,8 +244,7 @@ final class Link {
         log.debug("rank {} could not be told: {}", peer, e.getMessage());
       }
     }
-    Sockets.close(control);
-    Sockets.close(data);
+    channels().forEach(Sockets::close);
   }
 
   private CollectiveException lost(String why, @Nullable IOException cause) {

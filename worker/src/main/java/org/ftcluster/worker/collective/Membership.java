@@ -8,8 +8,15 @@ import javax.crypto.Mac;
 import javax.crypto.spec.SecretKeySpec;
 import org.jspecify.annotations.Nullable;
 
-/** Which rank of which generation this is, and how it proves it. */
-record Membership(int rank, int size, long generation, byte[] secret) {
+/**
+ * Which rank of which generation this is, and how it proves it.
+ *
+ * @param sockets that carry the bytes of operations between two ranks
+ */
+record Membership(int rank, int size, long generation, int sockets, byte[] secret) {
+  /** The connection that carries signs of life; those from 1 on carry the bytes of operations. */
+  static final int CONTROL = 0;
+
   static final int PROOF_BYTES = 32;
 
   private static final String MAC = "HmacSHA256";
@@ -45,6 +52,9 @@ record Membership(int rank, int size, long generation, byte[] secret) {
     if (hello.size() != size) {
       return "there are %d ranks, not %d".formatted(size, hello.size());
     }
+    if (hello.sockets() != sockets) {
+      return "sockets between two ranks are %d, not %d".formatted(sockets, hello.sockets());
+    }
     if (hello.to() != rank) {
       return "this is rank %d, not %d".formatted(rank, hello.to());
     }
@@ -54,47 +64,35 @@ record Membership(int rank, int size, long generation, byte[] secret) {
     return null;
   }
 
-  /** What a connection carries. */
-  enum Lane {
-    DATA('D'),
-    CONTROL('C');
-
-    private final char code;
-
-    Lane(char code) {
-      this.code = code;
-    }
-
-    private static @Nullable Lane of(char code) {
-      for (Lane lane : values()) {
-        if (lane.code == code) {
-          return lane;
-        }
-      }
-      return null;
-    }
+  /** Connections between two ranks. */
+  int lanes() {
+    return 1 + sockets;
   }
 
   /**
    * The first words of a connection.
    *
+   * @param sockets how many the caller shares with each rank, {@link #CONTROL} besides
+   * @param lane which of them this is
    * @param nonce the caller's random number, {@link #NONCE_BYTES} long
    */
-  record Hello(long generation, int size, int from, int to, Lane lane, byte[] nonce) {
+  record Hello(
+      long generation, int size, int sockets, int from, int to, int lane, byte[] nonce) {
     static final int NONCE_BYTES = 32;
-    static final int BYTES = 8 + 8 + 3 * 4 + 2 + NONCE_BYTES;
+    static final int BYTES = 8 + 8 + 5 * 4 + NONCE_BYTES;
 
     /** "ftcoll" and the version of what is spoken on the connection. */
-    private static final long MAGIC = 0x6674_636f_6c6c_0001L;
+    private static final long MAGIC = 0x6674_636f_6c6c_0002L;
 
     byte[] encode() {
       return ByteBuffer.allocate(BYTES)
           .putLong(MAGIC)
           .putLong(generation)
           .putInt(size)
+          .putInt(sockets)
           .putInt(from)
           .putInt(to)
-          .putChar(lane.code)
+          .putInt(lane)
           .put(nonce)
           .array();
     }
@@ -107,15 +105,16 @@ record Membership(int rank, int size, long generation, byte[] secret) {
       }
       long generation = in.getLong();
       int size = in.getInt();
+      int sockets = in.getInt();
       int from = in.getInt();
       int to = in.getInt();
-      Lane lane = Lane.of(in.getChar());
-      if (lane == null) {
+      int lane = in.getInt();
+      if (lane < CONTROL || lane > sockets) {
         return null;
       }
       byte[] nonce = new byte[NONCE_BYTES];
       in.get(nonce);
-      return new Hello(generation, size, from, to, lane, nonce);
+      return new Hello(generation, size, sockets, from, to, lane, nonce);
     }
   }
 }

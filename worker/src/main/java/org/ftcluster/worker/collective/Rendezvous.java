@@ -6,15 +6,12 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
-import org.ftcluster.worker.collective.Membership.Lane;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -30,8 +27,8 @@ final class Rendezvous {
   /** Strangers may not keep a connection open for longer without proving themselves. */
   private static final Duration PATIENCE = Duration.ofSeconds(10);
 
-  /** Connections open at a time, those of strangers included. */
-  private static final int MAX_OPEN = 4096;
+  /** Connections open at a time besides those of ranks. */
+  private static final int MAX_STRANGERS = 4096;
 
   private final ServerSocketChannel server;
   private final Membership self;
@@ -40,7 +37,7 @@ final class Rendezvous {
   private final Duration timeout;
 
   // Guarded by this.
-  private final SortedMap<Integer, Map<Lane, SocketChannel>> lanes = new TreeMap<>();
+  private final SortedMap<Integer, SortedMap<Integer, SocketChannel>> lanes = new TreeMap<>();
   private final Set<SocketChannel> open = new HashSet<>();
   private int missing;
   private @Nullable CollectiveException failure;
@@ -58,8 +55,8 @@ final class Rendezvous {
     this.deadlineNs = System.nanoTime() + timeout.toNanos();
     for (int peer = 0; peer < self.size(); peer++) {
       if (peer != self.rank()) {
-        lanes.put(peer, new EnumMap<>(Lane.class));
-        missing += Lane.values().length;
+        lanes.put(peer, new TreeMap<>());
+        missing += self.lanes();
       }
     }
   }
@@ -105,10 +102,11 @@ final class Rendezvous {
 
   private synchronized List<Link> links() throws IOException {
     List<Link> links = new ArrayList<>();
-    for (Map.Entry<Integer, Map<Lane, SocketChannel>> peer : lanes.entrySet()) {
-      SocketChannel data = Objects.requireNonNull(peer.getValue().get(Lane.DATA));
-      SocketChannel control = Objects.requireNonNull(peer.getValue().get(Lane.CONTROL));
-      links.add(new Link(peer.getKey(), data, control));
+    for (Map.Entry<Integer, SortedMap<Integer, SocketChannel>> peer : lanes.entrySet()) {
+      // CONTROL comes first.
+      List<SocketChannel> channels = List.copyOf(peer.getValue().values());
+      links.add(
+          new Link(peer.getKey(), channels.subList(1, channels.size()), channels.getFirst()));
     }
     // What belongs to a link is no longer ours to close.
     links.forEach(link -> open.removeAll(link.channels()));
@@ -167,7 +165,7 @@ final class Rendezvous {
   private void call(int peer) {
     InetSocketAddress address = peers.get(peer);
     try {
-      for (Lane lane : Lane.values()) {
+      for (int lane = Membership.CONTROL; lane < self.lanes(); lane++) {
         SocketChannel channel = SocketChannel.open();
         if (!adopt(channel)) {
           return;
@@ -186,7 +184,7 @@ final class Rendezvous {
 
   /** Takes charge of closing a channel; closes it at once where it comes too late. */
   private synchronized boolean adopt(SocketChannel channel) throws IOException {
-    if (over || open.size() >= MAX_OPEN) {
+    if (over || open.size() >= self.size() * self.lanes() + MAX_STRANGERS) {
       channel.close();
       return false;
     }
@@ -194,7 +192,7 @@ final class Rendezvous {
     return true;
   }
 
-  private synchronized boolean reserve(int peer, Lane lane, SocketChannel channel) {
+  private synchronized boolean reserve(int peer, int lane, SocketChannel channel) {
     return !over && lanes.get(peer).putIfAbsent(lane, channel) == null;
   }
 
@@ -226,9 +224,7 @@ final class Rendezvous {
   }
 
   private synchronized List<Integer> absent() {
-    return lanes.keySet().stream()
-        .filter(peer -> lanes.get(peer).size() < Lane.values().length)
-        .toList();
+    return lanes.keySet().stream().filter(peer -> lanes.get(peer).size() < self.lanes()).toList();
   }
 
   private Duration left() {

@@ -14,6 +14,10 @@ import org.ftcluster.worker.collective.Communicator.ReduceOp;
  * busy at the same time, and a buffer crosses each link about twice (reduction) or once, whatever
  * the number of ranks.
  *
+ * <p>A long buffer goes around piece by piece, so that of all that is on its way most is in the
+ * cache, in the kernel's buffers as well as in ours, and what is passed on doesn't stand in line
+ * behind the rest. Networks with much on their way want more sockets.
+ *
  * <p>Every element is reduced along one path around the ring and then handed out, so all ranks get
  * the same bits, and the same bits each time that the number of ranks is the same.
  *
@@ -22,10 +26,10 @@ import org.ftcluster.worker.collective.Communicator.ReduceOp;
  */
 final class Ring {
   /** Small enough to stay in the cache between the socket and the reduction. */
-  private static final long CHUNK_BYTES = 256 << 10;
+  private static final long CHUNK_BYTES = 128 << 10;
 
-  /** Of a part, what {@link #reduceScatter} has on its way at once. */
-  private static final long PIECE_BYTES = 4 << 20;
+  /** For each socket, what of each rank's part goes around at once. */
+  private static final long SOCKET_BYTES = 256 << 10;
 
   private final Engine engine;
   private final List<Integer> members;
@@ -33,6 +37,7 @@ final class Ring {
   private final int size;
   private final Link next;
   private final Link previous;
+  private final long pieceBytes;
 
   /** Where a chunk to be reduced arrives, and a word for barriers. */
   private final MemorySegment chunk = Arena.ofAuto().allocate(CHUNK_BYTES + Long.BYTES, 64);
@@ -50,6 +55,7 @@ final class Ring {
     this.size = members.size();
     this.next = engine.link(members.get((rank + 1) % size));
     this.previous = engine.link(members.get((rank + size - 1) % size));
+    this.pieceBytes = SOCKET_BYTES * next.sockets();
   }
 
   /**
@@ -59,22 +65,30 @@ final class Ring {
   void allReduce(Header header, MemorySegment buffer, ElementType type, ReduceOp op)
       throws IOException {
     Transfer opened = openBoth(header);
-    Transfer sent = sendOn(part(buffer, type, rank));
+    long longest = Math.ceilDiv(buffer.byteSize() / type.bytes(), (long) size) * type.bytes();
     int steps = 2 * (size - 1);
-    for (int step = 0; step < steps; step++) {
-      MemorySegment part = part(buffer, type, rank - step - 1);
-      for (long at = 0; at < part.byteSize(); at += CHUNK_BYTES) {
-        MemorySegment own = chunkOf(part, at);
-        if (step < size - 1) {
-          MemorySegment received = chunk.asSlice(0, own.byteSize());
-          receive(received);
-          Reduction.reduce(own, received, type, op);
-        } else {
-          // The total can only be here because this rank's share of it has long left.
-          receive(own);
+    Transfer sent = sendOn(pieceOf(part(buffer, type, rank), 0));
+    for (long at = 0; at < longest; at += pieceBytes) {
+      for (int step = 0; step < steps; step++) {
+        boolean last = step == steps - 1;
+        if (last) {
+          // Nothing goes on from here, and the link isn't to wait.
+          sent = sendOn(pieceOf(part(buffer, type, rank), at + pieceBytes));
         }
-        if (step < steps - 1) {
-          sent = sendOn(own);
+        MemorySegment piece = pieceOf(part(buffer, type, rank - step - 1), at);
+        for (long in = 0; in < piece.byteSize(); in += CHUNK_BYTES) {
+          MemorySegment own = chunkOf(piece, in);
+          if (step < size - 1) {
+            MemorySegment received = chunk.asSlice(0, own.byteSize());
+            receive(received);
+            Reduction.reduce(own, received, type, op);
+          } else {
+            // The total can only be here because this rank's share of it has long left.
+            receive(own);
+          }
+          if (!last) {
+            sent = sendOn(own);
+          }
         }
       }
     }
@@ -82,55 +96,40 @@ final class Ring {
     engine.await(sent);
   }
 
-  /**
-   * As the first half of {@link #allReduce}, with the partial sums beside the input; of long parts
-   * a piece of each after the other, so that sums take little room.
-   */
+  /** As the first half of {@link #allReduce}, with the partial sums beside the input. */
   void reduceScatter(
       Header header, MemorySegment input, MemorySegment output, ElementType type, ReduceOp op)
       throws IOException {
     Transfer opened = openBoth(header);
-    for (long at = 0; at < output.byteSize(); at += PIECE_BYTES) {
-      reduceScatter(input, at, output.byteSize(), pieceOf(output, at), type, op);
-    }
-    engine.await(opened);
-  }
-
-  /**
-   * @param at where the piece is in each part
-   */
-  private void reduceScatter(
-      MemorySegment input,
-      long at,
-      long partBytes,
-      MemorySegment output,
-      ElementType type,
-      ReduceOp op)
-      throws IOException {
-    long bytes = output.byteSize();
-    Transfer sent = sendOn(input.asSlice(Math.floorMod(rank - 1, size) * partBytes + at, bytes));
-    int chunks = Math.toIntExact(Math.ceilDiv(bytes, CHUNK_BYTES));
-    // A sum waits here until it is sent. One piece wouldn't do: were every rank's next chunk to go
+    long partBytes = output.byteSize();
+    Transfer sent = sendOn(pieceOf(partOf(input, partBytes, rank - 1), 0));
+    // A sum waits here until it is sent. One room wouldn't do: were every rank's next chunk to go
     // where its last one still waits, none would read, and none get rid of anything.
-    Transfer[][] pending = new Transfer[2][chunks];
-    for (int step = 0; step < size - 1; step++) {
-      MemorySegment part =
-          input.asSlice(Math.floorMod(rank - step - 2, size) * partBytes + at, bytes);
-      boolean last = step == size - 2;
-      MemorySegment target = last ? output : sums(step % 2, bytes);
-      for (int c = 0; c < chunks; c++) {
-        if (pending[step % 2][c] != null) {
-          engine.await(pending[step % 2][c]);
+    Transfer[][] pending = new Transfer[2][Math.toIntExact(Math.ceilDiv(pieceBytes, CHUNK_BYTES))];
+    for (long at = 0; at < partBytes; at += pieceBytes) {
+      MemorySegment piece = pieceOf(output, at);
+      for (int step = 0; step < size - 1; step++) {
+        boolean last = step == size - 2;
+        if (last) {
+          sent = sendOn(pieceOf(partOf(input, partBytes, rank - 1), at + pieceBytes));
         }
-        MemorySegment sum = chunkOf(target, c * CHUNK_BYTES);
-        receive(sum);
-        Reduction.reduce(sum, chunkOf(part, c * CHUNK_BYTES), type, op);
-        if (!last) {
-          sent = sendOn(sum);
-          pending[step % 2][c] = sent;
+        MemorySegment own = pieceOf(partOf(input, partBytes, rank - step - 2), at);
+        MemorySegment target = last ? piece : sums(step % 2, piece.byteSize());
+        for (int c = 0; c * CHUNK_BYTES < piece.byteSize(); c++) {
+          MemorySegment sum = chunkOf(target, c * CHUNK_BYTES);
+          if (!last && pending[step % 2][c] != null) {
+            engine.await(pending[step % 2][c]);
+          }
+          receive(sum);
+          Reduction.reduce(sum, chunkOf(own, c * CHUNK_BYTES), type, op);
+          if (!last) {
+            sent = sendOn(sum);
+            pending[step % 2][c] = sent;
+          }
         }
       }
     }
+    engine.await(opened);
     engine.await(sent);
   }
 
@@ -144,22 +143,30 @@ final class Ring {
   void allGather(Header header, MemorySegment input, MemorySegment output) throws IOException {
     Transfer opened = openBoth(header);
     long partBytes = input.byteSize();
-    MemorySegment own = output.asSlice(rank * partBytes, partBytes);
-    own.copyFrom(input);
-    Transfer sent = sendOn(own);
-    for (int step = 0; step < size - 1; step++) {
-      int origin = Math.floorMod(rank - step - 1, size);
-      MemorySegment part = output.asSlice(origin * partBytes, partBytes);
-      for (long at = 0; at < partBytes; at += CHUNK_BYTES) {
-        MemorySegment piece = chunkOf(part, at);
-        receive(piece);
-        if (step < size - 2) {
-          sent = sendOn(piece);
+    MemorySegment own = partOf(output, partBytes, rank);
+    Transfer sent = sendOn(copyOf(input, own, 0));
+    for (long at = 0; at < partBytes; at += pieceBytes) {
+      for (int step = 0; step < size - 1; step++) {
+        boolean last = step == size - 2;
+        if (last) {
+          sent = sendOn(copyOf(input, own, at + pieceBytes));
+        }
+        MemorySegment piece = pieceOf(partOf(output, partBytes, rank - step - 1), at);
+        for (long in = 0; in < piece.byteSize(); in += CHUNK_BYTES) {
+          MemorySegment received = chunkOf(piece, in);
+          receive(received);
+          if (!last) {
+            sent = sendOn(received);
+          }
         }
       }
     }
     engine.await(opened);
     engine.await(sent);
+  }
+
+  private MemorySegment copyOf(MemorySegment part, MemorySegment place, long at) {
+    return pieceOf(place, at).copyFrom(pieceOf(part, at));
   }
 
   /** Along the ring from the root to the rank before it. */
@@ -232,11 +239,21 @@ final class Ring {
     return buffer.asSlice(from, to - from);
   }
 
-  private static MemorySegment pieceOf(MemorySegment part, long at) {
-    return part.asSlice(at, Math.min(PIECE_BYTES, part.byteSize() - at));
+  /** The p-th (modulo size) of equal parts. */
+  private MemorySegment partOf(MemorySegment buffer, long partBytes, int p) {
+    return buffer.asSlice(Math.floorMod(p, size) * partBytes, partBytes);
+  }
+
+  /** Nothing where the part has ended. */
+  private MemorySegment pieceOf(MemorySegment part, long at) {
+    return slice(part, Math.min(at, part.byteSize()), pieceBytes);
   }
 
   private static MemorySegment chunkOf(MemorySegment part, long at) {
-    return part.asSlice(at, Math.min(CHUNK_BYTES, part.byteSize() - at));
+    return slice(part, at, CHUNK_BYTES);
+  }
+
+  private static MemorySegment slice(MemorySegment part, long at, long most) {
+    return part.asSlice(at, Math.min(most, part.byteSize() - at));
   }
 }

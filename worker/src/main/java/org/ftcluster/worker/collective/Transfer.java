@@ -6,12 +6,20 @@ import java.util.ArrayDeque;
 import java.util.Queue;
 import org.jspecify.annotations.Nullable;
 
-/** Bytes on their way to or from one peer. Touched by the I/O thread alone. */
+/**
+ * Bytes on their way to or from one peer, in pieces that may go over several sockets. Touched by
+ * the I/O thread alone.
+ */
 final class Transfer {
   /** A {@link ByteBuffer} can't be longer than 2 GiB: longer segments go in pieces. */
   private static final long PIECE_BYTES = 1L << 30;
 
-  private final Queue<ByteBuffer> pieces = new ArrayDeque<>();
+  /** What no socket has got yet. */
+  private final Queue<ByteBuffer> rest = new ArrayDeque<>();
+
+  /** What sockets have got. */
+  private final Queue<ByteBuffer> taken = new ArrayDeque<>();
+
   private final Runnable whenDone;
   private boolean done;
 
@@ -29,7 +37,7 @@ final class Transfer {
 
   static Transfer of(ByteBuffer buffer, Runnable whenDone) {
     Transfer transfer = new Transfer(whenDone);
-    transfer.pieces.add(buffer);
+    transfer.rest.add(buffer);
     return transfer;
   }
 
@@ -37,17 +45,32 @@ final class Transfer {
     Transfer transfer = new Transfer(whenDone);
     for (long at = 0; at < segment.byteSize(); at += PIECE_BYTES) {
       long bytes = Math.min(PIECE_BYTES, segment.byteSize() - at);
-      transfer.pieces.add(segment.asSlice(at, bytes).asByteBuffer());
+      transfer.rest.add(segment.asSlice(at, bytes).asByteBuffer());
     }
     return transfer;
   }
 
-  /** The piece at hand; {@code null} once all have gone through. */
-  @Nullable ByteBuffer piece() {
-    while (!pieces.isEmpty() && !pieces.element().hasRemaining()) {
-      pieces.remove();
+  /** The next bytes, at most so many, for a socket; {@code null} once all are taken. */
+  @Nullable ByteBuffer take(int most) {
+    while (!rest.isEmpty() && !rest.element().hasRemaining()) {
+      rest.remove();
     }
-    return pieces.peek();
+    ByteBuffer bytes = rest.peek();
+    if (bytes == null) {
+      return null;
+    }
+    ByteBuffer piece = bytes.slice(bytes.position(), Math.min(most, bytes.remaining()));
+    bytes.position(bytes.position() + piece.remaining());
+    taken.add(piece);
+    return piece;
+  }
+
+  /** Whether nothing is left of what was taken. */
+  boolean isThrough() {
+    while (!taken.isEmpty() && !taken.element().hasRemaining()) {
+      taken.remove();
+    }
+    return taken.isEmpty();
   }
 
   /** Whether these bytes, and all that were queued before them, have gone through. */

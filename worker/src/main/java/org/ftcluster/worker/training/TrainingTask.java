@@ -206,7 +206,12 @@ final class TrainingTask implements RankTask {
         peers.stream().map(peer -> new InetSocketAddress(peer.host(), peer.port())).toList();
     Communicator ranks =
         generation.listener.connect(
-            generation.rank, addresses, generation.number, generation.secret, deadlines.connect());
+            generation.rank,
+            addresses,
+            generation.number,
+            generation.secret,
+            job.spec().resources().sockets(),
+            deadlines.connect());
     synchronized (this) {
       generation.ranks = ranks;
     }

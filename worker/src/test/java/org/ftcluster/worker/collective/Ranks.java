@@ -27,6 +27,11 @@ public final class Ranks {
 
   /** Runs {@code body} as every rank of {@code size}; returns their results by rank. */
   public static <T> List<T> run(int size, Body<T> body) throws Exception {
+    return run(size, 1, body);
+  }
+
+  /** The same, with so many sockets between two ranks. */
+  static <T> List<T> run(int size, int sockets, Body<T> body) throws Exception {
     List<CollectiveListener> listeners = listeners(size);
     List<InetSocketAddress> peers = listeners.stream().map(CollectiveListener::address).toList();
     List<Callable<T>> ranks = new ArrayList<>();
@@ -35,7 +40,7 @@ public final class Ranks {
       ranks.add(
           () -> {
             try (Communicator communicator =
-                listeners.get(rank).connect(rank, peers, 1, SECRET, LIMIT)) {
+                listeners.get(rank).connect(rank, peers, 1, SECRET, sockets, LIMIT)) {
               return body.run(communicator);
             }
           });

@@ -87,7 +87,8 @@ class TcpCommunicatorFailureTest {
       int rank = r;
       bodies.add(
           () -> {
-            try (Communicator ranks = listeners.get(rank).connect(rank, peers, 1, SECRET, LIMIT)) {
+            try (Communicator ranks =
+                listeners.get(rank).connect(rank, peers, 1, SECRET, 1, LIMIT)) {
               Work work = ranks.allReduce(buffer(64 << 20), ElementType.INT64, ReduceOp.SUM);
               started.countDown();
               return failure(work);
@@ -96,7 +97,7 @@ class TcpCommunicatorFailureTest {
     }
     bodies.add(
         () -> {
-          Membership self = new Membership(2, 3, 1, SECRET);
+          Membership self = new Membership(2, 3, 1, 1, SECRET);
           try (CollectiveListener listener = listeners.get(2)) {
             List<Link> links = listener.meet(self, peers, LIMIT);
             assertTrue(started.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
@@ -206,14 +207,16 @@ class TcpCommunicatorFailureTest {
 
   @Test
   void aRankWithoutTheSecretIsRefusedAndTheOthersGoOnWaiting() throws Exception {
-    assertRefused(new Membership(1, 2, 1, bytes("guess")), "its secret is not this generation's");
+    assertRefused(
+        new Membership(1, 2, 1, 1, bytes("guess")), "its secret is not this generation's");
   }
 
   @Test
   void aRankOfAnotherGenerationOrWorldIsRefused() throws Exception {
-    assertRefused(new Membership(1, 2, 7, SECRET), "this is generation 1, not 7");
-    assertRefused(new Membership(1, 5, 1, SECRET), "there are 2 ranks, not 5");
-    assertRefused(new Membership(2, 2, 1, SECRET), "rank 2 has no business to call rank 0 of 2");
+    assertRefused(new Membership(1, 2, 7, 1, SECRET), "this is generation 1, not 7");
+    assertRefused(new Membership(1, 5, 1, 1, SECRET), "there are 2 ranks, not 5");
+    assertRefused(new Membership(1, 2, 1, 3, SECRET), "sockets between two ranks are 1, not 3");
+    assertRefused(new Membership(2, 2, 1, 1, SECRET), "rank 2 has no business to call rank 0 of 2");
   }
 
   /** Rank 0 of 2 refuses {@code intruder}, and then takes the real rank 1. */
@@ -224,7 +227,7 @@ class TcpCommunicatorFailureTest {
     Ranks.<@Nullable Void>together(
         List.of(
             () -> {
-              try (Communicator ranks = listeners.get(0).connect(0, peers, 1, SECRET, LIMIT)) {
+              try (Communicator ranks = listeners.get(0).connect(0, peers, 1, SECRET, 1, LIMIT)) {
                 ranks.barrier().await(LIMIT);
               }
               return null;
@@ -242,7 +245,7 @@ class TcpCommunicatorFailureTest {
             },
             () -> {
               assertTrue(refused.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
-              try (Communicator ranks = listeners.get(1).connect(1, peers, 1, SECRET, LIMIT)) {
+              try (Communicator ranks = listeners.get(1).connect(1, peers, 1, SECRET, 1, LIMIT)) {
                 ranks.barrier().await(LIMIT);
               }
               return null;
@@ -267,7 +270,7 @@ class TcpCommunicatorFailureTest {
 
   private static @Nullable Void meetAtBarrier(
       CollectiveListener listener, int rank, List<InetSocketAddress> peers) {
-    try (Communicator ranks = listener.connect(rank, peers, 1, SECRET, LIMIT)) {
+    try (Communicator ranks = listener.connect(rank, peers, 1, SECRET, 1, LIMIT)) {
       ranks.barrier().await(LIMIT);
     }
     return null;
@@ -279,7 +282,8 @@ class TcpCommunicatorFailureTest {
     List<InetSocketAddress> peers = listeners.stream().map(CollectiveListener::address).toList();
     CollectiveException e =
         assertThrows(
-            CollectiveException.class, () -> listeners.get(0).connect(0, peers, 1, SECRET, SHORT));
+            CollectiveException.class,
+            () -> listeners.get(0).connect(0, peers, 1, SECRET, 1, SHORT));
     assertEquals("rank 0 waited PT0.3S for ranks [1, 2] of generation 1 in vain", e.getMessage());
     listeners.forEach(CollectiveListener::close);
   }
@@ -291,7 +295,8 @@ class TcpCommunicatorFailureTest {
     listeners.get(0).close();
     CollectiveException e =
         assertThrows(
-            CollectiveException.class, () -> listeners.get(1).connect(1, peers, 1, SECRET, LIMIT));
+            CollectiveException.class,
+            () -> listeners.get(1).connect(1, peers, 1, SECRET, 1, LIMIT));
     assertTrue(e.getMessage().contains("can't reach rank 0"), e.getMessage());
   }
 
@@ -302,7 +307,8 @@ class TcpCommunicatorFailureTest {
     Thread closer = Thread.ofPlatform().daemon().start(() -> listeners.get(0).close());
     CollectiveException e =
         assertThrows(
-            CollectiveException.class, () -> listeners.get(0).connect(0, peers, 1, SECRET, LIMIT));
+            CollectiveException.class,
+            () -> listeners.get(0).connect(0, peers, 1, SECRET, 1, LIMIT));
     assertTrue(e.getMessage().contains("no longer listens"), e.getMessage());
     closer.join();
     listeners.get(1).close();
