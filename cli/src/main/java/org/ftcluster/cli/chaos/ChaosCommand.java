@@ -17,6 +17,7 @@ import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.cli.job.JobFileArguments;
 import org.ftcluster.cli.local.RunFolder;
+import org.ftcluster.coordinator.job.WorkerDemand;
 import org.ftcluster.protocol.job.JobSpec;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -191,8 +192,14 @@ public final class ChaosCommand implements Callable<Integer> {
 
   private void checkArguments(JobSpec job) {
     List<String> wrong = new ArrayList<>();
-    if (workers < 1) {
-      wrong.add("--workers is %d, but a job needs at least 1 worker".formatted(workers));
+    if (job.parallel().isOpen()) {
+      wrong.add(
+          "parallel: auto leaves the layout open; name the one that `ftcluster plan` prints, for instance with --set parallel.tensor=2");
+    } else if (workers < WorkerDemand.of(job).min()) {
+      int fewest = WorkerDemand.of(job).min();
+      wrong.add(
+          "--workers is %d, but the job needs at least %d worker%s"
+              .formatted(workers, fewest, fewest == 1 ? "" : "s"));
     }
     if (count < 0 || minutes <= 0 || every < 0) {
       wrong.add("--count, --minutes and --every are numbers of faults, minutes and seconds");

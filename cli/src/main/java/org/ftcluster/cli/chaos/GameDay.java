@@ -9,10 +9,12 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.stream.Stream;
 import org.ftcluster.cli.chaos.Round.NextFault;
+import org.ftcluster.cli.chaos.Schedule.Crew;
 import org.ftcluster.cli.chaos.Verdict.Ending;
 import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.local.RunFolder;
+import org.ftcluster.coordinator.job.WorkerDemand;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.jspecify.annotations.Nullable;
@@ -57,8 +59,24 @@ final class GameDay {
       return kinds.contains(FaultKind.PARTITION) ? new RelayNetwork() : new Network.Loopback();
     }
 
+    WorkerDemand demand() {
+      return WorkerDemand.of(spec());
+    }
+
     Schedule schedule() {
-      return new Schedule(seed, kinds, workers, 1000 * everySeconds);
+      return new Schedule(seed, kinds, crew(), 1000 * everySeconds);
+    }
+
+    /**
+     * Where ranks share state out, two that are lost together are more than mirrors make up for.
+     */
+    private Crew crew() {
+      boolean shared = spec().parallel().sharding() != JobSpec.Sharding.NONE;
+      return new Crew(workers, demand().min(), shared ? 1 : demand().usable(workers));
+    }
+
+    private JobSpec spec() {
+      return job.apply(Path.of("chaos"));
     }
   }
 
@@ -134,7 +152,8 @@ final class GameDay {
       Results reference) {
     try (JobRun run = new JobRun(client, yaml(place), place, GameDay::nowMs)) {
       Round round =
-          new Round(number, run, fleet, injector, next, this::isOver, counting()).begunAt(nowMs());
+          new Round(number, run, settings.demand(), fleet, injector, next, this::isOver, counting())
+              .begunAt(nowMs());
       while (round.turn()) {
         pause();
       }

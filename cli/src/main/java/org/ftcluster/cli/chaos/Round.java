@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.ftcluster.cli.chaos.Schedule.Planned;
 import org.ftcluster.cli.chaos.Sightings.Step;
+import org.ftcluster.coordinator.job.WorkerDemand;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,6 +23,7 @@ final class Round {
 
   private final int number;
   private final JobRun job;
+  private final WorkerDemand demand;
   private final Fleet fleet;
   private final Injector injector;
   private final NextFault next;
@@ -64,11 +66,13 @@ final class Round {
   /**
    * Begins when the job has completed a step.
    *
+   * @param demand how many workers the job takes
    * @param over whether there are to be no more faults
    */
   Round(
       int number,
       JobRun job,
+      WorkerDemand demand,
       Fleet fleet,
       Injector injector,
       NextFault next,
@@ -76,6 +80,7 @@ final class Round {
       Listener listener) {
     this.number = number;
     this.job = job;
+    this.demand = demand;
     this.fleet = fleet;
     this.injector = injector;
     this.next = next;
@@ -156,8 +161,7 @@ final class Round {
     if (steps.isEmpty() || !injector.isIdle() || !seen.isRunningSince(injector.lastEndMs())) {
       return false;
     }
-    int most = seen.last().getJob().getMaxWorkers();
-    int wanted = Math.min(fleet.serving().size(), most);
+    int wanted = demand.usable(fleet.serving().size());
     Step last = steps.getLast();
     return last.atMs() > injector.lastEndMs()
         && last.workers() == wanted

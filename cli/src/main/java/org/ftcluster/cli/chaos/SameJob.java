@@ -34,6 +34,7 @@ final class SameJob {
     note("adapter", job.adapter(), other.adapter(), different);
     note("data", job.data(), other.data(), different);
     note("training", job.training(), other.training(), different);
+    note("parallel.tensor", job.parallel().tensor(), other.parallel().tensor(), different);
     note("resources", job.resources(), other.resources(), different);
     if (!different.isEmpty()) {
       throw CommandException.badRequest(

@@ -8,12 +8,13 @@ import java.util.Locale;
 import java.util.Random;
 
 /**
- * An endless sequence of faults that follows from a seed, the kinds wanted, the number of workers
- * and the mean time between faults, and from nothing else. Every kind comes once before any comes
- * again; a kind that is named twice comes twice as often.
+ * An endless sequence of faults that follows from a seed, the kinds wanted, the workers and the
+ * mean time between faults, and from nothing else. Every kind comes once before any comes again; a
+ * kind that is named twice comes twice as often.
  *
  * <p>Now and then a fault strikes while the cluster is busy with the one before. Never three at
- * once, and only among three workers or more: one that holds the job's state is always left alone.
+ * once, and only where three workers or more hold the job's state: one of them is always left
+ * alone.
  */
 final class Schedule implements Iterator<Schedule.Planned> {
   /** One of so many strikes early. */
@@ -22,9 +23,18 @@ final class Schedule implements Iterator<Schedule.Planned> {
   private static final long HASTY_MS = 3_000;
   private static final int FEWEST_FOR_HASTE = 3;
 
+  /**
+   * Workers and what they are for.
+   *
+   * @param atFirst that the run begins with
+   * @param fewest that the job goes on with
+   * @param holders of the job's state, each of all of it
+   */
+  record Crew(int atFirst, int fewest, int holders) {}
+
   private final Random random;
   private final List<FaultKind> kinds;
-  private final int workers;
+  private final Crew crew;
   private final double meanWaitMs;
   private final List<FaultKind> bag = new ArrayList<>();
   private int number;
@@ -60,10 +70,10 @@ final class Schedule implements Iterator<Schedule.Planned> {
    *
    * @param kinds at least one
    */
-  Schedule(long seed, List<FaultKind> kinds, int workers, double meanWaitMs) {
+  Schedule(long seed, List<FaultKind> kinds, Crew crew, double meanWaitMs) {
     this.random = new Random(seed);
     this.kinds = List.copyOf(kinds);
-    this.workers = workers;
+    this.crew = crew;
     this.meanWaitMs = meanWaitMs;
   }
 
@@ -76,7 +86,10 @@ final class Schedule implements Iterator<Schedule.Planned> {
   public Planned next() {
     number++;
     hasty =
-        number > 1 && !hasty && workers >= FEWEST_FOR_HASTE && random.nextInt(HASTY_ONE_IN) == 0;
+        number > 1
+            && !hasty
+            && crew.holders() >= FEWEST_FOR_HASTE
+            && random.nextInt(HASTY_ONE_IN) == 0;
     long waitMs = hasty ? random.nextLong(HASTY_MS) : exponentialMs();
     return new Planned(number, waitMs, hasty, fault(nextKind()));
   }
@@ -95,7 +108,7 @@ final class Schedule implements Iterator<Schedule.Planned> {
   }
 
   private Fault fault(FaultKind kind) {
-    int victim = random.nextInt(workers);
+    int victim = random.nextInt(crew.atFirst());
     return switch (kind) {
       case KILL -> new Fault.Kill(victim);
       case PAUSE -> new Fault.Pause(victim, between(7_000, 12_000));
@@ -106,7 +119,7 @@ final class Schedule implements Iterator<Schedule.Planned> {
         yield new Fault.Join(oneLeaves);
       }
       case DRAIN -> {
-        boolean replaced = surplus == -1 || surplus + workers == 1;
+        boolean replaced = surplus == -1 || surplus + crew.atFirst() <= crew.fewest();
         surplus -= replaced ? 0 : 1;
         yield new Fault.Drain(victim, random.nextBoolean(), replaced);
       }

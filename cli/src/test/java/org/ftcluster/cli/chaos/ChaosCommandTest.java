@@ -20,7 +20,9 @@ class ChaosCommandTest {
       textBlock =
           """
           --faults=kill,flood | --faults: 'flood' is none of kill,pause,partition,
-          --workers=0 | --workers is 0, but a job needs at least 1 worker
+          --workers=0 | --workers is 0, but the job needs at least 1 worker
+          --set=parallel=auto | parallel: auto leaves the layout open
+          --set=parallel={tensor: 2, pipeline: 4} | --workers is 4, but the job needs at least 8 workers
           --minutes=0 | --count, --minutes and --every are numbers
           --set=training.reduction=fast | training.reduction: fast promises no adapter
           --set=checkpoint.remote=/tmp/x | checkpoint.remote: a game day keeps its results

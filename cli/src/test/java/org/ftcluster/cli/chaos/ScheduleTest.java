@@ -10,6 +10,7 @@ import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import org.ftcluster.cli.chaos.Schedule.Crew;
 import org.ftcluster.cli.chaos.Schedule.Planned;
 import org.junit.jupiter.api.Test;
 
@@ -69,10 +70,18 @@ class ScheduleTest {
   }
 
   @Test
-  void theOnlyWorkerIsReplacedWhenItLeaves() {
-    for (Planned planned : first(20, 7, List.of(FaultKind.DRAIN), 1)) {
-      assertTrue(((Fault.Drain) planned.fault()).replaced());
+  void whomTheJobCannotDoWithoutIsReplacedWhenLeaving() {
+    for (Crew crew : List.of(new Crew(1, 1, 1), new Crew(4, 4, 4))) {
+      for (Planned planned : first(20, 7, List.of(FaultKind.DRAIN), crew)) {
+        assertTrue(((Fault.Drain) planned.fault()).replaced());
+      }
     }
+  }
+
+  @Test
+  void nothingStrikesEarlyWhereTooFewHoldTheState() {
+    assertTrue(first(100, 7, ALL, new Crew(4, 2, 2)).stream().noneMatch(Planned::hasty));
+    assertTrue(first(100, 7, ALL, new Crew(4, 2, 4)).stream().anyMatch(Planned::hasty));
   }
 
   @Test
@@ -87,8 +96,13 @@ class ScheduleTest {
     }
   }
 
+  /** Every worker has a copy of the model. */
   private static List<Planned> first(int count, long seed, List<FaultKind> kinds, int workers) {
-    Schedule schedule = new Schedule(seed, kinds, workers, 3_000);
+    return first(count, seed, kinds, new Crew(workers, 1, workers));
+  }
+
+  private static List<Planned> first(int count, long seed, List<FaultKind> kinds, Crew crew) {
+    Schedule schedule = new Schedule(seed, kinds, crew, 3_000);
     List<Planned> planned = new ArrayList<>();
     for (int i = 0; i < count; i++) {
       planned.add(schedule.next());

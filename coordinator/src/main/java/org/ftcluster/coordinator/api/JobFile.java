@@ -28,21 +28,6 @@ final class JobFile {
           "The job file has %d bytes; at most %d are taken.".formatted(bytes, MAX_BYTES));
     }
     JobSpec spec = JobSpecReader.resolved(yaml);
-    return new JobEvent.Submitted(spec.name(), yaml, demand(spec));
-  }
-
-  private static WorkerDemand demand(JobSpec spec) {
-    JobSpec.Parallel parallel = spec.parallel();
-    int unit = parallel.replicaRanks();
-    if (parallel.data() == 0) {
-      // With more replicas than micro-batches some would have nothing to do.
-      JobSpec.Training training = spec.training();
-      int useful = Math.ceilDiv(training.globalBatchSize(), training.microBatchSize()) * unit;
-      int min = Math.ceilDiv(spec.elastic().minWorkers(), unit) * unit;
-      int max = Math.min(spec.elastic().maxWorkers(), useful) / unit * unit;
-      return new WorkerDemand(min, Math.max(min, max), unit);
-    }
-    int ranks = parallel.data() * unit;
-    return new WorkerDemand(ranks, ranks, unit);
+    return new JobEvent.Submitted(spec.name(), yaml, WorkerDemand.of(spec));
   }
 }

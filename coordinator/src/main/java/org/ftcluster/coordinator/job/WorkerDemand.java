@@ -1,5 +1,7 @@
 package org.ftcluster.coordinator.job;
 
+import org.ftcluster.protocol.job.JobSpec;
+
 /**
  * How many workers a generation of a job waits for at least, and takes at most.
  *
@@ -10,6 +12,22 @@ public record WorkerDemand(int min, int max, int unit) {
     if (min < 1 || max < min || unit < 1 || min % unit != 0) {
       throw new IllegalArgumentException("%d to %d workers by %d".formatted(min, max, unit));
     }
+  }
+
+  /** What a job's file asks for. */
+  public static WorkerDemand of(JobSpec spec) {
+    JobSpec.Parallel parallel = spec.parallel();
+    int unit = parallel.replicaRanks();
+    if (parallel.data() == 0) {
+      // With more replicas than micro-batches some would have nothing to do.
+      JobSpec.Training training = spec.training();
+      int useful = Math.ceilDiv(training.globalBatchSize(), training.microBatchSize()) * unit;
+      int min = Math.ceilDiv(spec.elastic().minWorkers(), unit) * unit;
+      int max = Math.min(spec.elastic().maxWorkers(), useful) / unit * unit;
+      return new WorkerDemand(min, Math.max(min, max), unit);
+    }
+    int ranks = parallel.data() * unit;
+    return new WorkerDemand(ranks, ranks, unit);
   }
 
   /** For a job of which every worker holds the whole model. */
