@@ -64,6 +64,11 @@ record SilentGroup(int size, @Nullable CyclicBarrier meeting) implements Communi
   }
 
   @Override
+  public Communicator background() {
+    return this;
+  }
+
+  @Override
   public Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op) {
     return meet();
   }

@@ -77,11 +77,11 @@ public final class CollectiveListener implements AutoCloseable {
     }
     Membership self = new Membership(rank, peers.size(), generation, sockets, secret);
     try {
-      List<Link> links = meet(self, peers, timeout);
+      List<List<Link>> links = meet(self, peers, timeout);
       try {
-        return new TcpCommunicator(rank, peers.size(), generation, links);
+        return TcpCommunicator.over(links, rank, peers.size(), generation);
       } catch (IOException e) {
-        links.forEach(link -> link.close(e.getMessage()));
+        links.forEach(all -> all.forEach(link -> link.close(e.getMessage())));
         throw e;
       }
     } catch (IOException e) {
@@ -90,8 +90,8 @@ public final class CollectiveListener implements AutoCloseable {
     }
   }
 
-  /** Links to all other ranks; the port is closed afterwards. */
-  List<Link> meet(Membership self, List<InetSocketAddress> peers, Duration timeout)
+  /** As {@link Rendezvous#meet}; the port is closed afterwards. */
+  List<List<Link>> meet(Membership self, List<InetSocketAddress> peers, Duration timeout)
       throws IOException {
     return new Rendezvous(server, self, peers, timeout).meet();
   }

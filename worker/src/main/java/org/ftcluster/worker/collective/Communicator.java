@@ -28,6 +28,13 @@ public interface Communicator extends AutoCloseable {
    */
   Communicator group(String name, List<Integer> ranks);
 
+  /**
+   * The same ranks once more, over connections and a thread of their own: what is under way there
+   * doesn't hold up what is called here, nor wait for it, and the two keep their own orders. Ends
+   * as a {@link #group} does. To be asked for once, by all ranks at the same time.
+   */
+  Communicator background();
+
   /** Leaves the element-wise reduction over all ranks in every rank's {@code buffer}. */
   Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op);
 

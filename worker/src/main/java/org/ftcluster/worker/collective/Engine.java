@@ -45,24 +45,31 @@ final class Engine {
   private final Set<Operation> unsettled = ConcurrentHashMap.newKeySet();
   private final AtomicReference<@Nullable String> abortReason = new AtomicReference<>();
   private long lastBeatNs = System.nanoTime();
+  private @Nullable Engine twin;
   private volatile boolean closing;
   private volatile @Nullable CollectiveException ended;
 
   /**
+   * @param name of the thread
    * @param links to every other rank, in any order; this engine closes them
    */
-  Engine(int rank, long generation, List<Link> links) throws IOException {
+  Engine(int rank, String name, List<Link> links) throws IOException {
     this.rank = rank;
     this.links = List.copyOf(links);
     this.selector = Selector.open();
     for (Link link : links) {
       link.register(selector);
     }
-    this.thread =
-        Thread.ofPlatform()
-            .daemon()
-            .name("collective-g%d-r%d".formatted(generation, rank))
-            .unstarted(this::run);
+    this.thread = Thread.ofPlatform().daemon().name(name).unstarted(this::run);
+  }
+
+  /**
+   * To be called once.
+   *
+   * @param other to be aborted, too, when this one ends without being closed
+   */
+  void start(Engine other) {
+    twin = other;
     thread.start();
   }
 
@@ -90,10 +97,17 @@ final class Engine {
     unsettled.remove(operation);
   }
 
-  /** Any thread may call it; only the first reason counts. */
+  /** Any thread may call it; only the first reason counts. Ends the other one, too. */
   void abort(String reason) {
     if (abortReason.compareAndSet(null, reason)) {
       selector.wakeup();
+      abortTwin(reason);
+    }
+  }
+
+  private void abortTwin(String reason) {
+    if (twin != null) {
+      twin.abort(reason);
     }
   }
 
@@ -145,8 +159,8 @@ final class Engine {
           pump();
         }
       }
-      String reason = abortReason.get();
-      end(reason, new CollectiveException(reason == null ? "the communicator is closed" : reason));
+      checkAborted();
+      end(null, new CollectiveException("the communicator is closed"));
     } catch (CollectiveException e) {
       end(String.valueOf(e.getMessage()), e);
     } catch (IOException | RuntimeException | Error e) {
@@ -208,6 +222,9 @@ final class Engine {
   }
 
   private void end(@Nullable String abortReason, CollectiveException reason) {
+    if (abortReason != null) {
+      abortTwin(abortReason);
+    }
     for (Link link : links) {
       link.close(abortReason);
     }

@@ -14,8 +14,11 @@ import org.jspecify.annotations.Nullable;
  * @param sockets that carry the bytes of operations between two ranks
  */
 record Membership(int rank, int size, long generation, int sockets, byte[] secret) {
-  /** The connection that carries signs of life; those from 1 on carry the bytes of operations. */
-  static final int CONTROL = 0;
+  /**
+   * Links between two ranks: one for what their callers wait for, one for what goes on in the
+   * background.
+   */
+  static final int LINKS = 2;
 
   static final int PROOF_BYTES = 32;
 
@@ -55,6 +58,9 @@ record Membership(int rank, int size, long generation, int sockets, byte[] secre
     if (hello.sockets() != sockets) {
       return "sockets between two ranks are %d, not %d".formatted(sockets, hello.sockets());
     }
+    if (hello.lane() < 0 || hello.lane() >= lanes()) {
+      return "there is no connection %d".formatted(hello.lane());
+    }
     if (hello.to() != rank) {
       return "this is rank %d, not %d".formatted(rank, hello.to());
     }
@@ -64,20 +70,24 @@ record Membership(int rank, int size, long generation, int sockets, byte[] secre
     return null;
   }
 
-  /** Connections between two ranks. */
-  int lanes() {
+  /** Connections of a link: the first one carries signs of life, the others operations' bytes. */
+  int lanesOfLink() {
     return 1 + sockets;
+  }
+
+  /** Connections between two ranks, those of a link next to each other. */
+  int lanes() {
+    return LINKS * lanesOfLink();
   }
 
   /**
    * The first words of a connection.
    *
-   * @param sockets how many the caller shares with each rank, {@link #CONTROL} besides
-   * @param lane which of them this is
+   * @param sockets as {@link Membership#sockets}
+   * @param lane which of {@link Membership#lanes} this is
    * @param nonce the caller's random number, {@link #NONCE_BYTES} long
    */
-  record Hello(
-      long generation, int size, int sockets, int from, int to, int lane, byte[] nonce) {
+  record Hello(long generation, int size, int sockets, int from, int to, int lane, byte[] nonce) {
     static final int NONCE_BYTES = 32;
     static final int BYTES = 8 + 8 + 5 * 4 + NONCE_BYTES;
 
@@ -109,9 +119,6 @@ record Membership(int rank, int size, long generation, int sockets, byte[] secre
       int from = in.getInt();
       int to = in.getInt();
       int lane = in.getInt();
-      if (lane < CONTROL || lane > sockets) {
-        return null;
-      }
       byte[] nonce = new byte[NONCE_BYTES];
       in.get(nonce);
       return new Hello(generation, size, sockets, from, to, lane, nonce);

@@ -62,9 +62,11 @@ final class Rendezvous {
   }
 
   /**
+   * Returns {@link Membership#LINKS} lists of links to all other ranks.
+   *
    * @throws CollectiveException when it can't be, with the reason
    */
-  List<Link> meet() throws IOException {
+  List<List<Link>> meet() throws IOException {
     try {
       if (self.rank() < self.size() - 1) {
         Thread.startVirtualThread(this::listen);
@@ -100,17 +102,22 @@ final class Rendezvous {
     }
   }
 
-  private synchronized List<Link> links() throws IOException {
-    List<Link> links = new ArrayList<>();
-    for (Map.Entry<Integer, SortedMap<Integer, SocketChannel>> peer : lanes.entrySet()) {
-      // CONTROL comes first.
-      List<SocketChannel> channels = List.copyOf(peer.getValue().values());
-      links.add(
-          new Link(peer.getKey(), channels.subList(1, channels.size()), channels.getFirst()));
+  private synchronized List<List<Link>> links() throws IOException {
+    List<List<Link>> all = new ArrayList<>();
+    for (int link = 0; link < Membership.LINKS; link++) {
+      int first = link * self.lanesOfLink();
+      List<Link> links = new ArrayList<>();
+      for (Map.Entry<Integer, SortedMap<Integer, SocketChannel>> peer : lanes.entrySet()) {
+        List<SocketChannel> channels =
+            List.copyOf(peer.getValue().subMap(first, first + self.lanesOfLink()).values());
+        links.add(
+            new Link(peer.getKey(), channels.subList(1, channels.size()), channels.getFirst()));
+      }
+      all.add(links);
     }
     // What belongs to a link is no longer ours to close.
-    links.forEach(link -> open.removeAll(link.channels()));
-    return links;
+    all.forEach(links -> links.forEach(link -> open.removeAll(link.channels())));
+    return all;
   }
 
   /** Closes what no link has taken; threads that use it end with that. */
@@ -165,7 +172,7 @@ final class Rendezvous {
   private void call(int peer) {
     InetSocketAddress address = peers.get(peer);
     try {
-      for (int lane = Membership.CONTROL; lane < self.lanes(); lane++) {
+      for (int lane = 0; lane < self.lanes(); lane++) {
         SocketChannel channel = SocketChannel.open();
         if (!adopt(channel)) {
           return;

@@ -11,8 +11,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Collectives over TCP, for CPU ranks: every pair of ranks is connected, reductions and broadcasts
- * go around a ring, small all-reduces along a tree, and one I/O thread a rank moves bytes between
- * sockets and the callers' own off-heap buffers.
+ * go around a ring, small all-reduces along a tree, and an I/O thread moves bytes between sockets
+ * and the callers' own off-heap buffers. The {@link #background} has another one, and other
+ * sockets.
  *
  * <p>Collectives run one after the other in the order of the calls. Messages between two ranks
  * overlap with each other in both directions, so that two ranks may both {@link #send} before they
@@ -32,6 +33,10 @@ public final class TcpCommunicator implements Communicator {
   private static final int MAX_GROUP_NAME = 24;
 
   private final Engine engine;
+
+  /** The generation's other one; null for groups, and for the background itself. */
+  private final @Nullable Engine background;
+
   private final String group;
   private final List<Integer> members;
   private final int rank;
@@ -39,15 +44,10 @@ public final class TcpCommunicator implements Communicator {
   private final @Nullable Paths paths;
   private final AtomicLong sequence = new AtomicLong();
 
-  /**
-   * @param links to every other rank
-   */
-  TcpCommunicator(int rank, int size, long generation, List<Link> links) throws IOException {
-    this(new Engine(rank, generation, links), "", IntStream.range(0, size).boxed().toList());
-  }
-
-  private TcpCommunicator(Engine engine, String group, List<Integer> members) {
+  private TcpCommunicator(
+      Engine engine, @Nullable Engine background, String group, List<Integer> members) {
     this.engine = engine;
+    this.background = background;
     this.group = group;
     this.members = List.copyOf(members);
     this.rank = members.indexOf(engine.rank());
@@ -56,6 +56,29 @@ public final class TcpCommunicator implements Communicator {
         size == 1
             ? null
             : new Paths(new Ring(engine, this.members), new Tree(engine, this.members));
+  }
+
+  /**
+   * A generation, as one of its ranks.
+   *
+   * @param links to every other rank, as often as {@link Membership#LINKS} says
+   */
+  static TcpCommunicator over(List<List<Link>> links, int rank, int size, long generation)
+      throws IOException {
+    String name = "collective-g%d-r%d".formatted(generation, rank);
+    Engine engine = new Engine(rank, name, links.getFirst());
+    Engine background = new Engine(rank, name + "-background", links.getLast());
+    engine.start(background);
+    background.start(engine);
+    return new TcpCommunicator(engine, background, "", IntStream.range(0, size).boxed().toList());
+  }
+
+  @Override
+  public Communicator background() {
+    if (background == null) {
+      throw new IllegalStateException("only a generation has a background");
+    }
+    return new TcpCommunicator(background, null, "", members);
   }
 
   @Override
@@ -70,7 +93,7 @@ public final class TcpCommunicator implements Communicator {
     if (name.isEmpty() || path.length() > MAX_GROUP_NAME) {
       throw new IllegalArgumentException("a group's name is short, not " + path);
     }
-    return new TcpCommunicator(engine, path, ranks.stream().map(this::member).toList());
+    return new TcpCommunicator(engine, null, path, ranks.stream().map(this::member).toList());
   }
 
   private int member(int rank) {
@@ -190,8 +213,9 @@ public final class TcpCommunicator implements Communicator {
 
   @Override
   public void close() {
-    if (group.isEmpty()) {
+    if (background != null) {
       engine.close();
+      background.close();
     }
   }
 

@@ -183,7 +183,7 @@ public final class BatchPass implements AutoCloseable {
    *
    * @param listener hears, after each layer, which gradients are complete
    */
-  double backward(double lossScale, GradientListener listener) {
+  public double backward(double lossScale, GradientListener listener) {
     Tensor dx = gradient();
     Tensor dy = dx;
     double loss = 0;

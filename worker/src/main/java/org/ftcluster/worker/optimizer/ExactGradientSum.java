@@ -33,6 +33,9 @@ public final class ExactGradientSum implements GradientSum {
   private int microBatches;
   private double limit;
 
+  /** Parameters from this one on are other ranks'. */
+  private long end;
+
   /** Of the micro-batch at hand: parameters before this one are yet to be added. */
   private long left;
 
@@ -41,6 +44,7 @@ public final class ExactGradientSum implements GradientSum {
   ExactGradientSum(long size, int places) {
     sums = arena.allocate((size + 2 + Flag.values().length + places) * Long.BYTES, 64);
     lossAt = size * Long.BYTES;
+    end = size;
     left = size;
     buckets = new Buckets(sums, lossAt, ElementType.INT64);
     unusableAt = lossAt + Long.BYTES;
@@ -52,12 +56,20 @@ public final class ExactGradientSum implements GradientSum {
     limit = FixedPoint.limit(microBatches);
     sums.fill((byte) 0);
     buckets.start();
+    end = lossAt / Long.BYTES;
     nextMicroBatch();
   }
 
   private void nextMicroBatch() {
-    left = lossAt / Long.BYTES;
+    left = end;
     usable = true;
+  }
+
+  @Override
+  public void nothingFrom(Communicator ranks, long from) {
+    end = from;
+    left = from;
+    buckets.send(ranks, from);
   }
 
   @Override

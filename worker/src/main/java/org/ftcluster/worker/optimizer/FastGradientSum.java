@@ -42,6 +42,9 @@ public final class FastGradientSum implements GradientSum {
   private final Buckets buckets;
   private final long lossAt;
 
+  /** Bytes of parameters from which on they are other ranks'. */
+  private long end;
+
   /** Of the micro-batch at hand: bytes of parameters that are yet to be added. */
   private long left;
 
@@ -56,6 +59,7 @@ public final class FastGradientSum implements GradientSum {
     lossAt = size * Float.BYTES;
     gradientSums = sums.asSlice(0, lossAt);
     tail = sums.asSlice(lossAt);
+    end = lossAt;
     left = lossAt;
     rounded = rounds ? arena.allocate(size * Short.BYTES, 64) : null;
     buckets =
@@ -68,15 +72,24 @@ public final class FastGradientSum implements GradientSum {
   public void start(int microBatches) {
     sums.fill((byte) 0);
     loss = 0;
+    end = lossAt;
     left = lossAt;
     buckets.start();
+  }
+
+  @Override
+  public void nothingFrom(Communicator ranks, long from) {
+    end = from * Float.BYTES;
+    left = end;
+    round(from);
+    buckets.send(ranks, from);
   }
 
   @Override
   public void add(MemorySegment gradients, double loss) {
     this.loss += loss;
     addFrom(gradients, 0);
-    left = lossAt;
+    left = end;
   }
 
   @Override

@@ -48,6 +48,14 @@ public sealed interface GradientSum extends AutoCloseable
   void add(MemorySegment gradients, double loss);
 
   /**
+   * Says, before this rank adds anything, that it will have no gradients from a parameter on, as
+   * where other ranks hold those layers: their sum begins as soon as the others have theirs.
+   *
+   * @param from parameters from which on {@link #add} leaves this rank's out
+   */
+  default void nothingFrom(Communicator ranks, long from) {}
+
+  /**
    * Says, while this rank's last micro-batch is still in its backward, which of its gradients are
    * complete: they are added, and their sum over all ranks begins. {@link #add} does the rest.
    *

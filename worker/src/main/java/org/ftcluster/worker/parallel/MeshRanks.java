@@ -7,6 +7,7 @@ import org.ftcluster.worker.parallel.Mesh.Place;
  * The ranks of a generation in their mesh, as one of them sees them.
  *
  * @param all of them
+ * @param background all of them once more, see {@link Communicator#background}
  * @param slices the ranks that hold the slices of this rank's layers
  * @param copies the ranks that hold the same of the model, of the group
  * @param stages the ranks that hold this rank's slice of the replica's layers
@@ -18,6 +19,7 @@ public record MeshRanks(
     Mesh mesh,
     Place place,
     Communicator all,
+    Communicator background,
     Communicator slices,
     Communicator copies,
     Communicator stages,
@@ -31,6 +33,7 @@ public record MeshRanks(
         mesh,
         place,
         all,
+        all.background(),
         all.group("tensor", mesh.tensorGroup(place)),
         all.group("data", mesh.dataGroup(place)),
         all.group("pipeline", mesh.pipelineGroup(place)),

@@ -21,6 +21,7 @@ import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.parallel.Schedule.Message;
 import org.ftcluster.worker.parallel.Schedule.Turn;
 import org.ftcluster.worker.tensor.Workspace;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Some of a model's layers, on a rank of a pipeline: activations come from the stage before and go
@@ -88,10 +89,12 @@ public final class PipelineStage implements Replica, AutoCloseable {
     int inFlight = schedule.inFlight(stages.rank());
     Function<Place, Slot> slots =
         place -> inUse.computeIfAbsent(place, p -> begin(p, useful, step, inFlight));
+    List<Turn> turns = schedule.turns(stages.rank());
+    Turn last = lastBackward(turns, useful.size());
     Inbox inbox =
         new Inbox(schedule, useful.size(), stages, timeout, message -> room(message, slots));
     try {
-      for (Turn turn : schedule.turns(stages.rank())) {
+      for (Turn turn : turns) {
         if (turn.microBatch() >= useful.size()) {
           step.stopCheck().run();
           accompany(turn, listener);
@@ -117,7 +120,8 @@ public final class PipelineStage implements Replica, AutoCloseable {
               // Sent long ago, or its gradient couldn't be here; it is about to be dropped.
               slot.awaitSent(timeout);
             }
-            double loss = slot.pass().backward(step.lossScale());
+            GradientListener complete = turn.equals(last) ? listener : GradientListener.NONE;
+            double loss = slot.pass().backward(step.lossScale(), complete);
             if (schedule.sent(stages.rank(), turn) != null) {
               slot.sends().add(stages.send(slot.pass().gradient().memory(), before()));
             }
@@ -131,6 +135,14 @@ public final class PipelineStage implements Replica, AutoCloseable {
     } finally {
       dropAll();
     }
+  }
+
+  /** Null where there is none. */
+  private static @Nullable Turn lastBackward(List<Turn> turns, int microBatches) {
+    return turns.stream()
+        .filter(turn -> turn instanceof Turn.Backward && turn.microBatch() < microBatches)
+        .reduce((before, turn) -> turn)
+        .orElse(null);
   }
 
   private void accompany(Turn turn, Listener listener) {

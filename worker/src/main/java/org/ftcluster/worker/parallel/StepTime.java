@@ -86,10 +86,12 @@ public record StepTime(double microBatches, double gradients, double update) {
 
   /** Of summing gradients what is done while the last micro-batch is still in its backward. */
   private static double hidden(Workload work, Layout layout, Machine machine, double sum) {
-    if (!machine.overlaps() || layout.isInParts() || layout.sharesGradients()) {
+    if (!machine.overlaps() || layout.sharesGradients()) {
       return 0;
     }
-    double backward = (work.layers() - 1) * backward(work, layout, machine, work.tokens()).work();
+    // The first stage ends last; the others' are through by then, or as far as it is.
+    int layers = work.layers() / (layout.mesh().pipeline() * layout.interleave());
+    double backward = (layers - 1) * backward(work, layout, machine, work.tokens()).work();
     // The first layer's come last.
     return Math.min(backward, sum * (work.layers() - 1) / work.layers());
   }

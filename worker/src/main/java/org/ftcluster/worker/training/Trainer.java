@@ -178,6 +178,9 @@ final class Trainer implements AutoCloseable {
     Deal deal = balance.deal(batch);
     long workNs = System.nanoTime();
     try {
+      if (mesh.size() > 1) {
+        sum.nothingFrom(ranks.background(), lastTrained());
+      }
       replica.train(
           deal.share(ranks.place().data(), batch.microBatches()),
           new Replica.Step(
@@ -197,9 +200,8 @@ final class Trainer implements AutoCloseable {
 
             @Override
             public void complete(long from) {
-              // Slices and stages still have to hear of each other, which sums would be ahead of.
-              if (mesh.size() > 1 && mesh.data() == mesh.size()) {
-                sum.addEarly(ranks.all(), parameters.gradients(), from);
+              if (mesh.size() > 1) {
+                sum.addEarly(ranks.background(), parameters.gradients(), from);
               }
             }
 
@@ -248,6 +250,14 @@ final class Trainer implements AutoCloseable {
     job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
     job.history().add(metrics);
     return metrics;
+  }
+
+  /** Behind the last parameter that this rank leaves gradients of. */
+  private long lastTrained() {
+    return replica.trained().stream()
+        .mapToLong(slice -> slice.offset() + slice.size())
+        .max()
+        .orElse(0);
   }
 
   /** Alone with its work, a rank has to get on with it; parts of a model wait for each other. */
@@ -310,7 +320,7 @@ final class Trainer implements AutoCloseable {
 
   private double reduce(long step) {
     try {
-      return sum.reduce(ranks.all(), job.state().parameters().gradients(), timeout);
+      return sum.reduce(ranks.background(), job.state().parameters().gradients(), timeout);
     } catch (NonFiniteGradientException e) {
       throw new BadJobException(
           "Training diverged at step %d: %s; a lower training.learning_rate, a longer warm-up or a lower training.max_grad_norm may help."

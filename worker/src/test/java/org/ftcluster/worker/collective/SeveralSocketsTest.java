@@ -104,13 +104,13 @@ class SeveralSocketsTest {
       bodies.add(
           () -> {
             Membership self = new Membership(rank, 3, 1, 4, SECRET);
-            List<Link> links = listeners.get(rank).meet(self, peers, LIMIT);
-            try (Communicator ranks = new TcpCommunicator(rank, 3, 1, links)) {
+            List<List<Link>> links = listeners.get(rank).meet(self, peers, LIMIT);
+            try (Communicator ranks = TcpCommunicator.over(links, rank, 3, 1)) {
               ranks.barrier().await(LIMIT);
               started.countDown();
               if (rank == 2) {
                 assertTrue(started.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
-                Sockets.close(links.getFirst().channels().getFirst());
+                Sockets.close(links.getFirst().getFirst().channels().getFirst());
               }
               MemorySegment buffer = Arena.ofAuto().allocate(64 << 20, 64);
               Work work = ranks.allReduce(buffer, ElementType.INT64, ReduceOp.SUM);

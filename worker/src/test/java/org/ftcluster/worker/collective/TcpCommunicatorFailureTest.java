@@ -99,12 +99,12 @@ class TcpCommunicatorFailureTest {
         () -> {
           Membership self = new Membership(2, 3, 1, 1, SECRET);
           try (CollectiveListener listener = listeners.get(2)) {
-            List<Link> links = listener.meet(self, peers, LIMIT);
+            List<List<Link>> links = listener.meet(self, peers, LIMIT);
             assertTrue(started.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
             // As the kernel does for a process that was killed: closed, without a word.
-            for (Link link : links) {
-              link.channels().forEach(Sockets::close);
-            }
+            links.stream()
+                .flatMap(List::stream)
+                .forEach(link -> link.channels().forEach(Sockets::close));
           }
           return "lost rank 2";
         });

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -19,6 +20,7 @@ class MeshTrainingTest {
 
   @TempDir static Path models;
   private static final Map<String, MeshJob.Run> ALONE = new HashMap<>();
+  private static MeshJob.@Nullable Run manyAlone;
 
   @TempDir Path out;
 
@@ -48,7 +50,31 @@ class MeshTrainingTest {
     MeshJob.Run alone = alone(model, quantization);
     MeshJob.Run parts = new MeshJob(models, out, job).run(mesh.ranks());
 
-    double tolerance = quantization.equals("none") ? 1e-5 : 1e-3;
+    compare(alone, parts, mesh, quantization.equals("none") ? 1e-5 : 1e-3);
+  }
+
+  static Stream<MeshCase> meshesOfCopies() {
+    return Stream.of(
+        new MeshCase(2, 2, 1, 1, "none"),
+        new MeshCase(2, 1, 2, 1, "none"),
+        new MeshCase(2, 1, 2, 2, "none"),
+        new MeshCase(1, 2, 2, 1, "zero1"));
+  }
+
+  /** Gradients of several megabytes go in pieces, while backwards go on. */
+  @ParameterizedTest
+  @MethodSource("meshesOfCopies")
+  void soDoesOneThatSumsManyGradients(MeshCase mesh) throws Exception {
+    String many = "adapter.r=128";
+    if (manyAlone == null) {
+      manyAlone = new MeshJob(models, out.resolve("alone"), many).run(1);
+    }
+    MeshJob.Run parts = new MeshJob(models, out, mesh.settings(many)).run(mesh.ranks());
+    compare(manyAlone, parts, mesh, 1e-5);
+  }
+
+  private static void compare(
+      MeshJob.Run alone, MeshJob.Run parts, MeshCase mesh, double tolerance) {
     close(alone.losses(), parts.losses(), tolerance);
     close(alone.norms(), parts.norms(), tolerance);
     assertEquals(

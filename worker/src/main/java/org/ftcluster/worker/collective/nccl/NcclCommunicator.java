@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.LongSupplier;
+import java.util.stream.IntStream;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Work;
@@ -36,6 +37,9 @@ public final class NcclCommunicator implements Communicator {
   private final Duration deadline;
   private final List<NcclCommunicator> groups = new ArrayList<>();
   private final boolean isGroup;
+
+  /** The background's, once there is one. */
+  private @Nullable MemorySegment secondStream;
 
   /** Guarded by this; null once it is aborted or closed. */
   private @Nullable MemorySegment comm;
@@ -134,12 +138,24 @@ public final class NcclCommunicator implements Communicator {
   /** All ranks make their groups of that name at the same time, and each is in one of them. */
   @Override
   public Communicator group(String name, List<Integer> ranks) {
+    return split(name, ranks, stream);
+  }
+
+  /** On a stream of its own. */
+  @Override
+  public Communicator background() {
+    MemorySegment second = cuda.newStream();
+    secondStream = second;
+    return split("background", IntStream.range(0, size()).boxed().toList(), second);
+  }
+
+  private Communicator split(String name, List<Integer> ranks, MemorySegment ownStream) {
     Communicator members = hosts.group(name, ranks);
     MemorySegment split = nccl.split(live(), ranks.getFirst(), members.rank());
     settle("making the group " + name);
     NcclCommunicator group =
         new NcclCommunicator(
-            nccl, cuda, members, device, callersStream, stream, deadline, true, split);
+            nccl, cuda, members, device, callersStream, ownStream, deadline, true, split);
     group.settle("making the group " + name);
     groups.add(group);
     return group;
@@ -297,6 +313,9 @@ public final class NcclCommunicator implements Communicator {
     groups.forEach(NcclCommunicator::destroy);
     destroy();
     cuda.destroyStream(stream);
+    if (secondStream != null) {
+      cuda.destroyStream(secondStream);
+    }
     hosts.close();
   }
 

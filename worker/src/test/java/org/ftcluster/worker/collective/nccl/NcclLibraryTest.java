@@ -123,6 +123,7 @@ class NcclLibraryTest {
             all.broadcast(buffer, 0).await(limit);
             all.barrier().await(limit);
             all.group("all", List.of(0)).barrier().await(limit);
+            all.background().allReduce(buffer, ElementType.FLOAT32, ReduceOp.SUM).await(limit);
             all.abort("enough");
             assertThrows(CollectiveException.class, all::barrier);
           }
