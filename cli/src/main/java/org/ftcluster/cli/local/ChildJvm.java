@@ -25,7 +25,8 @@ import org.ftcluster.cli.console.Json;
  * JSON, one of which may tell that it is ready, or why it isn't.
  */
 public final class ChildJvm implements AutoCloseable {
-  private static final Duration FAREWELL = Duration.ofSeconds(3);
+  private static final Duration FAREWELL =
+      StartupCache.isRecorded() ? Duration.ofMinutes(2) : Duration.ofSeconds(3);
 
   /** Exit codes above it are signals. */
   private static final int BY_SIGNAL = 128;

@@ -114,6 +114,7 @@ public final class ChildLaunch {
       Map<String, String> environment,
       Path logs) {
     List<String> allFlags = new ArrayList<>(flags);
+    allFlags.addAll(StartupCache.flags(arguments.getFirst()));
     allFlags.add("-XX:+UseSerialGC");
     allFlags.addAll(limits);
     List<String> allArguments = new ArrayList<>(arguments);

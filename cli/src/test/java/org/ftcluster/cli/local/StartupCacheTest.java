@@ -1,0 +1,46 @@
+package org.ftcluster.cli.local;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Which kept start a JVM of ours begins with. */
+class StartupCacheTest {
+  @TempDir private Path home;
+
+  @Test
+  void noneWhereNoneIsKept() {
+    assertEquals(List.of(), StartupCache.flags("worker", home.toString(), false));
+  }
+
+  @Test
+  void noneOutsideAnInstallation() {
+    assertEquals(List.of(), StartupCache.flags("worker", null, true));
+  }
+
+  @Test
+  void theOneOfItsCommand() throws IOException {
+    Path kept = Files.createDirectories(home.resolve("cli/target")).resolve("worker.aot");
+    Files.createFile(kept);
+
+    assertEquals(
+        List.of("-XX:AOTCache=" + kept, "-Xlog:aot*=off,cds*=off"),
+        StartupCache.flags("worker", home.toString(), false));
+    assertEquals(List.of(), StartupCache.flags("coordinator", home.toString(), false));
+  }
+
+  @Test
+  void aStartThatIsToBeKeptBeginsWithNone() throws IOException {
+    Path kept = Files.createDirectories(home.resolve("cli/target")).resolve("worker.aot");
+    Files.createFile(kept);
+
+    assertEquals(
+        List.of("-XX:AOTCacheOutput=" + kept, "-Xlog:aot*=off,cds*=off"),
+        StartupCache.flags("worker", home.toString(), true));
+  }
+}
