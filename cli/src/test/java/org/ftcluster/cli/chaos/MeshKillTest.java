@@ -58,7 +58,7 @@ class MeshKillTest {
   @MethodSource("layouts")
   void aSpareWorkerTakesThePlaceOfOneThatIsKilled(Layout layout) throws Exception {
     SampleJob sample = SampleJob.in(folder);
-    String[] sets = {"parallel=" + layout.parallel(), "data.eval=null", "training.max_steps=16"};
+    String[] sets = {"parallel=" + layout.parallel(), "data.eval=null", "training.max_steps=40"};
     try (RunFolder logs = RunFolder.claim(folder.resolve("nodes"));
         Fleet fleet = Fleet.start(layout.workers() + 1, 1, new Network.Loopback(), logs);
         CoordinatorClient client = new CoordinatorClient(fleet.address());
