@@ -7,9 +7,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What JVMs of a command load and link when they start, kept from an earlier one (JEP 514), with
- * which they are ready after little more than half the processor time. {@code cli/record-start}
- * makes it. Where there is none, or one of another JDK or build, a JVM starts as any does, and
- * silently so.
+ * which they are ready after less processor time. {@code cli/record-start} makes it. Where there is
+ * none, or one of another JDK or build, a JVM starts as any does, and silently so.
  */
 final class StartupCache {
   /** Where the installation lies. */

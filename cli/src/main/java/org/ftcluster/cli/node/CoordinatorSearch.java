@@ -16,7 +16,7 @@ import org.ftcluster.worker.rank.WorkerSettings;
 /** How a worker finds its cluster, knowing only a coordinator's address. */
 final class CoordinatorSearch implements WorkerSettings.SeedNodes {
   private static final Duration FIRST_PAUSE = Duration.ofMillis(100);
-  private static final Duration LONGEST_PAUSE = Duration.ofSeconds(2);
+  private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
 
   private final Addresses coordinator;
   private final Console console;

@@ -218,7 +218,7 @@ public final class CollectiveBenchmark {
         seconds.add((System.nanoTime() - startNs) / 1e9);
       }
       // Who comes last waits for none.
-      double median = work.isZero() ? median(all, seconds, 1) : -median(all, seconds, -1);
+      double median = median(all, seconds, !work.isZero());
       double bus = kind.traffic(ranks) * bytes / median;
       int senders = kind == Kind.BROADCAST ? ranks - 1 : ranks;
       return new Line(kind, ranks, bytes, median, bus / 1e9, 100 * bus * senders / stream);
@@ -231,20 +231,19 @@ public final class CollectiveBenchmark {
     }
   }
 
-  /**
-   * Of that factor and the slowest rank's seconds in each call; of the fastest's where it is
-   * negative.
-   */
-  private static double median(Communicator all, List<Double> seconds, int factor) {
+  /** Of the slowest rank in each call, or of the fastest. */
+  private static double median(Communicator all, List<Double> seconds, boolean ofFastest) {
+    // There is no least among ranks; it is the most of what is negative.
+    int sign = ofFastest ? -1 : 1;
     try (Arena arena = Arena.ofShared()) {
       MemorySegment calls = arena.allocate(ValueLayout.JAVA_DOUBLE, seconds.size());
       for (int i = 0; i < seconds.size(); i++) {
-        calls.setAtIndex(ValueLayout.JAVA_DOUBLE, i, factor * seconds.get(i));
+        calls.setAtIndex(ValueLayout.JAVA_DOUBLE, i, sign * seconds.get(i));
       }
       all.allReduce(calls, ElementType.FLOAT64, ReduceOp.MAX).await(TIMEOUT);
       double[] sorted = calls.toArray(ValueLayout.JAVA_DOUBLE);
       Arrays.sort(sorted);
-      return sorted[sorted.length / 2];
+      return sign * sorted[sorted.length / 2];
     }
   }
 

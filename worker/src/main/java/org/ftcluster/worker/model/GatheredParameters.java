@@ -216,7 +216,7 @@ final class GatheredParameters {
   }
 
   /** Gradients that are left by parts, or only here and there, begin at zero. */
-  void startGradients(int unit) {
+  private void startGradients(int unit) {
     Tensor room = gradients.get(gradientRoomOf(unit));
     room.slice(0, 0, units.get(unit).size()).clear();
   }

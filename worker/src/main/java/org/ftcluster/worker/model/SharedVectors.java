@@ -7,6 +7,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.IntFunction;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.tensor.DType;
@@ -69,8 +70,12 @@ final class SharedVectors {
   }
 
   Tensor value(ParameterBuffer.Slice slice) {
-    long place = places.getOrDefault(slice.name(), -1L);
+    long place = place(slice);
     return values.slice(0, place, place + slice.size());
+  }
+
+  private long place(ParameterBuffer.Slice slice) {
+    return Objects.requireNonNull(places.get(slice.name()), slice.name());
   }
 
   long bytes() {
@@ -121,8 +126,7 @@ final class SharedVectors {
         long first = Math.max(from, slice.offset());
         long count = Math.min(to, slice.offset() + slice.size()) - first;
         if (isVector(slice) && count > 0) {
-          long place = places.getOrDefault(slice.name(), 0L) + first - slice.offset();
-          part.here(u, place, first - from, count);
+          part.here(u, place(slice) + first - slice.offset(), first - from, count);
         }
       }
     }
