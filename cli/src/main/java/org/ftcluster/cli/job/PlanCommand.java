@@ -54,6 +54,7 @@ public final class PlanCommand implements Callable<Integer> {
       long weights,
       long trained,
       long activations,
+      long spare,
       long process,
       long totalWithoutCheckpointing,
       long totalWithCheckpointing,
@@ -98,6 +99,7 @@ public final class PlanCommand implements Callable<Integer> {
             estimate.weights(),
             estimate.trained(),
             estimate.activations(),
+            estimate.spare(),
             estimate.process(),
             plan.kept().total(),
             plan.recomputed().total(),
@@ -173,6 +175,7 @@ public final class PlanCommand implements Callable<Integer> {
           frozen weights   %7.2f GB
           what is trained  %7.2f GB  values, gradients, optimizer
           activations      %7.2f GB  of micro-batches of up to %,d tokens
+          for a while      %7.2f GB  when a checkpoint is written, or shares are dealt anew
           process          %7.2f GB  JVM and libtorch
         There %s.
         Without gradient checkpointing it is %.2f GB, and micro_batch_size may be up to %d in %.1f GB;
@@ -183,6 +186,7 @@ public final class PlanCommand implements Callable<Integer> {
         estimate.trained() / 1e9,
         estimate.activations() / 1e9,
         plan.largest().tokens(),
+        estimate.spare() / 1e9,
         estimate.process() / 1e9,
         plan.savings().text(),
         plan.kept().total() / 1e9,

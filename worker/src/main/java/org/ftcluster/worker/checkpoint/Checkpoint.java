@@ -3,13 +3,17 @@ package org.ftcluster.worker.checkpoint;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.ftcluster.protocol.file.DurableFiles;
+import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.DType;
+import org.ftcluster.worker.safetensors.OutgoingTensor;
 import org.ftcluster.worker.safetensors.SafetensorsException;
 import org.ftcluster.worker.safetensors.SafetensorsFile;
+import org.ftcluster.worker.safetensors.StreamedTensor;
 import org.ftcluster.worker.safetensors.TensorView;
 
 /**
@@ -18,20 +22,12 @@ import org.ftcluster.worker.safetensors.TensorView;
  */
 final class Checkpoint {
   private static final String STATE = "state.safetensors";
-  private static final List<String> PREFIXES =
-      List.of("parameter.", "first_moment.", "second_moment.");
 
-  private final Path folder;
-  private final Manifest manifest;
-
-  private Checkpoint(Path folder, Manifest manifest) {
-    this.folder = folder;
-    this.manifest = manifest;
-  }
+  private Checkpoint() {}
 
   /** How a file of tensors is written: the seam where tests fill the disk. */
   interface TensorWriter {
-    void write(Path target, List<TensorView> tensors, Map<String, String> metadata)
+    void write(Path target, List<? extends OutgoingTensor> tensors, Map<String, String> metadata)
         throws IOException;
   }
 
@@ -39,15 +35,15 @@ final class Checkpoint {
   static void write(
       Path folder, Snapshot state, List<LogFile> logs, JobIdentity job, TensorWriter writer)
       throws IOException {
-    List<TensorView> tensors = new ArrayList<>();
-    for (int b = 0; b < PREFIXES.size(); b++) {
+    List<OutgoingTensor> tensors = new ArrayList<>();
+    for (StateContent content : StateContent.values()) {
       for (ParameterBuffer.Slice slice : state.slices()) {
         tensors.add(
-            new TensorView(
-                PREFIXES.get(b) + slice.name(),
+            new StreamedTensor(
+                content.prefix() + slice.name(),
                 DType.F32,
                 slice.shape(),
-                slice.of(state.buffers().get(b))));
+                sink -> state.read(content, slice, sink)));
       }
     }
     writer.write(folder.resolve(STATE), tensors, Map.of());
@@ -59,34 +55,56 @@ final class Checkpoint {
   }
 
   /**
-   * Opens a checkpoint that is whole.
+   * Opens a checkpoint that is whole, to be read where it lies.
    *
-   * @throws CheckpointException when it isn't
+   * @param slices what it is to hold
+   * @return to be closed
+   * @throws CheckpointException when it isn't whole, or a tensor is missing, or of another shape
    */
-  static Checkpoint open(Path folder, Manifest manifest) {
+  static Snapshot open(Path folder, Manifest manifest, List<ParameterBuffer.Slice> slices) {
     manifest.check(folder);
-    return new Checkpoint(folder, manifest);
-  }
-
-  /**
-   * Reads everything into {@code state}.
-   *
-   * @throws CheckpointException when a tensor is missing, or of another shape; {@code state} then
-   *     holds nothing
-   */
-  void readInto(TrainingState state) {
-    state.invalidate();
-    try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(STATE))) {
-      for (int b = 0; b < PREFIXES.size(); b++) {
-        for (ParameterBuffer.Slice slice : state.parameters().slices()) {
-          TensorView tensor = file.get(PREFIXES.get(b) + slice.name());
-          Tensors.checkShape(file.path(), tensor, slice);
-          slice.of(state.buffers().get(b)).copyFrom(tensor.data());
-        }
+    try {
+      SafetensorsFile file = SafetensorsFile.open(folder.resolve(STATE));
+      try {
+        return snapshot(file, slices, manifest.progress());
+      } catch (RuntimeException e) {
+        file.close();
+        throw e;
       }
     } catch (SafetensorsException e) {
       throw new CheckpointException(String.valueOf(e.getMessage()), e);
     }
-    state.completed(manifest.progress());
+  }
+
+  private static Snapshot snapshot(
+      SafetensorsFile file, List<ParameterBuffer.Slice> slices, Progress progress) {
+    List<FloatSource> contents = new ArrayList<>();
+    for (StateContent content : StateContent.values()) {
+      for (ParameterBuffer.Slice slice : slices) {
+        checkShape(file.path(), file.get(content.prefix() + slice.name()), slice);
+      }
+      contents.add(content(file, content, slices));
+    }
+    return Snapshot.of(slices, contents, progress, file::close);
+  }
+
+  private static void checkShape(Path file, TensorView tensor, ParameterBuffer.Slice slice) {
+    if (!Arrays.equals(tensor.shape(), slice.shape())) {
+      throw new CheckpointException(
+          "%s: tensor %s is %s, but the model's is %s."
+              .formatted(
+                  file,
+                  tensor.name(),
+                  Arrays.toString(tensor.shape()),
+                  Arrays.toString(slice.shape())));
+    }
+  }
+
+  private static FloatSource content(
+      SafetensorsFile file, StateContent content, List<ParameterBuffer.Slice> slices) {
+    return FloatSource.of(
+        slices,
+        (slice, from, to, sink) ->
+            FloatSource.of(file.get(content.prefix() + slice.name()).data()).read(from, to, sink));
   }
 }

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.checkpoint;
 
 import java.io.IOException;
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -14,6 +15,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.checkpoint.storage.Storage;
 import org.ftcluster.worker.checkpoint.storage.StorageException;
 import org.ftcluster.worker.checkpoint.storage.StorageException.Kind;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -32,6 +34,18 @@ public final class CheckpointStore implements AutoCloseable {
   private final JobIdentity job;
   private final boolean overwrite;
   private final @Nullable RemoteCheckpoints remote;
+
+  /**
+   * A checkpoint that is whole.
+   *
+   * @param state to be read where it lies
+   */
+  public record Found(Path folder, Snapshot state) implements AutoCloseable {
+    @Override
+    public void close() {
+      state.close();
+    }
+  }
 
   /**
    * A checkpoint that might be read.
@@ -175,24 +189,46 @@ public final class CheckpointStore implements AutoCloseable {
   }
 
   /**
-   * Reads the newest whole checkpoint of this job, from its folder or from off the node; broken
-   * ones are passed over.
+   * Reads the newest whole checkpoint of this job, see {@link #openNewest}.
    *
-   * @param warnings a sentence for each that is passed over
+   * @param state here as a whole
    * @return its folder, or nothing where there is none
+   */
+  public Optional<Path> readNewest(TrainingState state, Consumer<String> warnings) {
+    Optional<Found> newest = openNewest(state.parameters().slices(), warnings);
+    newest.ifPresent(
+        found -> {
+          try (found) {
+            state.invalidate();
+            for (StateContent content : StateContent.values()) {
+              MemorySegment buffer = state.buffers().get(content.ordinal());
+              found.state().content(content).copy(0, buffer);
+            }
+            state.completed(found.state().progress());
+          }
+        });
+    return newest.map(Found::folder);
+  }
+
+  /**
+   * Opens the newest whole checkpoint of this job, in its folder or from off the node; broken ones
+   * are passed over.
+   *
+   * @param slices what it is to hold
+   * @param warnings a sentence for each that is passed over
+   * @return to be closed; nothing where there is none
    * @throws BadJobException when there are checkpoints of another job, see {@link #requireOurs}, or
    *     the place off the node is none
    * @throws CheckpointException when the place off the node doesn't answer
    */
-  public Optional<Path> readNewest(TrainingState state, Consumer<String> warnings) {
+  public Optional<Found> openNewest(List<ParameterBuffer.Slice> slices, Consumer<String> warnings) {
     requireOurs();
     for (Candidate candidate : candidates()) {
       try {
         Manifest manifest = manifest(candidate);
         if (manifest.identity().equals(job)) {
           Path folder = fetched(candidate, manifest);
-          Checkpoint.open(folder, manifest).readInto(state);
-          return Optional.of(folder);
+          return Optional.of(new Found(folder, Checkpoint.open(folder, manifest, slices)));
         }
         requireOurs(describe(candidate), manifest.identity(), "checkpoint.remote");
         warnings.accept(

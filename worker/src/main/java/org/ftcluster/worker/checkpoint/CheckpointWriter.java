@@ -17,7 +17,9 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Saves checkpoints while training goes on: the state is copied, and a thread of its own writes the
- * copy. There is one copy at most, so a checkpoint that is due waits for the one before.
+ * copy. There is one copy at most, so a checkpoint that is due waits for the one before. Of a state
+ * that isn't copied the thread reads all first, and only then training goes on, while what was read
+ * is synced, checked and published.
  *
  * <p>For one thread, the rank's; listeners hear from the writer's.
  */
@@ -75,22 +77,33 @@ public final class CheckpointWriter implements AutoCloseable {
   }
 
   /**
-   * The same of a copy, which this closes.
+   * The same of a snapshot, which this closes. Returns when the state may change.
    *
-   * @throws CheckpointException when the save before takes too long
+   * @throws CheckpointException when the save before takes too long, or reading the state does
    */
-  public void begin(Snapshot copy, List<LogFile> logs, Listener listener, Patience patience) {
+  public void begin(Snapshot snapshot, List<LogFile> logs, Listener listener, Patience patience) {
     await(patience);
-    inFlight =
-        new InFlight(copy.progress().step(), thread.submit(() -> write(copy, logs, listener)));
+    InFlight begun =
+        new InFlight(
+            snapshot.progress().step(), thread.submit(() -> write(snapshot, logs, listener)));
+    inFlight = begun;
+    try {
+      await(begun, patience, () -> snapshot.awaitRead(POLL_MS));
+    } catch (RuntimeException e) {
+      snapshot.giveUp(patience.timeout());
+      throw e;
+    }
   }
 
-  private void write(Snapshot copy, List<LogFile> logs, Listener listener) {
-    long step = copy.progress().step();
-    try (copy) {
-      listener.saved(step, store.save(copy, logs));
-    } catch (CheckpointException | CollectiveException e) {
+  private void write(Snapshot snapshot, List<LogFile> logs, Listener listener) {
+    long step = snapshot.progress().step();
+    try (snapshot) {
+      listener.saved(step, store.save(snapshot, logs));
+    } catch (CheckpointException e) {
       listener.failed(step, String.valueOf(e.getMessage()));
+    } catch (CollectiveException e) {
+      listener.failed(
+          step, "The checkpoint of step %d was given up: %s.".formatted(step, e.getMessage()));
     }
   }
 
@@ -119,21 +132,34 @@ public final class CheckpointWriter implements AutoCloseable {
    */
   public void await(Patience patience) {
     InFlight waited = inFlight;
-    if (waited == null) {
-      return;
-    }
-    long startNs = System.nanoTime();
-    while (!ended(waited.write())) {
-      patience.stopCheck().run();
-      if (System.nanoTime() - startNs > patience.timeout().toNanos()) {
-        throw new CheckpointException(
-            "The checkpoint of step %d is still being written after another %d s: the place it goes to is too slow, or stuck."
-                .formatted(waited.step(), patience.timeout().toSeconds()));
-      }
+    if (waited != null) {
+      await(waited, patience, () -> ended(waited.write()));
     }
   }
 
-  private boolean ended(Future<?> write) {
+  /** Looks again and again, a short while each time. */
+  private interface Look {
+    boolean isOver() throws InterruptedException;
+  }
+
+  private static void await(InFlight waited, Patience patience, Look look) {
+    long startNs = System.nanoTime();
+    try {
+      while (!look.isOver()) {
+        patience.stopCheck().run();
+        if (System.nanoTime() - startNs > patience.timeout().toNanos()) {
+          throw new CheckpointException(
+              "The checkpoint of step %d is still being written after another %d s: the place it goes to is too slow, or stuck."
+                  .formatted(waited.step(), patience.timeout().toSeconds()));
+        }
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new CheckpointException("Interrupted while a checkpoint was being written.", e);
+    }
+  }
+
+  private boolean ended(Future<?> write) throws InterruptedException {
     try {
       write.get(POLL_MS, TimeUnit.MILLISECONDS);
       inFlight = null;
@@ -143,9 +169,6 @@ public final class CheckpointWriter implements AutoCloseable {
     } catch (ExecutionException e) {
       inFlight = null;
       throw new IllegalStateException("the checkpoint's writer failed", e.getCause());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new CheckpointException("Interrupted while a checkpoint was being written.", e);
     }
   }
 

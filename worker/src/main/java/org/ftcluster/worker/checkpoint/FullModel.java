@@ -15,10 +15,13 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.file.DurableFiles;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.DType;
+import org.ftcluster.worker.safetensors.OutgoingTensor;
+import org.ftcluster.worker.safetensors.PieceSink;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
-import org.ftcluster.worker.safetensors.TensorView;
+import org.ftcluster.worker.safetensors.StreamedTensor;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 
 /**
@@ -41,18 +44,20 @@ public final class FullModel {
   /**
    * Replaces a model folder, see {@link Folders#publish}.
    *
+   * @param values of all parameters, read tensor by tensor
    * @return SHA-256 of the weights' file, which depends on nothing but names, shapes and values
    * @throws CheckpointException when it can't be written: what was there stays
    */
-  public static String write(Path folder, JobSpec.Model base, ParameterBuffer parameters) {
-    try (Arena arena = Arena.ofConfined()) {
+  public static String write(
+      Path folder, JobSpec.Model base, List<ParameterBuffer.Slice> parameters, FloatSource values) {
+    try {
       Path partial = Folders.createPartial(folder);
       try {
         copyOthers(base.path(), partial);
         writeConfig(base, partial);
-        List<TensorView> tensors = new ArrayList<>();
-        for (ParameterBuffer.Slice slice : parameters.slices()) {
-          tensors.add(view(arena, base.dtype(), slice, parameters));
+        List<OutgoingTensor> tensors = new ArrayList<>();
+        for (ParameterBuffer.Slice slice : parameters) {
+          tensors.add(tensor(base.dtype(), slice, values));
         }
         SafetensorsWriter.write(partial.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
         String sha256 = Checksums.sha256(partial.resolve(WEIGHTS));
@@ -67,20 +72,29 @@ public final class FullModel {
     }
   }
 
-  private static TensorView view(
-      Arena arena,
-      JobSpec.ComputeType type,
-      ParameterBuffer.Slice slice,
-      ParameterBuffer parameters) {
-    MemorySegment values = slice.of(parameters.values());
+  private static OutgoingTensor tensor(
+      JobSpec.ComputeType type, ParameterBuffer.Slice slice, FloatSource values) {
+    long from = slice.offset();
+    long to = from + slice.size();
     return switch (type) {
-      case FLOAT32 -> new TensorView(slice.name(), DType.F32, slice.shape(), values);
-      case BFLOAT16 -> {
-        MemorySegment narrow = arena.allocate(slice.size() * Short.BYTES, 64);
-        RowOps.toBfloat16(narrow, values);
-        yield new TensorView(slice.name(), DType.BF16, slice.shape(), narrow);
-      }
+      case FLOAT32 ->
+          new StreamedTensor(
+              slice.name(), DType.F32, slice.shape(), sink -> values.read(from, to, sink));
+      case BFLOAT16 ->
+          new StreamedTensor(
+              slice.name(),
+              DType.BF16,
+              slice.shape(),
+              sink -> values.read(from, to, piece -> narrow(piece, sink)));
     };
+  }
+
+  private static void narrow(MemorySegment piece, PieceSink sink) throws IOException {
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment narrow = arena.allocate(piece.byteSize() / Float.BYTES * Short.BYTES, 64);
+      RowOps.toBfloat16(narrow, piece);
+      sink.take(narrow);
+    }
   }
 
   /** Tokenizer, chat template, generation settings, licence. */

@@ -1,40 +1,65 @@
 package org.ftcluster.worker.checkpoint;
 
+import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.safetensors.PieceSink;
 import org.ftcluster.worker.tensor.FiledMemory;
 import org.ftcluster.worker.tensor.LargeMemory;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * The state after one step, as a checkpoint holds it: a copy off the heap that training doesn't
- * touch, on a disk as far as the state is, or a view of the state itself for as long as nobody
- * trains.
+ * The state after one step, as it is saved or read: a copy off the heap that training doesn't
+ * touch, on a disk as far as the state is; or wherever it is, for as long as nobody trains.
  */
 public final class Snapshot implements AutoCloseable {
-  private final Arena arena;
-  private final List<ParameterBuffer.Slice> slices;
-  private final List<MemorySegment> buffers;
-  private final Progress progress;
+  private static final Logger log = LoggerFactory.getLogger(Snapshot.class);
 
-  private Snapshot(Arena arena, TrainingState state, List<MemorySegment> buffers) {
-    this.arena = arena;
-    this.slices = state.parameters().slices();
-    this.buffers = buffers;
-    this.progress = state.progress();
+  private final List<ParameterBuffer.Slice> slices;
+  private final List<FloatSource> contents;
+  private final Progress progress;
+  private final Runnable release;
+
+  /** Tensors that are still to be read before training may go on. */
+  private final AtomicInteger awaited;
+
+  private final CountDownLatch read;
+  private volatile boolean givenUp;
+
+  private Snapshot(
+      List<ParameterBuffer.Slice> slices,
+      List<FloatSource> contents,
+      Progress progress,
+      boolean copied,
+      Runnable release) {
+    this.slices = slices;
+    this.contents = List.copyOf(contents);
+    this.progress = progress;
+    this.release = release;
+    this.awaited = new AtomicInteger(slices.size() * contents.size());
+    this.read = new CountDownLatch(copied ? 0 : 1);
   }
 
   /** A copy, in memory that {@link #close} frees. */
   public static Snapshot copyOf(TrainingState state) {
     Arena arena = Arena.ofShared();
     try {
-      List<MemorySegment> copies = new ArrayList<>();
+      List<FloatSource> copies = new ArrayList<>();
       for (MemorySegment buffer : state.buffers()) {
-        copies.add(copy(arena, state, buffer));
+        copies.add(FloatSource.of(copy(arena, state, buffer)));
       }
-      return new Snapshot(arena, state, copies);
+      return new Snapshot(
+          state.parameters().slices(), copies, state.progress(), true, arena::close);
     } catch (RuntimeException | Error e) {
       arena.close();
       throw e;
@@ -53,49 +78,87 @@ public final class Snapshot implements AutoCloseable {
 
   /** The state's own memory, which must stay as it is until the snapshot was used. */
   public static Snapshot viewOf(TrainingState state) {
-    return new Snapshot(Arena.ofShared(), state, state.buffers());
+    List<FloatSource> buffers = state.buffers().stream().map(FloatSource::of).toList();
+    return of(state.parameters().slices(), buffers, state.progress());
   }
 
   /**
-   * Of a state that was put together elsewhere.
+   * Of a state that is wherever its contents are read from, and must stay as it is until it was.
    *
-   * @param arena where its buffers are; closed with the snapshot
+   * @param contents by {@link StateContent}
    */
   public static Snapshot of(
-      Arena arena, TrainingState state, MemorySegment firstMoment, MemorySegment secondMoment) {
-    MemorySegment copy = copy(arena, state, state.parameters().values());
-    return new Snapshot(arena, state, List.of(copy, firstMoment, secondMoment));
+      List<ParameterBuffer.Slice> slices, List<FloatSource> contents, Progress progress) {
+    return of(slices, contents, progress, () -> {});
   }
 
   /**
-   * The same with values that were put together elsewhere, too.
+   * The same.
    *
-   * @param arena where its buffers are; closed with the snapshot
+   * @param release called by {@link #close}
    */
   public static Snapshot of(
-      Arena arena,
-      TrainingState state,
-      MemorySegment values,
-      MemorySegment firstMoment,
-      MemorySegment secondMoment) {
-    return new Snapshot(arena, state, List.of(values, firstMoment, secondMoment));
+      List<ParameterBuffer.Slice> slices,
+      List<FloatSource> contents,
+      Progress progress,
+      Runnable release) {
+    return new Snapshot(slices, contents, progress, false, release);
   }
 
   List<ParameterBuffer.Slice> slices() {
     return slices;
   }
 
-  /** As {@link TrainingState#buffers}. */
-  List<MemorySegment> buffers() {
-    return buffers;
+  /**
+   * Reads a tensor, each of them once.
+   *
+   * @throws CollectiveException when it can't be read any more
+   */
+  void read(StateContent content, ParameterBuffer.Slice tensor, PieceSink sink) throws IOException {
+    content(content)
+        .read(
+            tensor.offset(),
+            tensor.offset() + tensor.size(),
+            piece -> {
+              if (givenUp) {
+                throw new CollectiveException("nobody waits for it");
+              }
+              sink.take(piece);
+            });
+    if (awaited.decrementAndGet() == 0) {
+      read.countDown();
+    }
+  }
+
+  /** Of all parameters. */
+  public FloatSource content(StateContent content) {
+    return contents.get(content.ordinal());
   }
 
   public Progress progress() {
     return progress;
   }
 
+  /** Whether the state may change, since this is a copy, or was read, or closed. */
+  boolean awaitRead(long timeoutMs) throws InterruptedException {
+    return read.await(timeoutMs, TimeUnit.MILLISECONDS);
+  }
+
+  /** Has whoever reads it end, and waits for that, since the state is about to change. */
+  void giveUp(Duration timeout) {
+    givenUp = true;
+    try {
+      if (!awaitRead(timeout.toMillis())) {
+        log.error("the state of step {} is still being read", progress.step());
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+
   @Override
   public void close() {
-    arena.close();
+    read.countDown();
+    release.run();
   }
 }

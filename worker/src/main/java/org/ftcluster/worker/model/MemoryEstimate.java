@@ -12,11 +12,12 @@ import org.ftcluster.worker.tensor.DryRun;
  * @param weights the base's frozen weights, as they are held, with embedding and head
  * @param trained values, gradients, both moments and the reduction's sums of what is trained
  * @param activations the workspace at its fullest
+ * @param spare what is taken besides for a while, see {@link TrainedShare#spareBytes}
  * @param process the JVM and libtorch, measured with a model of next to no size
  * @param disk what isn't in memory
  */
 public record MemoryEstimate(
-    long weights, long trained, long activations, long process, DiskUse disk) {
+    long weights, long trained, long activations, long spare, long process, DiskUse disk) {
   /** A worker's resident memory beside models and data, measured on Linux x86-64 with JDK 25. */
   private static final long PROCESS_BYTES = 360L << 20;
 
@@ -54,10 +55,10 @@ public record MemoryEstimate(
 
   /** All of it. */
   public long total() {
-    return data() + process;
+    return data() + spare + process;
   }
 
-  /** All but the process. */
+  /** What a step takes, without the process. */
   public long data() {
     return weights + trained + activations;
   }
@@ -70,6 +71,7 @@ public record MemoryEstimate(
    * @param parts that a rank has
    * @param inFlight micro-batches whose activations it holds at once, each of one part
    * @param share of what is trained
+   * @param saved whether checkpoints are written while training goes on
    * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
    */
   public static MemoryEstimate of(
@@ -81,7 +83,8 @@ public record MemoryEstimate(
       MicroBatchShape evaluated,
       List<ModelPart> parts,
       int inFlight,
-      TrainedShare share) {
+      TrainedShare share,
+      boolean saved) {
     return DryRun.of(
         () -> {
           try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter, savings)) {
@@ -109,8 +112,9 @@ public record MemoryEstimate(
                 batch += hollow.filedActivationBytes();
               }
             }
+            long spare = share.spareBytes(parameters.size(), ofStage, reduction, saved, offloaded);
             DiskUse disk = new DiskUse(filed, offloaded, batch, inFlight);
-            return new MemoryEstimate(weights, trained, activations, PROCESS_BYTES, disk);
+            return new MemoryEstimate(weights, trained, activations, spare, PROCESS_BYTES, disk);
           }
         });
   }
@@ -147,6 +151,7 @@ public record MemoryEstimate(
                 hollow.frozenBytes(),
                 state + hollow.trainedCopyBytes(),
                 active,
+                0,
                 PROCESS_BYTES,
                 new DiskUse(hollow.filedBytes(), offloaded, hollow.filedActivationBytes(), 1));
           }

@@ -68,7 +68,7 @@ final class PartBuilder {
     InitialValues initialValues =
         switch (adapter.type()) {
           case LORA -> AdapterInitializer::fill;
-          case NONE -> (values, seed) -> readBase(values);
+          case NONE -> (values, seed) -> reader.values(values.slices()).copy(0, values.values());
         };
     List<DecoderLayer> layers = new ArrayList<>(part.layers().size());
     for (int i = part.layers().from(); i < part.layers().to(); i++) {
@@ -121,17 +121,6 @@ final class PartBuilder {
   private Piece vocabularyPiece() {
     return Piece.whole(config.vocabularySize(), config.hiddenSize())
         .withRows(part.vocabulary(config));
-  }
-
-  /** The base model's own weights, from which full fine-tuning begins. */
-  private void readBase(ParameterBuffer parameters) {
-    try (Scope temporary = Scope.persistent()) {
-      for (ParameterBuffer.Slice slice : parameters.slices()) {
-        reader.read(
-            slice.name(),
-            temporary.wrap(slice.of(parameters.values()), DType.FLOAT32, slice.shape()));
-      }
-    }
   }
 
   private DecoderLayer layer(String prefix) {

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.model;
 
+import java.util.List;
 import java.util.function.Function;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
@@ -114,11 +115,9 @@ final class WeightReader {
     }
   }
 
-  /** Writes a tensor's values as float32 to {@code to}, which has its shape. */
-  void read(String name, Tensor to) {
-    try (Scope host = Scope.persistent()) {
-      Aten.copy(to, source.get(host, name, to.shape()));
-    }
+  /** Of tensors that are trained, as float32; goes with the source. */
+  FloatSource values(List<ParameterBuffer.Slice> tensors) {
+    return new BaseValues(source, tensors);
   }
 
   private static Tensor converted(Scope scope, Tensor from, DType type) {

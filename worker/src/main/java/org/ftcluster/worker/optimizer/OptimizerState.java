@@ -178,13 +178,6 @@ public final class OptimizerState implements AutoCloseable {
     pending = null;
   }
 
-  /** All of it, as before the first step. */
-  public void makeWhole() {
-    if (!isWhole()) {
-      replace(newMemory(ShardLayout.whole(layout().size())));
-    }
-  }
-
   public boolean isWhole() {
     return layout().ranks() == 1 && !memory.pieces.isEmpty();
   }

@@ -71,6 +71,22 @@ public record ShardLayout(List<Shard> units, int rank, int ranks, boolean mirror
     return of(0, other);
   }
 
+  /** The unit that a parameter is in. */
+  public int unitOf(long parameter) {
+    for (int unit = 0; unit < units.size(); unit++) {
+      if (parameter < units.get(unit).to()) {
+        return unit;
+      }
+    }
+    throw new IllegalArgumentException("parameter %d of %d".formatted(parameter, size()));
+  }
+
+  /** The rank whose own it is. */
+  public int ownerOf(long parameter) {
+    Shard all = units.get(unitOf(parameter));
+    return Math.toIntExact((parameter - all.from()) / ParameterUnit.share(all.size(), ranks));
+  }
+
   /** This rank's, where all are one unit. */
   public Shard own() {
     return of(rank);

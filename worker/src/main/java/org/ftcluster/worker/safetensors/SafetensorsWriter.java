@@ -10,6 +10,7 @@ import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -31,26 +32,25 @@ public final class SafetensorsWriter {
    * @param tensors in any order, with different names
    * @throws IOException when they can't be written: {@code target} is then what it was
    */
-  public static void write(Path target, List<TensorView> tensors, Map<String, String> metadata)
+  public static void write(
+      Path target, List<? extends OutgoingTensor> tensors, Map<String, String> metadata)
       throws IOException {
     // Wide elements first, as the reference implementation does: so each tensor is aligned.
-    List<TensorView> ordered =
-        tensors.stream()
-            .sorted(Comparator.comparing(TensorView::dtype).thenComparing(TensorView::name))
-            .toList();
+    List<OutgoingTensor> ordered = new ArrayList<>(tensors);
+    ordered.sort(Comparator.comparing(OutgoingTensor::dtype).thenComparing(OutgoingTensor::name));
     byte[] header = header(ordered, new TreeMap<>(metadata));
     DurableFiles.write(
         target,
         channel -> {
           DurableFiles.writeFully(channel, header);
-          for (TensorView tensor : ordered) {
-            write(channel, tensor.data());
+          for (OutgoingTensor tensor : ordered) {
+            write(channel, tensor);
           }
         });
   }
 
   /** The header's length and the header, padded with spaces to a multiple of eight bytes. */
-  private static byte[] header(List<TensorView> tensors, Map<String, String> metadata)
+  private static byte[] header(List<OutgoingTensor> tensors, Map<String, String> metadata)
       throws JsonProcessingException {
     ObjectNode root = JSON.createObjectNode();
     if (!metadata.isEmpty()) {
@@ -58,7 +58,7 @@ public final class SafetensorsWriter {
       metadata.forEach(strings::put);
     }
     long offset = 0;
-    for (TensorView tensor : tensors) {
+    for (OutgoingTensor tensor : tensors) {
       if (root.has(tensor.name())) {
         throw new IllegalArgumentException("two tensors are called " + tensor.name());
       }
@@ -67,7 +67,7 @@ public final class SafetensorsWriter {
       for (long dimension : tensor.shape()) {
         shape.add(dimension);
       }
-      long end = offset + tensor.data().byteSize();
+      long end = offset + bytes(tensor);
       entry.putArray("data_offsets").add(offset).add(end);
       offset = end;
     }
@@ -80,6 +80,20 @@ public final class SafetensorsWriter {
       header.put((byte) ' ');
     }
     return header.array();
+  }
+
+  private static long bytes(OutgoingTensor tensor) {
+    return tensor.dtype().byteSize(tensor.shape());
+  }
+
+  private static void write(FileChannel channel, OutgoingTensor tensor) throws IOException {
+    long start = channel.position();
+    tensor.writeTo(piece -> write(channel, piece));
+    long written = channel.position() - start;
+    if (written != bytes(tensor)) {
+      throw new IllegalStateException(
+          "tensor %s takes %d bytes, not %d".formatted(tensor.name(), bytes(tensor), written));
+    }
   }
 
   private static void write(FileChannel channel, MemorySegment data) throws IOException {

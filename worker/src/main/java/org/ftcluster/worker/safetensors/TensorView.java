@@ -1,5 +1,6 @@
 package org.ftcluster.worker.safetensors;
 
+import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.util.Arrays;
 
@@ -10,7 +11,8 @@ import java.util.Arrays;
  * @param shape empty for a scalar
  * @param data the elements, row-major and little-endian, without gaps; aligned to one byte only
  */
-public record TensorView(String name, DType dtype, long[] shape, MemorySegment data) {
+public record TensorView(String name, DType dtype, long[] shape, MemorySegment data)
+    implements OutgoingTensor {
   public TensorView {
     if (data.byteSize() != dtype.byteSize(shape)) {
       throw new IllegalArgumentException(
@@ -23,5 +25,10 @@ public record TensorView(String name, DType dtype, long[] shape, MemorySegment d
   /** Elements of the tensor. */
   public long size() {
     return data.byteSize() / dtype.bytes();
+  }
+
+  @Override
+  public void writeTo(PieceSink sink) throws IOException {
+    sink.take(data);
   }
 }

@@ -205,7 +205,8 @@ public record MemoryPlan(
                         mesh.groupSize(),
                         mesh.pipeline(),
                         spec.parallel().mirror() && mesh.groups() == 1,
-                        spec.sharesValues())));
+                        spec.sharesValues()),
+                    spec.checkpoint().everySteps() > 0));
   }
 
   /** Of a copy that has as many micro-batches as any. */

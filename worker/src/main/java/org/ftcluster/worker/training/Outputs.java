@@ -19,8 +19,9 @@ import org.ftcluster.worker.checkpoint.LogFile;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.Snapshot;
-import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.model.FloatSource;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -172,24 +173,24 @@ final class Outputs implements AutoCloseable {
   }
 
   /**
-   * Begins to save a checkpoint, and returns while it is written; where that fails, training goes
-   * on, and the checkpoints before it stay.
+   * Begins to save a checkpoint, and returns when the state may change, while the checkpoint is
+   * written; where that fails, training goes on, and the checkpoints before it stay.
    *
-   * @param copy closed once it is written
+   * @param state closed once it is written
    * @param notes hears from another thread how it ended
    * @throws org.ftcluster.worker.checkpoint.CheckpointException when the one before takes too long
    */
-  void beginCheckpoint(Snapshot copy, Consumer<String> notes, Patience patience) {
+  void beginCheckpoint(Snapshot state, Consumer<String> notes, Patience patience) {
     List<LogFile> logs;
     try {
       logs = logs();
     } catch (OutputException e) {
-      copy.close();
+      state.close();
       goOnWithout(String.valueOf(e.getMessage()), notes);
       return;
     }
     checkpoints.begin(
-        copy,
+        state,
         logs,
         new CheckpointWriter.Listener() {
           @Override
@@ -272,21 +273,22 @@ final class Outputs implements AutoCloseable {
   /**
    * Writes what was trained, and sees to it that all results are where they belong.
    *
+   * @param values of the parameters, wherever they are
    * @return SHA-256 of its weights' file
    * @throws org.ftcluster.worker.checkpoint.CheckpointException when that fails for long
    */
-  String writeResult(TrainingState state, Consumer<String> notes) {
-    return persistence.write(() -> tryToWriteResult(state, notes));
+  String writeResult(ParameterBuffer parameters, FloatSource values, Consumer<String> notes) {
+    return persistence.write(() -> tryToWriteResult(parameters, values, notes));
   }
 
-  private String tryToWriteResult(TrainingState state, Consumer<String> notes) {
+  private String tryToWriteResult(
+      ParameterBuffer parameters, FloatSource values, Consumer<String> notes) {
     fence.check();
     String sha256 =
         switch (spec.adapter().type()) {
           case LORA ->
-              PeftAdapter.write(
-                  resultFolder(), spec.adapter(), spec.model().path(), state.parameters());
-          case NONE -> FullModel.write(resultFolder(), spec.model(), state.parameters());
+              PeftAdapter.write(resultFolder(), spec.adapter(), spec.model().path(), parameters);
+          case NONE -> FullModel.write(resultFolder(), spec.model(), parameters.slices(), values);
         };
     List<Path> results = new ArrayList<>();
     logs().forEach(log -> results.add(log.file()));

@@ -6,12 +6,16 @@ import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.Consumer;
 import org.ftcluster.worker.checkpoint.Checksums;
 import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.Snapshot;
+import org.ftcluster.worker.checkpoint.StateContent;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.optimizer.OptimizerState;
-import org.ftcluster.worker.optimizer.OptimizerState.Piece;
 import org.ftcluster.worker.optimizer.Shard;
 import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.tensor.FiledMemory;
@@ -29,9 +33,6 @@ import org.slf4j.LoggerFactory;
 final class ShardTransfer {
   private static final Logger log = LoggerFactory.getLogger(ShardTransfer.class);
   private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG;
-
-  /** Parameters of which the optimizer's memory goes around at once. */
-  private static final long CHUNK = 1 << 19;
 
   private static final int WORDS = 7;
   private static final int CHECKSUM = 1;
@@ -99,29 +100,74 @@ final class ShardTransfer {
                     holding ->
                         holding.step() != step
                             || holding.checksum() != holdings.get(source).checksum());
-    boolean moments = false;
+    boolean dealtAnew = false;
     for (int rank = 0; rank < ranks.size(); rank++) {
       Holding holding = holdings.get(rank);
-      moments |= holding.step() != step || !holding.layout().equals(layoutOf(rank));
+      dealtAnew |= holding.step() != step || !holding.layout().equals(layoutOf(rank));
     }
+    boolean isSource = ranks.rank() == source;
+    Progress progress =
+        StateTransfer.broadcast(ranks, isSource ? state.progress() : null, source, timeout);
     MemorySegment received = state.parameters().gradients();
     if (values) {
       MemorySegment own = state.parameters().values();
-      ranks.broadcast(ranks.rank() == source ? own : received, source).await(timeout);
+      ranks.broadcast(isSource ? own : received, source).await(timeout);
     }
-    OptimizerState.Memory memory = moments ? dealt(sources, step) : null;
-    Progress progress = StateTransfer.broadcast(ranks, state, source, timeout);
-    ranks.barrier().await(timeout);
+    OptimizerState.Memory memory =
+        dealtAnew ? dealt(sources, progress, part -> part.read(state, step)) : null;
+    takeOver(progress, values && !isSource, memory);
+  }
+
+  /**
+   * Ends with a state that is in no rank's memory, in its new shards; rank 0 reads it in pieces.
+   *
+   * @param saved rank 0's; null on the others
+   */
+  void fromSaved(@Nullable Snapshot saved) {
+    exchange();
+    Progress progress =
+        StateTransfer.broadcast(ranks, saved == null ? null : saved.progress(), 0, timeout);
+    if (!sharesValues) {
+      MemorySegment received = state.parameters().gradients();
+      if (saved != null) {
+        saved.content(StateContent.VALUE).copy(0, received);
+      }
+      ranks.broadcast(received, 0).await(timeout);
+    }
+    List<Source> all = List.of(new Source(new Shard(0, layout.size()), 0));
+    takeOver(
+        progress,
+        !sharesValues,
+        dealt(all, progress, part -> part.read(Objects.requireNonNull(saved))));
+  }
+
+  /**
+   * Makes what has come the state, once all ranks have all.
+   *
+   * @param received whether all values are where gradients are
+   * @param memory null where it stays what it is
+   */
+  private void takeOver(
+      Progress progress, boolean received, OptimizerState.@Nullable Memory memory) {
+    try {
+      ranks.barrier().await(timeout);
+    } catch (RuntimeException e) {
+      if (memory != null) {
+        memory.close();
+      }
+      throw e;
+    }
 
     // From here to the end nothing waits, and nothing fails.
-    if (values && ranks.rank() != source || memory != null && sharesValues && layout.ranks() == 1) {
-      FiledMemory.copy(received, state.parameters().values());
+    ParameterBuffer parameters = state.parameters();
+    if (received || memory != null && sharesValues && layout.ranks() == 1) {
+      FiledMemory.copy(parameters.gradients(), parameters.values());
     }
     if (memory != null) {
       state.optimizer().replace(memory);
     }
     if (layout.sharesValues()) {
-      state.parameters().release();
+      parameters.release();
     }
     state.completed(progress);
   }
@@ -193,103 +239,35 @@ final class ShardTransfer {
     return null;
   }
 
-  /** This rank's new shards, from those that hold them now. */
-  private OptimizerState.Memory dealt(List<Source> sources, long step) {
-    log.info("rank {} takes part in dealing out the state of step {}", ranks.rank(), step);
+  /**
+   * This rank's new shards, from those that hold them now.
+   *
+   * @param reader on these, of a part of the state
+   */
+  private OptimizerState.Memory dealt(
+      List<Source> sources, Progress progress, Consumer<DealtPart> reader) {
+    log.info(
+        "rank {} takes part in dealing out the state of step {}", ranks.rank(), progress.step());
     OptimizerState.Memory memory = state.optimizer().newMemory(layout);
     try (Arena arena = Arena.ofShared()) {
-      Sent sent = new Sent(arena, sharesValues);
-      for (Source source : sources) {
-        for (long at = source.shard().from(); at < source.shard().to(); at += CHUNK) {
-          Shard part = new Shard(at, Math.min(source.shard().to(), at + CHUNK));
+      // Before the first step there is nothing to remember.
+      DealtPart part = new DealtPart(arena, progress.step() > 0, sharesValues);
+      for (Source source : part.isNothing() ? List.<Source>of() : sources) {
+        Shard all = source.shard();
+        for (long at = all.from(); at < all.to(); at += DealtPart.SIZE) {
+          part.begin(new Shard(at, Math.min(all.to(), at + DealtPart.SIZE)));
           if (ranks.rank() == source.rank()) {
-            read(part, step, sent);
+            reader.accept(part);
           }
-          ranks.broadcast(sent.all(part), source.rank()).await(timeout);
-          memory.pieces().forEach(piece -> keep(piece, part, sent));
+          ranks.broadcast(part.bytes(), source.rank()).await(timeout);
+          // Values of all parameters go where gradients are, until the rest has come.
+          memory.pieces().forEach(piece -> part.keep(piece, state.parameters().gradients()));
         }
       }
       return memory;
     } catch (RuntimeException | Error e) {
       memory.close();
       throw e;
-    }
-  }
-
-  /** What goes around at once: the optimizer's memory of some parameters, and their values. */
-  private static final class Sent {
-    private final MemorySegment memory;
-    private final boolean withValues;
-
-    Sent(Arena arena, boolean withValues) {
-      this.memory = arena.allocate((withValues ? 3 : 2) * CHUNK * Float.BYTES, 64);
-      this.withValues = withValues;
-    }
-
-    MemorySegment all(Shard part) {
-      return memory.asSlice(0, (withValues ? 3 : 2) * part.size() * Float.BYTES);
-    }
-
-    MemorySegment first(Shard part) {
-      return buffer(0, part);
-    }
-
-    MemorySegment second(Shard part) {
-      return buffer(1, part);
-    }
-
-    MemorySegment values(Shard part) {
-      return buffer(2, part);
-    }
-
-    private MemorySegment buffer(int index, Shard part) {
-      long bytes = part.size() * Float.BYTES;
-      return memory.asSlice(index * bytes, bytes);
-    }
-  }
-
-  private void read(Shard part, long step, Sent sent) {
-    OptimizerState optimizer = state.optimizer();
-    for (Piece piece : optimizer.pieces()) {
-      if (piece.shard().and(part).equals(part)) {
-        long start = piece.shard().from();
-        if (state.completedStep() == step) {
-          sent.first(part).copyFrom(part.in(piece.firstMoment(), start));
-          sent.second(part).copyFrom(part.in(piece.secondMoment(), start));
-          if (sharesValues) {
-            sent.values(part)
-                .copyFrom(
-                    optimizer.isWhole()
-                        ? part.of(state.parameters().values())
-                        : part.in(piece.values(), start));
-          }
-        } else {
-          optimizer.momentsAfter(piece, part, sent.first(part), sent.second(part));
-          if (sharesValues) {
-            optimizer.valuesAfter(state.parameters().slices(), piece, part, sent.values(part));
-          }
-        }
-        return;
-      }
-    }
-    throw new IllegalStateException("parameters %s aren't here".formatted(part));
-  }
-
-  /** Values of all parameters go where gradients are, until the rest has come. */
-  private void keep(Piece piece, Shard part, Sent sent) {
-    Shard kept = piece.shard().and(part);
-    if (kept.size() == 0) {
-      return;
-    }
-    long start = piece.shard().from();
-    kept.in(piece.firstMoment(), start).copyFrom(kept.in(sent.first(part), part.from()));
-    kept.in(piece.secondMoment(), start).copyFrom(kept.in(sent.second(part), part.from()));
-    if (sharesValues) {
-      MemorySegment values =
-          layout.sharesValues()
-              ? kept.in(piece.values(), start)
-              : kept.of(state.parameters().gradients());
-      values.copyFrom(kept.in(sent.values(part), part.from()));
     }
   }
 }

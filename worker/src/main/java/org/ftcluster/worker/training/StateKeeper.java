@@ -2,17 +2,23 @@ package org.ftcluster.worker.training;
 
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import org.ftcluster.worker.checkpoint.CheckpointException;
 import org.ftcluster.worker.checkpoint.CheckpointStore;
+import org.ftcluster.worker.checkpoint.CheckpointStore.Found;
 import org.ftcluster.worker.checkpoint.CheckpointWriter;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Fence;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.model.BaseValues;
+import org.ftcluster.worker.model.FloatSource;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.training.RankTask.RankEvents;
@@ -88,28 +94,66 @@ final class StateKeeper implements AutoCloseable {
    *     but the first
    */
   @Nullable Path handOver(MeshRanks mesh, int stateSource, RankEvents events, Runnable stopCheck) {
+    if (StateSharing.isAskedFor(job.spec())) {
+      return handOverShares(mesh, stateSource, events, stopCheck);
+    }
     Communicator ranks = mesh.all();
-    long identity = checkpoints.identityHash();
-    Duration timeout = deadlines.progress();
-    boolean inShards = StateSharing.isAskedFor(job.spec());
-    ShardLayout layout = new StateSharing(job.spec(), job.state(), mesh, timeout).layout();
-    ShardTransfer shards = new ShardTransfer(ranks, job.state(), layout, identity, timeout);
-    boolean inMemory = stateSource >= 0 && (!inShards || shards.isWhole(stateSource));
     Path checkpoint = null;
-    if (!inMemory && ranks.rank() == 0) {
-      if (stateSource >= 0) {
-        events.noted("A part of the optimizer's memory was lost with those that held it.");
-      }
+    if (stateSource < 0 && ranks.rank() == 0) {
       awaitCheckpoint(stopCheck);
       checkpoint = restore(events);
     }
-    int source = inMemory ? stateSource : 0;
-    if (inShards) {
-      shards.from(source);
-    } else {
-      new StateTransfer(ranks, job.state(), identity, timeout).from(source);
-    }
+    long identity = checkpoints.identityHash();
+    new StateTransfer(ranks, job.state(), identity, deadlines.progress())
+        .from(Math.max(0, stateSource));
     return checkpoint;
+  }
+
+  private @Nullable Path handOverShares(
+      MeshRanks mesh, int stateSource, RankEvents events, Runnable stopCheck) {
+    TrainingState state = job.state();
+    Duration timeout = deadlines.progress();
+    ShardLayout layout = new StateSharing(job.spec(), state, mesh, timeout).layout();
+    ShardTransfer shards =
+        new ShardTransfer(mesh.all(), state, layout, checkpoints.identityHash(), timeout);
+    if (stateSource >= 0 && shards.isWhole(stateSource)) {
+      shards.from(stateSource);
+      return null;
+    }
+    if (mesh.all().rank() > 0) {
+      shards.fromSaved(null);
+      return null;
+    }
+    if (stateSource >= 0) {
+      events.noted("A part of the optimizer's memory was lost with those that held it.");
+    }
+    awaitCheckpoint(stopCheck);
+    Optional<Found> newest = checkpoints.openNewest(state.parameters().slices(), events::noted);
+    if (newest.isPresent()) {
+      try (Found checkpoint = newest.get()) {
+        noteRestored(checkpoint.folder(), events);
+        shards.fromSaved(checkpoint.state());
+        return checkpoint.folder();
+      }
+    }
+    try (Snapshot beginning = beginning(events)) {
+      shards.fromSaved(beginning);
+      return null;
+    }
+  }
+
+  /** What training begins from, to be read in pieces where ranks share out values. */
+  private Snapshot beginning(RankEvents events) {
+    List<ParameterBuffer.Slice> slices = job.state().parameters().slices();
+    FloatSource zeros = FloatSource.zeros();
+    if (job.spec().sharesValues()) {
+      BaseValues base = BaseValues.open(job.spec().model().path(), slices);
+      return Snapshot.of(slices, List.of(base, zeros, zeros), Progress.NONE, base::close);
+    }
+    job.state().invalidate();
+    initialize(events);
+    FloatSource values = FloatSource.of(job.state().parameters().values());
+    return Snapshot.of(slices, List.of(values, zeros, zeros), Progress.NONE);
   }
 
   /**
@@ -120,22 +164,30 @@ final class StateKeeper implements AutoCloseable {
   private @Nullable Path restore(RankEvents events) {
     TrainingState state = job.state();
     state.invalidate();
-    state.optimizer().makeWhole();
-    Optional<Path> checkpoint = checkpoints.readNewest(state, events::noted);
-    if (checkpoint.isPresent()) {
-      events.noted("Going on from %s.".formatted(checkpoint.get()));
-      return checkpoint.get();
+    Path checkpoint = checkpoints.readNewest(state, events::noted).orElse(null);
+    if (checkpoint == null) {
+      initialize(events);
+      state.optimizer().clear();
+      state.completed(Progress.NONE);
+    } else {
+      noteRestored(checkpoint, events);
     }
+    return checkpoint;
+  }
+
+  private static void noteRestored(Path checkpoint, RankEvents events) {
+    events.noted("Going on from %s.".formatted(checkpoint));
+  }
+
+  /** Values as they are before the first step. */
+  private void initialize(RankEvents events) {
     Path initFrom = job.spec().adapter().initFrom();
     if (initFrom == null) {
       model.initialize(job.spec().training().seed());
     } else {
-      PeftAdapter.readInto(initFrom, job.spec().adapter(), state.parameters());
+      PeftAdapter.readInto(initFrom, job.spec().adapter(), job.state().parameters());
       events.noted("Going on from the adapter %s.".formatted(initFrom));
     }
-    state.optimizer().clear();
-    state.completed(Progress.NONE);
-    return null;
   }
 
   /** Saves a state that is here as a whole, unless that is done already. */

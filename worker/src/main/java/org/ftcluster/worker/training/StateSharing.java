@@ -1,23 +1,19 @@
 package org.ftcluster.worker.training;
 
-import java.lang.foreign.Arena;
-import java.lang.foreign.MemorySegment;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
-import java.util.function.Function;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.checkpoint.Snapshot;
+import org.ftcluster.worker.checkpoint.StateContent;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.Communicator;
-import org.ftcluster.worker.collective.Work;
+import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.ParameterUnit;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.FullyShardedUpdate;
 import org.ftcluster.worker.optimizer.GradientSum;
-import org.ftcluster.worker.optimizer.OptimizerState.Piece;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
 import org.ftcluster.worker.optimizer.Region;
 import org.ftcluster.worker.optimizer.Shard;
@@ -26,8 +22,6 @@ import org.ftcluster.worker.optimizer.ShardedGradientSum;
 import org.ftcluster.worker.optimizer.ShardedUpdate;
 import org.ftcluster.worker.optimizer.Sharers;
 import org.ftcluster.worker.parallel.MeshRanks;
-import org.ftcluster.worker.tensor.FiledMemory;
-import org.jspecify.annotations.Nullable;
 
 /** How the ranks of a generation hold a job's state: each all of it, or in shards. */
 final class StateSharing {
@@ -39,6 +33,7 @@ final class StateSharing {
   private final Communicator ranks;
 
   private final ShardLayout layout;
+  private final LentState lent;
   private final Duration timeout;
 
   StateSharing(JobSpec spec, TrainingState state, MeshRanks mesh, Duration timeout) {
@@ -53,6 +48,7 @@ final class StateSharing {
         spec.sharesValues()
             ? new ShardLayout(units(state), ranks.rank(), ranks.size(), mirrored)
             : new ShardLayout(state.parameters().size(), ranks.rank(), ranks.size(), mirrored);
+    this.lent = new LentState(ranks, layout, state.optimizer(), FloatSource.PIECE, timeout);
   }
 
   private static List<Shard> units(TrainingState state) {
@@ -120,83 +116,44 @@ final class StateSharing {
         : new ParameterUpdate.Whole(adamW, state.parameters(), state.optimizer());
   }
 
-  /** A copy of all of the state, on rank 0; null on the others. All ranks call it. */
-  @Nullable Snapshot copy() {
-    if (isShared()) {
-      return gathered();
-    }
-    return mesh.all().rank() == 0 ? Snapshot.copyOf(state) : null;
+  /** All of the state as rank 0 saves it while training goes on; others {@link #lend} it. */
+  Snapshot copy() {
+    return isShared() ? lentState() : Snapshot.copyOf(state);
   }
 
-  /** The same, which may change with the state. */
-  @Nullable Snapshot view() {
-    if (isShared()) {
-      return gathered();
-    }
-    return mesh.all().rank() == 0 ? Snapshot.viewOf(state) : null;
+  /** The same while nobody trains. */
+  Snapshot view() {
+    return isShared() ? lentState() : Snapshot.viewOf(state);
   }
 
-  private @Nullable Snapshot gathered() {
-    if (!isInFirstGroup()) {
-      return null;
-    }
-    // Where this fails the memory stays, for as long as the connections might still write to it.
-    Arena arena = Arena.ofShared();
-    long bytes = ranks.rank() == 0 ? layout.size() * Float.BYTES : 0;
-    MemorySegment first = state.optimizer().roomForCopy(arena, bytes);
-    MemorySegment second = state.optimizer().roomForCopy(arena, bytes);
-    MemorySegment values = state.optimizer().roomForCopy(arena, layout.sharesValues() ? bytes : 0);
-    gather(Piece::firstMoment, first);
-    gather(Piece::secondMoment, second);
-    if (layout.sharesValues()) {
-      gather(Piece::values, values);
-    }
-    if (ranks.rank() > 0) {
-      arena.close();
-      return null;
-    }
+  private Snapshot lentState() {
+    return Snapshot.of(
+        state.parameters().slices(),
+        List.of(
+            values(),
+            lent.source(StateContent.FIRST_MOMENT),
+            lent.source(StateContent.SECOND_MOMENT)),
+        state.progress());
+  }
+
+  /** All values as rank 0 reads them, of which others lend it their part. */
+  FloatSource values() {
     return layout.sharesValues()
-        ? Snapshot.of(arena, state, values, first, second)
-        : Snapshot.of(arena, state, first, second);
+        ? lent.source(StateContent.VALUE)
+        : FloatSource.of(state.parameters().values());
   }
 
-  /**
-   * Where ranks share out values, puts all of them where rank 0 has its parameters: they are there
-   * until {@link ParameterBuffer#release}. All ranks call it.
-   */
-  void gatherValues() {
-    if (layout.sharesValues() && isInFirstGroup()) {
-      gather(Piece::values, state.parameters().values());
+  /** Rank 0 has read what it wants of the state, which may change now. */
+  void giveBack() {
+    if (isShared()) {
+      lent.giveBack();
     }
   }
 
-  private boolean isInFirstGroup() {
-    return mesh.all().rank() < ranks.size();
-  }
-
-  /**
-   * Brings what the first group's ranks have of something to rank 0.
-   *
-   * @param all float32, of all parameters; only rank 0 needs it
-   */
-  private void gather(Function<Piece, MemorySegment> part, MemorySegment all) {
-    List<Work> transfers = new ArrayList<>();
-    for (Piece piece : state.optimizer().ownPieces()) {
-      if (ranks.rank() == 0) {
-        FiledMemory.copy(part.apply(piece), piece.shard().of(all));
-      } else if (piece.shard().size() > 0) {
-        transfers.add(ranks.send(part.apply(piece), 0));
-      }
+  /** On ranks other than 0: returns when that has read what it wants of the state. */
+  void lend() {
+    if (isShared() && mesh.all().rank() < ranks.size()) {
+      lent.lend();
     }
-    for (int rank = 1; ranks.rank() == 0 && rank < ranks.size(); rank++) {
-      for (Shard theirs : layout.allOf(rank)) {
-        if (theirs.size() > 0) {
-          transfers.add(ranks.recv(theirs.of(all), rank));
-        }
-      }
-    }
-    transfers.forEach(transfer -> transfer.await(timeout));
-    FiledMemory.letGo(all);
-    state.optimizer().ownPieces().forEach(piece -> FiledMemory.letGo(part.apply(piece)));
   }
 }

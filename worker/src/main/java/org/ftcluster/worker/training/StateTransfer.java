@@ -15,6 +15,7 @@ import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -77,7 +78,8 @@ final class StateTransfer {
     if (!ownIsTheSame) {
       state.invalidate();
     }
-    Progress progress = broadcast(ranks, state, source, timeout);
+    Progress progress =
+        broadcast(ranks, ranks.rank() == source ? state.progress() : null, source, timeout);
     if (!allHaveIt) {
       log.info("rank {} takes part in the hand-over of step {}", ranks.rank(), progress.step());
       for (MemorySegment buffer : state.buffers()) {
@@ -110,10 +112,15 @@ final class StateTransfer {
     }
   }
 
-  /** How far {@code source}'s state has come. */
-  static Progress broadcast(Communicator ranks, TrainingState state, int source, Duration timeout) {
+  /**
+   * How far {@code source}'s state has come.
+   *
+   * @param own on that rank; null on the others
+   */
+  static Progress broadcast(
+      Communicator ranks, @Nullable Progress own, int source, Duration timeout) {
     try (Arena arena = Arena.ofShared()) {
-      byte[] json = ranks.rank() == source ? JSON.writeValueAsBytes(state.progress()) : new byte[0];
+      byte[] json = own == null ? new byte[0] : JSON.writeValueAsBytes(own);
       MemorySegment length = arena.allocate(LONG);
       length.set(LONG, 0, json.length);
       ranks.broadcast(length, source).await(timeout);

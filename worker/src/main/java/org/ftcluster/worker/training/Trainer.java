@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
@@ -153,10 +154,7 @@ final class Trainer implements AutoCloseable {
     }
     lastCheckpoint();
     double lossAfter = evaluate("after training");
-    sharing.gatherValues();
-    if (outputs != null) {
-      complete(outputs, lossAfter);
-    }
+    complete(lossAfter);
     return End.DONE;
   }
 
@@ -293,20 +291,29 @@ final class Trainer implements AutoCloseable {
   }
 
   private void beginCheckpoint() {
-    if (outputs != null) {
-      outputs.awaitCheckpoint(patience());
-    }
-    Snapshot copy = sharing.copy();
-    if (outputs != null && copy != null) {
-      outputs.beginCheckpoint(copy, events::noted, patience());
-    }
+    readState(
+        to -> {
+          to.awaitCheckpoint(patience());
+          to.beginCheckpoint(sharing.copy(), events::noted, patience());
+        });
   }
 
   private void lastCheckpoint() {
-    try (Snapshot all = sharing.view()) {
-      if (outputs != null && all != null) {
-        outputs.lastCheckpoint(all, events::noted, patience());
-      }
+    readState(
+        to -> {
+          try (Snapshot all = sharing.view()) {
+            to.lastCheckpoint(all, events::noted, patience());
+          }
+        });
+  }
+
+  /** Rank 0 reads the state, and writes it down, while it stays as it is on all that share it. */
+  private void readState(Consumer<Outputs> reader) {
+    if (outputs != null) {
+      reader.accept(outputs);
+      sharing.giveBack();
+    } else {
+      sharing.lend();
     }
   }
 
@@ -367,9 +374,15 @@ final class Trainer implements AutoCloseable {
     return new Patience(timeout, stopCheck);
   }
 
-  private void complete(Outputs outputs, double lossAfter) {
-    Progress progress = job.state().progress();
-    String sha256 = outputs.writeResult(job.state(), events::noted);
+  private void complete(double lossAfter) {
+    if (outputs == null) {
+      sharing.lend();
+      return;
+    }
+    TrainingState state = job.state();
+    String sha256 = outputs.writeResult(state.parameters(), sharing.values(), events::noted);
+    sharing.giveBack();
+    Progress progress = state.progress();
     events.completed(
         new TrainingResult(
             progress.step(),

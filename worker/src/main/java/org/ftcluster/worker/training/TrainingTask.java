@@ -174,6 +174,9 @@ final class TrainingTask implements RankTask {
     Trainer.End end;
     try {
       Communicator ranks = connect(generation, peers);
+      if (generation.rank == 0) {
+        SharingHosts.warning(generation.mesh, peers).ifPresent(events::noted);
+      }
       try {
         end = train(generation, ranks, stateSource, events);
       } catch (BadJobException e) {

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.checkpoint;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -18,9 +19,11 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.stream.Stream;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
 import org.junit.jupiter.api.AfterEach;
@@ -157,6 +160,97 @@ class CheckpointWriterTest {
     assertTrue(failure.startsWith("failed " + root.resolve("step-2: can't be saved: ")), failure);
     assertEquals("saved step-3", heard.poll());
     assertEquals(List.of("step-1", "step-2.partial", "step-3"), names());
+  }
+
+  @Test
+  void aStateThatIsNotCopiedIsReadBeforeTrainingGoesOn() throws Exception {
+    reach(1);
+    Patience firstLook = new Patience(Duration.ofSeconds(30), disk::countDown);
+    writer.begin(Snapshot.viewOf(state), List.of(), listener, firstLook);
+    reach(2);
+    assertEquals("saved step-1", heard.poll(30, TimeUnit.SECONDS));
+    assertEquals(Optional.of(root.resolve("step-1")), read());
+    for (MemorySegment buffer : state.buffers()) {
+      assertEquals(1f, buffer.getAtIndex(ValueLayout.JAVA_FLOAT, 99));
+    }
+  }
+
+  @Test
+  void onceItIsReadTrainingGoesOnWhileTheRestIsDone() throws Exception {
+    CheckpointWriter slow =
+        new CheckpointWriter(
+            TestCheckpoints.in(
+                root,
+                JOB,
+                3,
+                false,
+                (target, tensors, metadata) -> {
+                  SafetensorsWriter.write(target, tensors, metadata);
+                  awaitDisk();
+                }));
+    reach(1);
+    slow.begin(Snapshot.viewOf(state), List.of(), listener, PATIENCE);
+    assertTrue(heard.isEmpty());
+    disk.countDown();
+    assertEquals("saved step-1", heard.poll(30, TimeUnit.SECONDS));
+    slow.await(PATIENCE);
+    slow.close();
+  }
+
+  @Test
+  void aStateThatIsLostWhileItIsReadLeavesTheCheckpointBefore() throws IOException {
+    disk.countDown();
+    reach(1);
+    writer.begin(state, List.of(), listener, PATIENCE);
+    FloatSource lost =
+        (from, to, sink) -> {
+          sink.take(parameters.values().asSlice(0, 40));
+          throw new CollectiveException("rank 1 is lost");
+        };
+    reach(2);
+    FloatSource values = FloatSource.of(parameters.values());
+    Snapshot halfLost =
+        Snapshot.of(parameters.slices(), List.of(values, values, lost), state.progress());
+    writer.begin(halfLost, List.of(), listener, PATIENCE);
+    writer.await(PATIENCE);
+    assertEquals(
+        List.of("saved step-1", "failed The checkpoint of step 2 was given up: rank 1 is lost."),
+        List.copyOf(heard));
+    assertEquals(List.of("step-1"), names());
+    assertEquals(Optional.of(root.resolve("step-1")), read());
+  }
+
+  @Test
+  void aStopReturnsWhenNothingReadsTheStateAnyMore() {
+    disk.countDown();
+    reach(1);
+    AtomicBoolean reading = new AtomicBoolean();
+    FloatSource endless =
+        (from, to, sink) -> {
+          reading.set(true);
+          try {
+            while (true) {
+              sink.take(parameters.values());
+            }
+          } finally {
+            reading.set(false);
+          }
+        };
+    Snapshot state1 =
+        Snapshot.of(parameters.slices(), List.of(endless, endless, endless), state.progress());
+    CollectiveException stopped = new CollectiveException("stopped");
+    Patience untilStopped =
+        new Patience(
+            Duration.ofSeconds(30),
+            () -> {
+              throw stopped;
+            });
+    assertSame(
+        stopped,
+        assertThrows(
+            CollectiveException.class,
+            () -> writer.begin(state1, List.of(), listener, untilStopped)));
+    assertFalse(reading.get());
   }
 
   private void awaitDisk() throws IOException {

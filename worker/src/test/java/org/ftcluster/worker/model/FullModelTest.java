@@ -44,7 +44,7 @@ class FullModelTest {
       new AdamW(0.9, 0.999, 1e-8, 0).update(full.parameters(), state, 1, 1e-2, 1);
       full.parametersChanged();
       trained = full.logits(BATCH, new int[] {3}, null)[0];
-      FullModel.write(folder, model, full.parameters());
+      write(folder, model, full.parameters());
     }
     assertFalse(Math.abs(before[0] - trained[0]) < 1e-3, "a step changes the logits");
     try (CausalLanguageModel loaded = ModelLoader.loadFrozen(TestModels.float32(folder), 1)) {
@@ -83,7 +83,7 @@ class FullModelTest {
         ModelLoader.load(model, TestModels.noAdapter(), MemorySavings.RECOMPUTED, 1)) {
       full.initialize(0);
       loss = full.lossSum(BATCH);
-      FullModel.write(folder, model, full.parameters());
+      write(folder, model, full.parameters());
     }
     JsonNode config = new JsonMapper().readTree(folder.resolve("config.json").toFile());
     assertEquals("bfloat16", config.get("dtype").asText());
@@ -97,5 +97,9 @@ class FullModelTest {
     try (CausalLanguageModel loaded = ModelLoader.loadFrozen(saved, 1)) {
       assertEquals(loss, loaded.lossSum(BATCH), 0.01, "norms are rounded to bfloat16");
     }
+  }
+
+  private static void write(Path folder, JobSpec.Model model, ParameterBuffer parameters) {
+    FullModel.write(folder, model, parameters.slices(), FloatSource.of(parameters.values()));
   }
 }

@@ -51,7 +51,8 @@ class MemoryEstimateTest {
             new MicroBatchShape(1, 1, 0),
             List.of(ModelPart.whole(ModelConfigReader.read(LLAMA))),
             1,
-            TrainedShare.ALL);
+            TrainedShare.ALL,
+            true);
     try (CausalLanguageModel real = ModelLoader.load(model, adapter, savings, 1)) {
       real.initialize(0);
       real.forwardBackward(new TokenBatch(new int[100], targets, lengths), 1, 0);

@@ -2,9 +2,11 @@ package org.ftcluster.worker.training;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -142,6 +144,45 @@ class FullShardingTest {
       assertEquals(6, last.started.getFirst());
       assertEquals(alone.sha256(), run.sha256());
       assertArrayEquals(alone.losses(), run.losses());
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"none, zero3, 3", "none, zero1, 2", "lora, zero2, 2"})
+  void aCheckpointOfSharesIsTheFileThatOneRankWrites(String adapter, String sharding, int ranks)
+      throws Exception {
+    String[] settings = settings("adapter.type=" + adapter);
+    Path alone = out.resolve("alone");
+    try (MeshJob job = new MeshJob(models, alone, settings)) {
+      new Generation(1, job.newTasks(1)).stopAfterStep(4).run(-1);
+    }
+    Path shared = out.resolve("shared");
+    try (MeshJob job =
+        new MeshJob(models, shared, with(settings, "parallel.sharding=" + sharding))) {
+      new Generation(1, job.newTasks(ranks)).stopAfterStep(4).run(-1);
+    }
+    String state = "step-3/state.safetensors";
+    assertEquals(-1, Files.mismatch(alone.resolve(state), shared.resolve(state)));
+  }
+
+  @Test
+  void aRankThatIsLostWhileACheckpointIsWrittenLeavesTheOneBefore() throws Exception {
+    Path folder = out.resolve("shared");
+    String[] shared = settings("parallel.sharding=zero3");
+    try (MeshJob job = new MeshJob(models, folder, shared)) {
+      // It is lost before it has lent its part of the state.
+      Generation first = new Generation(1, job.newTasks(2)).loseAfterStep(6, 1).run(-1);
+      assertTrue(
+          first.notes.stream()
+              .anyMatch(note -> note.startsWith("The checkpoint of step 6 was given up: ")),
+          first.notes.toString());
+    }
+    assertFalse(Files.exists(folder.resolve("step-6")));
+    try (MeshJob job = new MeshJob(models, folder, shared)) {
+      Generation second = new Generation(2, job.newTasks(2));
+      MeshJob.Run run = job.completed(second.run(-1));
+      assertEquals(3, second.started.getFirst());
+      assertEquals(alone(1, settings()).sha256(), run.sha256());
     }
   }
 

@@ -24,8 +24,8 @@ class MemoryPlanTest {
 
   private static MemoryPlan plan(
       boolean checkpointing, double memory, int largest, int largestRecomputed) {
-    MemoryEstimate kept = new MemoryEstimate(GB, GB, 6 * GB, GB, DiskUse.NONE);
-    MemoryEstimate recomputed = new MemoryEstimate(GB, GB, 2 * GB, GB, DiskUse.NONE);
+    MemoryEstimate kept = new MemoryEstimate(GB, GB, 5 * GB, GB, GB, DiskUse.NONE);
+    MemoryEstimate recomputed = new MemoryEstimate(GB, GB, GB, GB, GB, DiskUse.NONE);
     return new MemoryPlan(
         MicroBatchShape.full(4, 512),
         checkpointing ? MemorySavings.RECOMPUTED : MemorySavings.NONE,
@@ -34,7 +34,7 @@ class MemoryPlanTest {
         recomputed,
         new MemoryPlan.Offloaded(
             MemorySavings.NONE.withParametersIn(DISK).withOptimizerIn(DISK),
-            new MemoryEstimate(0, GB, GB, GB, new DiskUse(GB, GB, 0, 1))),
+            new MemoryEstimate(0, GB, GB, 0, GB, new DiskUse(GB, GB, 0, 1))),
         (long) (memory * GB),
         largest,
         largestRecomputed,
