@@ -24,6 +24,10 @@ final class NamespaceNetwork implements Network {
   private static final String BRIDGE = "ftbridge";
   private static final String COORDINATOR_HOST = "10.77.255.1";
   private static final String NOBODY = "02:00:00:00:00:00";
+
+  /** A bridge without one of its own takes a cable's, and another when that goes: all would lose it. */
+  private static final String BRIDGE_ADDRESS = "02:00:00:00:00:01";
+
   private static final Duration PATIENCE = Duration.ofSeconds(20);
   private static final int HOSTS_EACH = 250;
 
@@ -31,7 +35,7 @@ final class NamespaceNetwork implements Network {
 
   NamespaceNetwork() {
     Shell.run("ip", "link", "set", "lo", "up");
-    Shell.run("ip", "link", "add", BRIDGE, "type", "bridge");
+    Shell.run("ip", "link", "add", BRIDGE, "address", BRIDGE_ADDRESS, "type", "bridge");
     Shell.run("ip", "address", "add", COORDINATOR_HOST + "/16", "dev", BRIDGE);
     Shell.run("ip", "link", "set", BRIDGE, "up");
   }

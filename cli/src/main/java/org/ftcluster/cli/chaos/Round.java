@@ -11,8 +11,9 @@ import org.ftcluster.coordinator.job.WorkerDemand;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One run of the job under faults: strikes when the schedule says so, and waits until the cluster
- * has got over it. It has when steps are completed by as many workers as there are.
+ * One run of the job under faults: strikes when the schedule says so and all workers are at work,
+ * and waits until the cluster has got over it. It has when steps are completed by as many workers as
+ * there are.
  */
 final class Round {
   /** Generous: machines where this runs are busy. */
@@ -135,7 +136,8 @@ final class Round {
     if (planned.hasty() && !open.isEmpty()) {
       return nowMs >= open.getLast().atMs() + planned.waitMs();
     }
-    return open.isEmpty() && nowMs >= calmSinceMs + planned.waitMs();
+    boolean isCalm = open.isEmpty() && strongSinceMs <= nowMs;
+    return isCalm && nowMs >= calmSinceMs + planned.waitMs();
   }
 
   private void strike(Planned planned) {

@@ -5,6 +5,7 @@ import java.net.DatagramSocket;
 import java.net.InetSocketAddress;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.ftcluster.cli.client.Addresses;
 import org.ftcluster.cli.client.CoordinatorClient;
@@ -50,11 +51,11 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
   }
 
   @Override
-  public Set<Long> coordinators() {
+  public Optional<Set<Long>> coordinators() {
     try (CoordinatorClient client = new CoordinatorClient(coordinator)) {
-      return Set.copyOf(client.describeCluster().getCoordinatorsList());
+      return Optional.of(Set.copyOf(client.describeCluster().getCoordinatorsList()));
     } catch (CommandException e) {
-      return Set.of(); // nobody answers
+      return Optional.of(Set.of()); // nobody answers
     }
   }
 

@@ -179,9 +179,13 @@ final class Conductor {
 
   /** A generation should have started by now. */
   Decision overdue(JobRecord record, long number) {
-    return generation != null && generation.number() == number
-        ? recover(record, generation, Notes.overdue(generation, patience))
-        : Decision.NOTHING;
+    if (generation == null || generation.number() != number) {
+      return Decision.NOTHING;
+    }
+    if (generation.isResumedByNobody() && generation.waitLonger()) {
+      return Decision.to(new Alarm(generation, patience.resume()));
+    }
+    return recover(record, generation, Notes.overdue(generation, patience));
   }
 
   /** Someone asked for the job's end. */

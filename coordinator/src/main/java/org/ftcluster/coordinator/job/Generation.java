@@ -28,6 +28,7 @@ final class Generation {
   private final Map<String, Worker> offers = new HashMap<>();
   private final Set<Integer> handedOver = new HashSet<>();
   private @Nullable String handOverReason;
+  private boolean waitedLonger;
 
   Generation(long number, List<Worker> workers) {
     this(number, new ArrayList<>(workers), false);
@@ -82,6 +83,25 @@ final class Generation {
 
   boolean isComplete() {
     return workers.stream().allMatch(Objects::nonNull);
+  }
+
+  /**
+   * Whether none of its ranks has come back. They may all be cut off, with a state that is newer
+   * than any checkpoint: they are worth waiting for.
+   */
+  boolean isResumedByNobody() {
+    return resumed && workers().isEmpty();
+  }
+
+  /** Takes note that it was waited for longer; false when it was already. */
+  boolean waitLonger() {
+    boolean isFirst = !waitedLonger;
+    waitedLonger = true;
+    return isFirst;
+  }
+
+  boolean hasWaitedLonger() {
+    return waitedLonger;
   }
 
   boolean has(Worker worker) {

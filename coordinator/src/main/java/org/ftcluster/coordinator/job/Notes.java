@@ -16,7 +16,9 @@ final class Notes {
   static String overdue(Generation generation, Patience patience) {
     if (!generation.isComplete()) {
       return "the coordinator began anew, and %s did not come back within %d s"
-          .formatted(generation.missing(), patience.resume().toSeconds());
+          .formatted(
+              generation.missing(),
+              patience.resume().multipliedBy(generation.hasWaitedLonger() ? 2 : 1).toSeconds());
     }
     return generation.isPrepared()
         ? "the ranks did not connect within %d s".formatted(patience.start().toSeconds())

@@ -9,7 +9,8 @@ import java.time.Duration;
  * @param start for all prepared ranks to be connected and to hold the same state
  * @param workers for enough workers to join, while no other job holds any
  * @param answer for a worker to say that it is there
- * @param resume for the workers of a job that an earlier coordinator left running to come back
+ * @param resume for the workers of a job that an earlier coordinator left running to come back;
+ *     twice as long where none has
  * @param again before a job whose rank failed is tried once more; longer each time
  */
 public record Patience(

@@ -24,6 +24,7 @@ import org.ftcluster.coordinator.job.Patience;
 import org.ftcluster.coordinator.job.Worker;
 import org.ftcluster.protocol.cluster.ClusterSystem;
 import org.ftcluster.protocol.cluster.Probe;
+import org.ftcluster.protocol.cluster.Unheard;
 import org.ftcluster.protocol.message.Epoch;
 import org.ftcluster.protocol.message.WorkerCommand;
 import org.ftcluster.protocol.message.WorkerDescription;
@@ -108,7 +109,7 @@ public final class Coordinator {
 
   record Probed(Worker worker, Probe probe) implements Command {}
 
-  private record Unreachable(String node) implements Command {}
+  private record Unreachable() implements Command {}
 
   record Told(ActorRef<Draining> replyTo, Draining answer) implements Command {}
 
@@ -123,6 +124,7 @@ public final class Coordinator {
   private final ActorRef<JobSignal> signals;
   private final JobTable jobs = new JobTable();
   private final WorkerCalls calls;
+  private final org.apache.pekko.cluster.Cluster cluster;
   private final Staffing staffing;
   private final Term term;
   private final Epoch epoch;
@@ -166,9 +168,8 @@ public final class Coordinator {
             listing -> new Listed(listing.getAllServiceInstances(WorkerCommand.KEY)));
     context.getSystem().receptionist().tell(Receptionist.subscribe(WorkerCommand.KEY, listings));
     ActorRef<ClusterEvent.UnreachableMember> verdicts =
-        context.messageAdapter(
-            ClusterEvent.UnreachableMember.class,
-            verdict -> new Unreachable(ClusterSystem.node(verdict.member().address())));
+        context.messageAdapter(ClusterEvent.UnreachableMember.class, verdict -> new Unreachable());
+    cluster = org.apache.pekko.cluster.Cluster.get(context.getSystem().classicSystem());
     Cluster.get(context.getSystem())
         .subscriptions()
         .tell(Subscribe.create(verdicts, ClusterEvent.UnreachableMember.class));
@@ -223,10 +224,11 @@ public final class Coordinator {
           case REACHED, SILENT -> staffing.answered(probed.worker(), Optional.empty());
         }
       }
-      case Unreachable unreachable -> staffing.unreachable(unreachable.node());
+      case Unreachable ignored -> giveUpUnheard();
       case Told told -> told.replyTo().tell(told.answer());
       case Tick ignored -> {
         staffing.tick(Duration.ofNanos(System.nanoTime()));
+        giveUpUnheard(); // whom others couldn't reach before we couldn't
         checkTerm();
       }
       case Checked checked -> {
@@ -239,6 +241,10 @@ public final class Coordinator {
       }
     }
     return Behaviors.same();
+  }
+
+  private void giveUpUnheard() {
+    Unheard.in(cluster).forEach(node -> staffing.unreachable(ClusterSystem.node(node)));
   }
 
   /** The database may take its time, which nobody waits for. */

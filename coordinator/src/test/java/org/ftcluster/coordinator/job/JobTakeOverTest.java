@@ -60,6 +60,20 @@ class JobTakeOverTest extends JobScene {
     assertEquals(2, first.expectMessageClass(PrepareRank.class).generation());
   }
 
+  /** Who is asked in their place knows the newest checkpoint only. */
+  @Test
+  void ranksOfWhichNoneComesBackAreWaitedForTwiceAsLong() {
+    run();
+    startAgain();
+    String reason = expectReason();
+    assertTrue(
+        reason.contains(
+            "rank 0, rank 1 did not come back within %d s"
+                .formatted(PATIENCE.resume().multipliedBy(2).toSeconds())),
+        reason);
+    expectWish();
+  }
+
   private void startAgain() {
     kit.stop(job);
     job = kit.spawn(Job.create(id, EPOCH, owner.ref(), PATIENCE));

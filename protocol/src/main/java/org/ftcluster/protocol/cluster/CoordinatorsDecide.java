@@ -92,9 +92,8 @@ public final class CoordinatorsDecide extends DowningProvider {
 
     private List<Downing.Node> others() {
       ClusterEvent.CurrentClusterState state = cluster.state();
-      Set<Address> unreachable = new HashSet<>();
-      state.getUnreachable().forEach(member -> unreachable.add(member.address()));
-      said.retainAll(unreachable);
+      Set<Address> unheard = Unheard.in(cluster);
+      said.retainAll(unheard);
       List<Downing.Node> nodes = new ArrayList<>();
       for (Member member : state.getMembers()) {
         Address address = member.address();
@@ -104,16 +103,10 @@ public final class CoordinatorsDecide extends DowningProvider {
                   address,
                   member.hasRole(ClusterSystem.COORDINATOR),
                   isLeaving(member),
-                  !unreachable.contains(address) || isHeard(address)));
+                  !unheard.contains(address)));
         }
       }
       return nodes;
-    }
-
-    /** Whether it answers this node, whatever others say. */
-    private boolean isHeard(Address address) {
-      return cluster.failureDetector().isMonitoring(address)
-          && cluster.failureDetector().isAvailable(address);
     }
 
     private static boolean isLeaving(Member member) {

@@ -112,6 +112,17 @@ final class RankHost implements AutoCloseable {
     }
   }
 
+  /**
+   * Whether what the rank has said went to a coordinator that it was sent to since then, or it has
+   * nothing to say.
+   *
+   * @param nanoTime a {@link System#nanoTime}
+   */
+  synchronized boolean isHeardSince(long nanoTime) {
+    RankOrder current = order;
+    return current == null || current.isHeardSince(nanoTime);
+  }
+
   synchronized void noteHeard(String job, long generation, String note) {
     RankOrder current = order;
     if (current != null && current.is(job, generation)) {

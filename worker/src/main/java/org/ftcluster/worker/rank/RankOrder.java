@@ -23,6 +23,7 @@ final class RankOrder implements RankTask.RankEvents {
   private volatile @Nullable String stopReason;
   private long stoppedAtNanos;
   private volatile long handedOverStep = -1;
+  private volatile long listenedToSinceNs = System.nanoTime();
 
   RankOrder(PrepareRank command, Consumer<RankReport> reports) {
     this.command = command;
@@ -107,7 +108,13 @@ final class RankOrder implements RankTask.RankEvents {
 
   /** Another coordinator listens from now on; it is told what it may have missed. */
   void reportTo(Consumer<RankReport> coordinator, ActorRef<WorkerCommand> self) {
+    listenedToSinceNs = System.nanoTime();
     outbox.redirect(coordinator, new RankReport.Resumed(job(), generation(), rank(), self));
+  }
+
+  /** Whether the coordinator that listens has begun to after that {@link System#nanoTime}. */
+  boolean isHeardSince(long nanoTime) {
+    return listenedToSinceNs - nanoTime > 0;
   }
 
   void noteHeard(String note) {

@@ -44,6 +44,11 @@ public final class WorkerNode implements AutoCloseable {
 
   private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
 
+  private static final Duration BETWEEN_LOOKS = Duration.ofMillis(100);
+
+  /** In which a worker that leaves finds a coordinator that has begun meanwhile. */
+  private static final Duration TO_BE_HEARD = Duration.ofSeconds(10);
+
   /** How often this worker looks for coordinators other than its own. */
   private static final Duration LOOK = Duration.ofSeconds(2);
 
@@ -58,6 +63,7 @@ public final class WorkerNode implements AutoCloseable {
   private final CompletableFuture<Optional<String>> ended = new CompletableFuture<>();
 
   private @Nullable ActorSystem<WorkerGuardian.Command> node;
+  private long nodeSinceNs;
   private boolean closed;
   private @Nullable Thread leaving;
 
@@ -137,8 +143,10 @@ public final class WorkerNode implements AutoCloseable {
   }
 
   private void closeAfter(Future<?> handedOver, Duration grace) {
+    long endNs = System.nanoTime() + grace.toNanos();
     try {
       handedOver.get(grace.toMillis(), TimeUnit.MILLISECONDS);
+      awaitHeard(Math.min(endNs, System.nanoTime() + TO_BE_HEARD.toNanos()));
     } catch (TimeoutException e) {
       LOG.warn("the rank did not hand over within {} s", grace.toSeconds());
     } catch (ExecutionException e) {
@@ -147,6 +155,32 @@ public final class WorkerNode implements AutoCloseable {
       Thread.currentThread().interrupt();
     }
     close();
+  }
+
+  /**
+   * A coordinator that begins while this worker hands over hears of it once the worker has joined
+   * it; of one that is just gone, it couldn't tell why.
+   */
+  private void awaitHeard(long endNs) throws InterruptedException {
+    while (!isHeard()) {
+      if (System.nanoTime() > endNs) {
+        LOG.warn("no coordinator has heard that this worker has handed over");
+        return;
+      }
+      Thread.sleep(BETWEEN_LOOKS);
+    }
+  }
+
+  private boolean isHeard() {
+    ActorSystem<WorkerGuardian.Command> current;
+    long since;
+    synchronized (this) {
+      current = node;
+      since = nodeSinceNs;
+    }
+    return current != null
+        && rank.isHeardSince(since)
+        && Membership.of(current, settings.seedNodes().coordinators()) == Membership.SHARED;
   }
 
   /** Leaves the cluster, and ends the rank. */
@@ -209,7 +243,11 @@ public final class WorkerNode implements AutoCloseable {
         return;
       } catch (TimeoutException e) {
         Membership membership = Membership.of(node, settings.seedNodes().coordinators());
-        elsewhere = membership == Membership.SHARED ? 0 : elsewhere + 1;
+        elsewhere =
+            switch (membership) {
+              case SHARED, UNANSWERED -> 0;
+              case NONE, OTHERS -> elsewhere + 1;
+            };
         if (membership == Membership.OTHERS || elsewhere > LOOKS_TO_JOIN) {
           node.terminate();
         }
@@ -240,6 +278,7 @@ public final class WorkerNode implements AutoCloseable {
       if (closed) {
         return null;
       }
+      nodeSinceNs = System.nanoTime();
       node =
           ClusterSystem.start(
               WorkerGuardian.create(

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.rank;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import org.ftcluster.protocol.cluster.NodeHost;
 
@@ -27,11 +28,11 @@ public record WorkerSettings(
     List<String> find();
 
     /**
-     * Tells the coordinators that answer now from earlier ones at the same addresses; empty where
-     * that isn't known. Returns soon.
+     * Tells the coordinators that answer now from earlier ones at the same addresses; nothing where
+     * that can't be known. Returns soon.
      */
-    default Set<Long> coordinators() {
-      return Set.of();
+    default Optional<Set<Long>> coordinators() {
+      return Optional.empty();
     }
   }
 }
