@@ -25,7 +25,9 @@ final class NamespaceNetwork implements Network {
   private static final String COORDINATOR_HOST = "10.77.255.1";
   private static final String NOBODY = "02:00:00:00:00:00";
 
-  /** A bridge without one of its own takes a cable's, and another when that goes: all would lose it. */
+  /**
+   * A bridge without one of its own takes a cable's, and another when that goes: all would lose it.
+   */
   private static final String BRIDGE_ADDRESS = "02:00:00:00:00:01";
 
   private static final Duration PATIENCE = Duration.ofSeconds(20);

@@ -12,8 +12,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One run of the job under faults: strikes when the schedule says so and all workers are at work,
- * and waits until the cluster has got over it. It has when steps are completed by as many workers as
- * there are.
+ * and waits until the cluster has got over it. It has when steps are completed by as many workers
+ * as there are.
  */
 final class Round {
   /** Generous: machines where this runs are busy. */
