@@ -28,6 +28,7 @@ public final class Tensor {
   private final long[] shape;
   private final long[] strides;
   private @Nullable MemorySegment handle;
+  private @Nullable Tensor transposed;
 
   /**
    * @param accelerator whose memory it is; null for the host's
@@ -160,6 +161,18 @@ public final class Tensor {
     }
   }
 
+  /** Sets the first bytes of a contiguous tensor's elements to some of the host's. */
+  public void write(MemorySegment bytes) {
+    if (!isContiguous() || bytes.byteSize() > memory.byteSize()) {
+      throw new IllegalArgumentException(bytes.byteSize() + " bytes for " + this);
+    }
+    if (accelerator != null) {
+      accelerator.upload(address(), bytes);
+    } else {
+      MemorySegment.copy(bytes, 0, memory(), 0, bytes.byteSize());
+    }
+  }
+
   /** Sets all elements of a contiguous tensor to 0. */
   public void clear() {
     if (!isContiguous()) {
@@ -195,18 +208,28 @@ public final class Tensor {
     return strided(newShape, strides, from * strides[dimension]);
   }
 
-  /** The matrix with rows and columns exchanged, over the same memory. */
+  /**
+   * The matrix with rows and columns exchanged, over the same memory: the same tensor each time,
+   * since its handle stays as long as the scope does, and a weight is transposed in every step.
+   */
   public Tensor transpose() {
     if (rank() != 2) {
       throw new IllegalArgumentException("not a matrix: " + this);
     }
-    return new Tensor(
-        scope,
-        accelerator,
-        memory,
-        dtype,
-        new long[] {shape[1], shape[0]},
-        new long[] {strides[1], strides[0]});
+    Tensor known = transposed;
+    if (known == null) {
+      known =
+          new Tensor(
+              scope,
+              accelerator,
+              memory,
+              dtype,
+              new long[] {shape[1], shape[0]},
+              new long[] {strides[1], strides[0]});
+      known.transposed = this;
+      transposed = known;
+    }
+    return known;
   }
 
   /**
