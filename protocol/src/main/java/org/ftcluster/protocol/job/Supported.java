@@ -3,7 +3,6 @@ package org.ftcluster.protocol.job;
 import java.util.Locale;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
-import org.ftcluster.protocol.job.JobSpec.Sharding;
 
 /** What a job file can say and this version can't do: the only place that knows. */
 final class Supported {
@@ -19,7 +18,7 @@ final class Supported {
   }
 
   /**
-   * On a CPU what is below memory is a disk. A GPU has a whole copy of the model in its own memory,
+   * On a CPU what is below memory is a disk. A GPU has its part of the model in its own memory,
    * while the optimizer works in the host's.
    */
   private static void device(JobSpec spec, Problems problems) {
@@ -31,14 +30,11 @@ final class Supported {
         refuseHost("offload.activations", offload.activations(), problems);
       }
       case CUDA -> {
-        JobSpec.Parallel parallel = spec.parallel();
-        if (parallel.tensor() != 1
-            || parallel.pipeline() != 1
-            || parallel.sharding() == Sharding.ZERO3) {
+        if (spec.sharesValues()) {
           problems.add(
-              "resources.device",
-              "is cuda, where models in parts are not supported yet; give parallel.tensor and"
-                  + " pipeline 1, and no zero3");
+              "parallel.sharding",
+              "is zero3, which is not supported yet together with resources.device cuda where"
+                  + " adapter.type is none; give zero2");
         }
         refuseAny("offload.parameters", offload.parameters(), problems);
         refuseAny("offload.activations", offload.activations(), problems);

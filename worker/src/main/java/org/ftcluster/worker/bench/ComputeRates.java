@@ -105,7 +105,7 @@ final class ComputeRates {
             ModelLoader.newParameters(job.model(), job.adapter(), MemorySavings.NONE);
         CausalLanguageModel model =
             ModelLoader.loadPart(
-                job.model(), job.adapter(), MemorySavings.NONE, threads, part, parameters)) {
+                job.model(), job.adapter(), MemorySavings.NONE, threads, part, parameters, null)) {
       model.connect(slices, new SilentGroup(1), Duration.ZERO);
       model.initialize(job.training().seed());
       for (int round = -1; round < rounds; round++) {

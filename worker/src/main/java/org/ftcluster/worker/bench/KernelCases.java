@@ -1,6 +1,7 @@
 package org.ftcluster.worker.bench;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
 import java.util.stream.IntStream;
@@ -13,6 +14,7 @@ import org.ftcluster.worker.tensor.kernel.CrossEntropy;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.Rotary;
 import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.ftcluster.worker.tensor.kernel.SlicedCrossEntropy;
 import org.ftcluster.worker.tensor.kernel.SwiGlu;
 import org.jspecify.annotations.Nullable;
 
@@ -106,6 +108,7 @@ final class KernelCases {
     all.losses();
     all.rows();
     all.attention();
+    all.slicedLosses();
     return all.cases;
   }
 
@@ -234,12 +237,45 @@ final class KernelCases {
     }
   }
 
+  private void slicedLosses() {
+    for (boolean odd : new boolean[] {false, true}) {
+      cases.add(
+          new Case(
+              "cross-entropy of a slice" + (odd ? " of odd rows" : ""),
+              false,
+              "",
+              size -> List.of(Shape.of(size.tokens, odd ? size.odd : size.vocabulary)),
+              (t, size) -> slicedLosses(t.get(0), size)));
+    }
+  }
+
+  /** Of the second half of a vocabulary whose first is the same. */
+  private static float[] slicedLosses(Tensor logits, Size size) {
+    int start = 3;
+    int width = Math.toIntExact(logits.size(1));
+    int[] targets = targets(start + size.tokens, 2 * width);
+    float[] own = SlicedCrossEntropy.statistics(logits, targets, start, width);
+    float[] other = SlicedCrossEntropy.statistics(logits, targets, start, 0);
+    float[] both = Arrays.copyOf(other, other.length + own.length);
+    System.arraycopy(own, 0, both, other.length, own.length);
+    SlicedCrossEntropy.Statistics all = SlicedCrossEntropy.combine(both, size.tokens);
+    float[] losses = new float[targets.length];
+    all.losses(targets, start, losses);
+    SlicedCrossEntropy.gradient(logits, targets, start, width, all, SCALE);
+    return losses;
+  }
+
+  private static int[] targets(int count, int vocabulary) {
+    int[] targets = new int[count];
+    for (int i = 0; i < targets.length; i++) {
+      targets[i] = i % 5 == 4 ? -100 : (int) (i * 31L % vocabulary);
+    }
+    return targets;
+  }
+
   private static float[] losses(Tensor logits, Size size, boolean backward) {
     int start = 3;
-    int[] targets = new int[start + size.tokens];
-    for (int i = 0; i < targets.length; i++) {
-      targets[i] = i % 5 == 4 ? -100 : (int) (i * 31L % logits.size(1));
-    }
+    int[] targets = targets(start + size.tokens, Math.toIntExact(logits.size(1)));
     float[] losses = new float[targets.length];
     if (backward) {
       CrossEntropy.forwardBackward(logits, targets, start, losses, SCALE);

@@ -109,6 +109,9 @@ record SilentGroup(int size, @Nullable CyclicBarrier meeting) implements Communi
   }
 
   @Override
+  public void check() {}
+
+  @Override
   public void abort(String reason) {}
 
   @Override

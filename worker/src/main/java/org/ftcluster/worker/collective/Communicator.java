@@ -58,6 +58,13 @@ public interface Communicator extends AutoCloseable {
   Work barrier();
 
   /**
+   * Whether ranks are still together, without asking any of them. Any thread may call it.
+   *
+   * @throws CollectiveException once this generation's collectives have ended
+   */
+  void check();
+
+  /**
    * Ends this generation's collectives on every rank. Any thread may call it; only the first reason
    * counts.
    */

@@ -97,6 +97,19 @@ final class Engine {
     unsettled.remove(operation);
   }
 
+  /**
+   * Any thread may call it.
+   *
+   * @throws CollectiveException once it has ended, or is about to
+   */
+  void check() {
+    CollectiveException reason = ended;
+    if (reason != null) {
+      throw new CollectiveException(String.valueOf(reason.getMessage()), reason);
+    }
+    checkAborted();
+  }
+
   /** Any thread may call it; only the first reason counts. Ends the other one, too. */
   void abort(String reason) {
     if (abortReason.compareAndSet(null, reason)) {

@@ -207,6 +207,11 @@ public final class TcpCommunicator implements Communicator {
   }
 
   @Override
+  public void check() {
+    engine.check();
+  }
+
+  @Override
   public void abort(String reason) {
     engine.abort(reason);
   }

@@ -184,6 +184,14 @@ public final class BatchPass implements AutoCloseable {
    * @param listener hears, after each layer, which gradients are complete
    */
   public double backward(double lossScale, GradientListener listener) {
+    // Those of an accelerator come to the host together, once all are there.
+    double loss =
+        throughLayers(lossScale, part.trained().areOnDevice() ? GradientListener.NONE : listener);
+    part.trained().gradientsDone();
+    return loss;
+  }
+
+  private double throughLayers(double lossScale, GradientListener listener) {
     Tensor dx = gradient();
     Tensor dy = dx;
     double loss = 0;
@@ -221,19 +229,23 @@ public final class BatchPass implements AutoCloseable {
     return part.head().loss(pass.workspace(), null, output, targets(), 0);
   }
 
-  /** Gradients that are summed in several places, or are other parts', begin at zero. */
+  /**
+   * Gradients that are summed in several places, or are other parts', begin at zero. What an
+   * accelerator has of other parts' stays as it was in the beginning.
+   */
   private void startGradients() {
     if (part.supply().gathered() != null) {
       return; // those of each unit when its turn comes
     }
-    if (!part.place().isWhole()) {
+    if (!part.place().isWhole() && !part.trained().areOnDevice()) {
       part.parameters().gradients().fill((byte) 0);
       return;
     }
-    for (Parameter summed : List.of(part.embedding().table(), part.head().weight())) {
-      if (summed.isTrained()) {
-        summed.gradient().clear();
-      }
+    if (part.firstEmbedding() != null) {
+      part.firstEmbedding().table().clearGradient();
+    }
+    if (part.lastHead() != null) {
+      part.lastHead().weight().clearGradient();
     }
   }
 

@@ -17,7 +17,6 @@ import org.jspecify.annotations.Nullable;
 public final class CausalLanguageModel implements TrainableModel {
   private final ModelConfig config;
   private final LoadedPart part;
-  private final TrainedTensors trained;
   private final InitialValues initialValues;
   private final Workspace workspace;
   private final TensorGroup slices;
@@ -30,14 +29,12 @@ public final class CausalLanguageModel implements TrainableModel {
   CausalLanguageModel(
       ModelConfig config,
       LoadedPart part,
-      TrainedTensors trained,
       InitialValues initialValues,
       Workspace workspace,
       TensorGroup slices,
       AutoCloseable weights) {
     this.config = config;
     this.part = part;
-    this.trained = trained;
     this.initialValues = initialValues;
     this.workspace = workspace;
     this.slices = slices;
@@ -86,13 +83,13 @@ public final class CausalLanguageModel implements TrainableModel {
 
   @Override
   public void parametersChanged() {
-    trained.changed();
+    part.trained().changed();
   }
 
   @Override
   public void initialize(long seed) {
     initialValues.write(part.parameters(), seed);
-    trained.changed();
+    part.trained().changed();
   }
 
   @Override
@@ -123,7 +120,12 @@ public final class CausalLanguageModel implements TrainableModel {
 
   /** Bytes of the copies of what is trained, in the type that products are computed in. */
   long trainedCopyBytes() {
-    return trained.copyBytes();
+    return part.trained().copyBytes();
+  }
+
+  /** Room for activations of batches that go through this part beside each other. */
+  public Workspace newWorkspace() {
+    return workspace.another();
   }
 
   /**
@@ -186,11 +188,7 @@ public final class CausalLanguageModel implements TrainableModel {
     }
     try (BatchPass pass = BatchPass.training(part, workspace, batch, dropoutSeed)) {
       pass.forward();
-      // Those of an accelerator come to the host together, once all are there.
-      double loss =
-          pass.backward(lossScale, trained.areOnDevice() ? GradientListener.NONE : listener);
-      trained.gradientsDone();
-      return loss;
+      return pass.backward(lossScale, listener);
     }
   }
 

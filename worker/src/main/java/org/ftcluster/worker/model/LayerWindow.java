@@ -71,7 +71,7 @@ final class LayerWindow implements AutoCloseable {
     layers.add(new Layer());
   }
 
-  /** The same weight, put away; the one in memory may be dropped. */
+  /** The same weight, put away; the one in the host's memory may be dropped. */
   Weight keep(Weight whole) {
     Layer layer = layers.getLast();
     MemorySegment elements = whole.elements();
@@ -79,21 +79,23 @@ final class LayerWindow implements AutoCloseable {
     Kept kept = store.keep(layers.size() - 1, elements);
     long offset = layer.bytes;
     layer.bytes += kept.room();
-    return whole.movedTo(
-        new Weight.Storage() {
-          @Override
-          public MemorySegment bytes() {
-            if (layer.slot == null || layer.slot.memory == null) {
-              throw new IllegalStateException("a layer runs that isn't here");
-            }
-            return layer.slot.memory.asSlice(offset, size);
-          }
+    Weight moved =
+        whole.movedTo(
+            new Weight.Storage() {
+              @Override
+              public MemorySegment bytes() {
+                if (layer.slot == null || layer.slot.memory == null) {
+                  throw new IllegalStateException("a layer runs that isn't here");
+                }
+                return layer.slot.memory.asSlice(offset, size);
+              }
 
-          @Override
-          public long held() {
-            return kept.held();
-          }
-        });
+              @Override
+              public long held() {
+                return kept.held();
+              }
+            });
+    return scope.isOnDevice() ? moved.onDevice(scope) : moved;
   }
 
   /** Bytes of the room that layers are brought to. */
@@ -178,7 +180,7 @@ final class LayerWindow implements AutoCloseable {
     slot.await(timeout);
     slot.drop();
     if (slot.memory == null) {
-      slot.memory = scope.empty(DType.UINT8, largest()).memory();
+      slot.memory = scope.empty(DType.UINT8, largest()).address();
     }
     slot.layer = layer;
     layer.slot = slot;

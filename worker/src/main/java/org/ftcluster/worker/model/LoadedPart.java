@@ -10,7 +10,7 @@ import org.jspecify.annotations.Nullable;
  * @param hiddenSize D
  * @param firstEmbedding of the first part, else null
  * @param lastHead of the last part, else null
- * @param parameters of the whole model
+ * @param trained of the whole model
  * @param supply of weights that aren't in memory all the time
  * @param activations where what layers keep is put away, else null
  */
@@ -21,12 +21,16 @@ record LoadedPart(
     @Nullable Embedding firstEmbedding,
     List<DecoderLayer> layers,
     @Nullable LanguageHead lastHead,
-    ParameterBuffer parameters,
+    TrainedTensors trained,
     WeightSupply supply,
     @Nullable FiledActivations activations,
     MemorySavings savings) {
   LoadedPart {
     layers = List.copyOf(layers);
+  }
+
+  ParameterBuffer parameters() {
+    return trained.buffer();
   }
 
   Embedding embedding() {
@@ -49,11 +53,11 @@ record LoadedPart(
    */
   long firstParameter(int layer) {
     String name = ".layers.%d.".formatted(place.layers().from() + layer);
-    return parameters.slices().stream()
+    return parameters().slices().stream()
         .filter(slice -> slice.name().contains(name))
         .mapToLong(ParameterBuffer.Slice::offset)
         .min()
-        .orElse(parameters.size());
+        .orElse(parameters().size());
   }
 
   /** Whether what a layer keeps is put away. In the last part the backward follows at once. */

@@ -103,7 +103,7 @@ public record MemoryEstimate(
             long batch = 0;
             for (ModelPart part : parts) {
               try (CausalLanguageModel hollow =
-                  ModelLoader.loadPart(model, adapter, savings, 1, part, parameters)) {
+                  ModelLoader.loadPart(model, adapter, savings, 1, part, parameters, null)) {
                 long active = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
                 weights += hollow.frozenBytes();
                 filed += hollow.filedBytes();

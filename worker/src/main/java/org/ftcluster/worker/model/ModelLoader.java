@@ -48,6 +48,7 @@ public final class ModelLoader {
    *
    * @param parameters of the whole model, see {@link #newParameters}; they stay when the part is
    *     closed
+   * @param accelerator that runs it, which stays, too; null for the host
    * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
    */
   public static CausalLanguageModel loadPart(
@@ -56,10 +57,12 @@ public final class ModelLoader {
       MemorySavings savings,
       int threads,
       ModelPart part,
-      ParameterBuffer parameters) {
+      ParameterBuffer parameters,
+      @Nullable Accelerator accelerator) {
     ModelConfig config = ModelConfigReader.read(model.path());
     BaseTensors source = FolderTensors.open(model.path());
-    return load(config, source, model, adapter, savings, threads, part, parameters, null, () -> {});
+    return load(
+        config, source, model, adapter, savings, threads, part, parameters, accelerator, () -> {});
   }
 
   /** What a job trains, over all parts of its model, zeroed. */
@@ -197,7 +200,7 @@ public final class ModelLoader {
       TrainedTensors trained = new TrainedTensors(scope, parameters, computeType, gathered);
       return new PartBuilder(
               config, model, adapter, part, reader, trained, window, activations, gathered)
-          .build(parameters, tied, computeType, savings, Workspace.of(accelerator), weights);
+          .build(tied, computeType, savings, Workspace.of(accelerator), weights);
     } catch (RuntimeException | Error e) {
       disk.run();
       scope.close();

@@ -74,6 +74,13 @@ final class Parameter {
     return gradient;
   }
 
+  /** Where there is one. */
+  void clearGradient() {
+    if (gradient != null) {
+      gradient.clear();
+    }
+  }
+
   /** Bytes that it takes where it is frozen. */
   long frozenBytes() {
     return isTrained() ? 0 : bytes();

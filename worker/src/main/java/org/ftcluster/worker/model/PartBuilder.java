@@ -54,12 +54,10 @@ final class PartBuilder {
   /**
    * Reads what is frozen.
    *
-   * @param parameters of the whole model
    * @param tied whether the head is the embedding
    * @param weights closed with the model
    */
   CausalLanguageModel build(
-      ParameterBuffer parameters,
       boolean tied,
       DType computeType,
       MemorySavings savings,
@@ -82,12 +80,11 @@ final class PartBuilder {
             part.isFirst() ? embedding() : null,
             layers,
             part.isLast() ? head(tied) : null,
-            parameters,
+            trained,
             new WeightSupply(window, gathered),
             activations,
             savings);
-    return new CausalLanguageModel(
-        config, loaded, trained, initialValues, workspace, slices, weights);
+    return new CausalLanguageModel(config, loaded, initialValues, workspace, slices, weights);
   }
 
   private Embedding embedding() {

@@ -8,6 +8,7 @@ import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -41,15 +42,15 @@ final class SharedLayers implements LayerStore {
   public Kept keep(int layer, MemorySegment elements) {
     long size = elements.byteSize();
     long part = Math.ceilDiv(size, shards * ALIGNMENT) * ALIGNMENT;
-    MemorySegment share = scope.empty(DType.UINT8, part).memory();
+    Tensor share = scope.empty(DType.UINT8, part);
     long from = Math.min(size, shard * part);
     if (!DryRun.isOn()) {
-      MemorySegment.copy(elements, from, share, 0, Math.min(part, size - from));
+      share.write(elements.asSlice(from, Math.min(part, size - from)));
     }
     if (layer == shares.size()) {
       shares.add(new ArrayList<>());
     }
-    shares.get(layer).add(share);
+    shares.get(layer).add(share.address());
     return new Kept(part * shards, part);
   }
 

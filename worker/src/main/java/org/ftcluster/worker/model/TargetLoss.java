@@ -42,6 +42,6 @@ record TargetLoss(Span tokens, TensorGroup slices, boolean isSliced) {
 
   private SlicedCrossEntropy.Statistics statistics(Tensor logits, int[] targets, int start) {
     float[] own = SlicedCrossEntropy.statistics(logits, targets, start, tokens.from());
-    return SlicedCrossEntropy.combine(slices.gather(own), Math.toIntExact(logits.size(0)));
+    return SlicedCrossEntropy.combine(slices.gather(own, logits), Math.toIntExact(logits.size(0)));
   }
 }

@@ -11,6 +11,7 @@ import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.Profile;
 import org.ftcluster.worker.tensor.Scope;
+import org.ftcluster.worker.tensor.Scratch;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.RowOps;
@@ -78,8 +79,8 @@ final class TensorGroup {
     Tensor all = roomForAll(scope, own);
     if (size > 1 && !DryRun.isOn()) {
       long start = Profile.begin();
-      connected().allGather(own.memory(), all.memory()).await(timeout);
-      Profile.ended("gather rows of slices", start, 0, all.memory().byteSize());
+      connected().allGather(own.address(), all.address()).await(timeout);
+      Profile.ended("gather rows of slices", start, 0, all.address().byteSize());
     }
     return all;
   }
@@ -113,22 +114,35 @@ final class TensorGroup {
     }
     long start = Profile.begin();
     connected()
-        .reduceScatter(all.memory(), own.memory(), ElementType.FLOAT32, ReduceOp.SUM)
+        .reduceScatter(all.address(), own.address(), ElementType.FLOAT32, ReduceOp.SUM)
         .await(timeout);
-    Profile.ended("sum over slices", start, 0, all.memory().byteSize());
+    Profile.ended("sum over slices", start, 0, all.address().byteSize());
   }
 
-  /** All slices' numbers, one after the other by slice. */
-  float[] gather(float[] own) {
+  /**
+   * All slices' numbers, one after the other by slice.
+   *
+   * @param beside a tensor from where they were taken
+   */
+  float[] gather(float[] own, Tensor beside) {
     if (size == 1) {
       return own;
     }
+    float[] all = new float[own.length * size];
     if (DryRun.isOn()) {
-      return new float[own.length * size];
+      return all;
+    }
+    if (beside.isOnDevice()) {
+      Scratch scratch = beside.device().scratch();
+      MemorySegment input = scratch.upload(own);
+      MemorySegment output = scratch.allocate((long) all.length * Float.BYTES);
+      connected().allGather(input, output).await(timeout);
+      scratch.download(output, all, 0, all.length);
+      return all;
     }
     try (Arena arena = Arena.ofShared()) {
       MemorySegment input = arena.allocateFrom(ValueLayout.JAVA_FLOAT, own);
-      MemorySegment output = arena.allocate(ValueLayout.JAVA_FLOAT, (long) own.length * size);
+      MemorySegment output = arena.allocate(ValueLayout.JAVA_FLOAT, all.length);
       connected().allGather(input, output).await(timeout);
       return output.toArray(ValueLayout.JAVA_FLOAT);
     }

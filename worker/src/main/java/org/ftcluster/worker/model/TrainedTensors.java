@@ -2,7 +2,6 @@ package org.ftcluster.worker.model;
 
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.ftcluster.worker.tensor.DType;
@@ -13,7 +12,7 @@ import org.jspecify.annotations.Nullable;
 /** The trained parameters by name, as far as a rank's part of the model has them. */
 final class TrainedTensors {
   private final Scope scope;
-  private final List<ParameterBuffer.Slice> slices;
+  private final ParameterBuffer buffer;
   private final ParameterTensors parameters;
   private final DType computeType;
   private final @Nullable GatheredParameters gathered;
@@ -34,12 +33,17 @@ final class TrainedTensors {
       @Nullable GatheredParameters gathered) {
     this.gathered = gathered;
     this.scope = scope;
-    this.slices = parameters.slices();
+    this.buffer = parameters;
     this.parameters = new ParameterTensors(scope, parameters);
     this.computeType = computeType;
     for (ParameterBuffer.Slice slice : parameters.slices()) {
       places.put(slice.name(), places.size());
     }
+  }
+
+  /** Of all that the job trains. */
+  ParameterBuffer buffer() {
+    return buffer;
   }
 
   /** Where it stands among all trained tensors; -1 where the job doesn't train it. */
@@ -62,7 +66,7 @@ final class TrainedTensors {
     if (place < 0) {
       return null;
     }
-    ParameterBuffer.Slice slice = slices.get(place);
+    ParameterBuffer.Slice slice = buffer.slices().get(place);
     return byName.computeIfAbsent(name, absent -> parameter(slice, part));
   }
 

@@ -110,7 +110,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
             }
             slot.pass().forward();
             if (schedule.sent(stages.rank(), turn) != null) {
-              slot.sends().add(stages.send(slot.pass().output().memory(), behind()));
+              slot.sends().add(stages.send(slot.pass().output().address(), behind()));
             }
           }
           case Turn.Backward backward -> {
@@ -123,7 +123,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
             GradientListener complete = turn.equals(last) ? listener : GradientListener.NONE;
             double loss = slot.pass().backward(step.lossScale(), complete);
             if (schedule.sent(stages.rank(), turn) != null) {
-              slot.sends().add(stages.send(slot.pass().gradient().memory(), before()));
+              slot.sends().add(stages.send(slot.pass().gradient().address(), before()));
             }
             inUse.remove(place(backward));
             done.add(slot);
@@ -164,7 +164,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
   private MemorySegment room(Message message, Function<Place, Slot> slots) {
     int chunk = message.part() / stages.size();
     BatchPass pass = slots.apply(new Place(message.microBatch(), chunk)).pass();
-    return (message.forward() ? pass.input() : pass.gradient()).memory();
+    return (message.forward() ? pass.input() : pass.gradient()).address();
   }
 
   private Slot begin(Place place, List<MicroBatch> microBatches, Step step, int inFlight) {
@@ -189,7 +189,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
       oldest.awaitSent(timeout);
       free.push(oldest.drop());
     }
-    return free.isEmpty() ? Workspace.ofMachine() : free.pop();
+    return free.isEmpty() ? chunks.getFirst().newWorkspace() : free.pop();
   }
 
   @Override
@@ -199,20 +199,20 @@ public final class PipelineStage implements Replica, AutoCloseable {
       return 0;
     }
     double loss = 0;
-    Workspace workspace = free.isEmpty() ? Workspace.ofMachine() : free.pop();
+    Workspace workspace = free.isEmpty() ? chunks.getFirst().newWorkspace() : free.pop();
     try {
       for (int chunk = 0; chunk < chunks.size(); chunk++) {
         boolean first = stages.rank() == 0 && chunk == 0;
         boolean last = stages.rank() == stages.size() - 1 && chunk == chunks.size() - 1;
         try (BatchPass pass = chunks.get(chunk).beginEvaluating(workspace, batch)) {
           if (!first) {
-            stages.recv(pass.input().memory(), before()).await(timeout);
+            stages.recv(pass.input().address(), before()).await(timeout);
           }
           pass.forward();
           if (last) {
             loss = pass.loss();
           } else {
-            stages.send(pass.output().memory(), behind()).await(timeout);
+            stages.send(pass.output().address(), behind()).await(timeout);
           }
         }
       }

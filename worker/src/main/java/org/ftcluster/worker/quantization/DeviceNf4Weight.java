@@ -10,13 +10,13 @@ import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**
- * An {@link Nf4Weight} in an accelerator's memory; it stays there.
+ * An {@link Nf4Weight} in an accelerator's memory.
  *
- * @param packed uint8: two codes a byte
+ * @param packed uint8: two codes a byte, in the accelerator's memory
  * @param scales of the blocks
  * @param codes float32 [16]: the values that NF4's codes stand for
  */
-record DeviceNf4Weight(Nf4Shape shape, Tensor packed, Scales scales, Tensor codes)
+record DeviceNf4Weight(Nf4Shape shape, Storage packed, Scales scales, Tensor codes)
     implements Weight {
 
   /** Each block's largest magnitude, as {@link Absmax} has it. */
@@ -101,7 +101,7 @@ record DeviceNf4Weight(Nf4Shape shape, Tensor packed, Scales scales, Tensor code
 
   @Override
   public long bytes() {
-    return packed.elements() + scales.bytes();
+    return packed.held() + scales.bytes();
   }
 
   @Override
@@ -118,7 +118,7 @@ record DeviceNf4Weight(Nf4Shape shape, Tensor packed, Scales scales, Tensor code
                   new Kernel("nf4", "nf4_expand", shape.expandedType()),
                   blocks,
                   held,
-                  packed,
+                  packed.bytes(),
                   plain.values(),
                   codes,
                   elements);
@@ -128,7 +128,7 @@ record DeviceNf4Weight(Nf4Shape shape, Tensor packed, Scales scales, Tensor code
                   new Kernel("nf4", "nf4_expand_double", shape.expandedType()),
                   blocks,
                   held,
-                  packed,
+                  packed.bytes(),
                   nested.absmax(),
                   nested.groups(),
                   nested.map(),

@@ -5,7 +5,7 @@ import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
-/** A dense weight whose elements come and go. */
+/** A dense weight whose elements come and go, in the memory of the scopes that it is used in. */
 record MovedWeight(long rows, long columns, DType dtype, Storage storage) implements Weight {
   @Override
   public long bytes() {
@@ -14,7 +14,7 @@ record MovedWeight(long rows, long columns, DType dtype, Storage storage) implem
 
   @Override
   public Tensor expand(Scope scope) {
-    return scope.wrap(storage.bytes(), dtype, rows, columns);
+    return scope.at(storage.bytes(), dtype, rows, columns);
   }
 
   @Override
@@ -24,7 +24,7 @@ record MovedWeight(long rows, long columns, DType dtype, Storage storage) implem
 
   @Override
   public Weight onDevice(Scope scope) {
-    throw new IllegalStateException("a weight that comes and goes stays the host's");
+    return this;
   }
 
   @Override

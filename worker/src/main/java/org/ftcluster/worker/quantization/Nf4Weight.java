@@ -159,14 +159,6 @@ public final class Nf4Weight implements Weight {
         new Absmax.Plain(values));
   }
 
-  /** Codes that stay where they are. */
-  private record Resident(MemorySegment bytes) implements Storage {
-    @Override
-    public long held() {
-      return bytes.byteSize();
-    }
-  }
-
   @Override
   public MemorySegment elements() {
     return storage.bytes();
@@ -181,7 +173,9 @@ public final class Nf4Weight implements Weight {
   public Weight onDevice(Scope scope) {
     return new DeviceNf4Weight(
         shape,
-        DeviceNf4Weight.uploaded(scope, storage.bytes()),
+        storage instanceof Resident resident
+            ? new Resident(DeviceNf4Weight.uploaded(scope, resident.bytes()).address())
+            : storage,
         DeviceNf4Weight.Scales.of(scope, absmax),
         DeviceNf4Weight.uploaded(scope, CodeBooks.NF4));
   }

@@ -29,14 +29,22 @@ public sealed interface Weight permits DenseWeight, DeviceNf4Weight, MovedWeight
     long held();
   }
 
+  /** Elements that stay where they are. */
+  record Resident(MemorySegment bytes) implements Storage {
+    @Override
+    public long held() {
+      return bytes.byteSize();
+    }
+  }
+
   /** The elements as they are held, without the scales of packed ones. */
   MemorySegment elements();
 
-  /** The same weight with its elements elsewhere. */
+  /** The same weight with its elements elsewhere, in the same kind of memory or another. */
   Weight movedTo(Storage storage);
 
   /**
-   * The same weight in an accelerator's memory.
+   * The same weight in an accelerator's memory. Elements that were moved are there already.
    *
    * @param scope of that accelerator, where it stays
    */

@@ -21,6 +21,9 @@ public interface Accelerator extends AutoCloseable {
   /** {@code c10::DeviceIndex} of its memory. */
   int torchDeviceIndex();
 
+  /** Address of the CUDA stream that it is told on; 0 where it has none. */
+  MemorySegment stream();
+
   /** Bytes of memory that nobody uses at the moment. */
   long freeBytes();
 

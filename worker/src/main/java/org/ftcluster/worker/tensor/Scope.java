@@ -79,6 +79,25 @@ public abstract sealed class Scope implements AutoCloseable
         this, null, memory.asSlice(0, bytes), dtype, shape, Tensor.contiguousStrides(shape));
   }
 
+  /** A contiguous tensor at a place in the memory where this scope's are, which outlives it. */
+  public final Tensor at(MemorySegment memory, DType dtype, long... shape) {
+    if (!isOnDevice()) {
+      return wrap(memory, dtype, shape);
+    }
+    long bytes = Tensor.elements(shape) * dtype.bytes();
+    if (memory.byteSize() < bytes) {
+      throw new IllegalArgumentException(
+          "%d bytes are needed, not %d".formatted(bytes, memory.byteSize()));
+    }
+    return new Tensor(
+        this,
+        accelerator(),
+        memory.asSlice(0, bytes),
+        dtype,
+        shape,
+        Tensor.contiguousStrides(shape));
+  }
+
   abstract MemorySegment allocate(long bytes);
 
   /** Frees the memory itself; called once, after all handles are gone. */

@@ -60,6 +60,11 @@ public final class Workspace implements AutoCloseable {
         : new Workspace(accelerator, accelerator.reserve(DEVICE_ADDRESS_SPACE));
   }
 
+  /** A new one that takes the same memory. */
+  public Workspace another() {
+    return of(accelerator);
+  }
+
   /** A workspace that may grow to all of the machine's (or the container's) memory. */
   public static Workspace ofMachine() {
     if (DryRun.isOn()) {

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntFunction;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfig;
@@ -17,6 +18,7 @@ import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshParts;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.PipelineStage;
+import org.ftcluster.worker.parallel.RankLinks;
 import org.ftcluster.worker.parallel.Replica;
 import org.jspecify.annotations.Nullable;
 
@@ -32,6 +34,9 @@ interface JobModel extends AutoCloseable {
 
   /** Loads the part of that place, unless it is there already. */
   void take(Mesh mesh, Mesh.Place place);
+
+  /** How the ranks of a generation reach each other; closing it closes {@code hosts}. */
+  RankLinks link(Communicator hosts);
 
   /**
    * The part that was taken, connected to the ranks of a generation.
@@ -53,8 +58,17 @@ interface JobModel extends AutoCloseable {
   @Override
   void close();
 
-  /** A model that each rank holds as a whole. */
-  record Whole(TrainableModel model) implements JobModel {
+  /**
+   * A model that each rank holds as a whole.
+   *
+   * @param gpu that it runs on; null where that is the host
+   */
+  record Whole(TrainableModel model, Deadlines deadlines, @Nullable Gpu gpu) implements JobModel {
+    @Override
+    public RankLinks link(Communicator hosts) {
+      return gpu == null ? RankLinks.ofHosts(hosts) : gpu.link(hosts, false, deadlines.connect());
+    }
+
     @Override
     public ParameterBuffer parameters() {
       return model.parameters();
@@ -99,6 +113,7 @@ interface JobModel extends AutoCloseable {
     private final ModelConfig config;
     private final MemorySavings savings;
     private final Deadlines deadlines;
+    private final @Nullable Gpu gpu;
     private final ParameterBuffer parameters;
     private List<ModelPart> parts = List.of();
     private final List<CausalLanguageModel> loaded = new ArrayList<>();
@@ -107,11 +122,13 @@ interface JobModel extends AutoCloseable {
     /**
      * Loads no weights yet.
      *
+     * @param gpu that it runs on, the caller's where this fails; null where that is the host
      * @throws org.ftcluster.protocol.job.BadJobException when the model can't be cut like that
      */
-    InParts(JobSpec spec, MemorySavings savings, Deadlines deadlines) {
+    InParts(JobSpec spec, MemorySavings savings, Deadlines deadlines, @Nullable Gpu gpu) {
       this.spec = spec;
       this.savings = savings;
+      this.gpu = gpu;
       this.config = ModelConfigReader.read(spec.model().path());
       this.deadlines = deadlines;
       MeshParts.check(config, spec.parallel());
@@ -138,9 +155,15 @@ interface JobModel extends AutoCloseable {
                 savings,
                 spec.resources().threads(),
                 part,
-                parameters));
+                parameters,
+                gpu == null ? null : gpu.accelerator()));
       }
       parts = wanted;
+    }
+
+    @Override
+    public RankLinks link(Communicator hosts) {
+      return gpu == null ? RankLinks.ofHosts(hosts) : gpu.link(hosts, true, deadlines.connect());
     }
 
     @Override
@@ -201,6 +224,9 @@ interface JobModel extends AutoCloseable {
     public void close() {
       letGo();
       parameters.close();
+      if (gpu != null) {
+        gpu.accelerator().close();
+      }
     }
   }
 }

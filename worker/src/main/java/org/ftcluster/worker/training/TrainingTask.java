@@ -1,6 +1,5 @@
 package org.ftcluster.worker.training;
 
-import java.net.InetSocketAddress;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -11,7 +10,6 @@ import org.ftcluster.worker.checkpoint.Fence;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.CollectiveListener;
-import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.collective.TcpCommunicator;
 import org.ftcluster.worker.data.EvalBatches;
@@ -21,12 +19,13 @@ import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.optimizer.OptimizerState;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
+import org.ftcluster.worker.parallel.RankLinks;
 import org.ftcluster.worker.parallel.Replica;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Trains a model, or its part of one, on ranks that are connected over TCP. */
+/** Trains a model, or its part of one, together with the other ranks of a generation. */
 final class TrainingTask implements RankTask {
   private static final Logger log = LoggerFactory.getLogger(TrainingTask.class);
 
@@ -37,7 +36,7 @@ final class TrainingTask implements RankTask {
   private final Deadlines deadlines;
 
   // Of the generation at hand. Guarded by this, since stop() comes from any thread.
-  private @Nullable Generation current;
+  private @Nullable OpenGeneration current;
   private long stoppedThrough = Long.MIN_VALUE;
   private long handOverThrough = Long.MIN_VALUE;
   private String stopReason = "";
@@ -48,24 +47,6 @@ final class TrainingTask implements RankTask {
   private long lastGeneration;
   private boolean safe = true;
   private MemoryUse memory = MemoryUse.NONE;
-
-  /** What a generation has open. */
-  private static final class Generation {
-    private final int rank;
-    private final long number;
-    private final byte[] secret;
-    private final Mesh mesh;
-    private final CollectiveListener listener;
-    private @Nullable Communicator ranks;
-
-    Generation(int rank, long number, byte[] secret, Mesh mesh, CollectiveListener listener) {
-      this.mesh = mesh;
-      this.rank = rank;
-      this.number = number;
-      this.secret = secret.clone();
-      this.listener = listener;
-    }
-  }
 
   /**
    * Takes over a whole model and data that are loaded.
@@ -82,7 +63,15 @@ final class TrainingTask implements RankTask {
       @Nullable EvalBatches eval,
       ListenAddress listen,
       Deadlines deadlines) {
-    this(id, spec, new JobModel.Whole(model), MemorySavings.NONE, batches, eval, listen, deadlines);
+    this(
+        id,
+        spec,
+        new JobModel.Whole(model, deadlines, null),
+        MemorySavings.NONE,
+        batches,
+        eval,
+        listen,
+        deadlines);
   }
 
   /**
@@ -161,30 +150,30 @@ final class TrainingTask implements RankTask {
     synchronized (this) {
       checkStopped(generation);
       CollectiveListener listener = TcpCommunicator.listen(listen);
-      current = new Generation(rank, generation, secret, mesh, listener);
+      current = new OpenGeneration(rank, generation, secret, mesh, listener);
       return new PeerAddress(listen.advertised(), listener.port());
     }
   }
 
   @Override
   public void run(List<PeerAddress> peers, int stateSource, RankEvents events) {
-    Generation generation = begun();
-    lastGeneration = generation.number;
+    OpenGeneration generation = begun();
+    lastGeneration = generation.number();
     safe = false;
     Trainer.End end;
     try {
-      Communicator ranks = connect(generation, peers);
-      if (generation.rank == 0) {
-        SharingHosts.warning(generation.mesh, peers).ifPresent(events::noted);
+      RankLinks links = connect(generation, peers);
+      if (generation.rank() == 0) {
+        SharingHosts.warning(generation.mesh(), peers).ifPresent(events::noted);
       }
       try {
-        end = train(generation, ranks, stateSource, events);
+        end = train(generation, links, stateSource, events);
       } catch (BadJobException e) {
         // A rank that finds the job at fault in what all ranks have computed leaves quietly: an
         // abort would overtake the bytes from which the others are about to find the same.
         throw e;
       } catch (RuntimeException | Error e) {
-        ranks.abort("rank %d: %s".formatted(generation.rank, e.getMessage()));
+        links.abort("rank %d: %s".formatted(generation.rank(), e.getMessage()));
         throw e;
       }
     } finally {
@@ -196,47 +185,34 @@ final class TrainingTask implements RankTask {
     }
   }
 
-  private synchronized Generation begun() {
+  private synchronized OpenGeneration begun() {
     if (current == null) {
       throw new IllegalStateException("run() without prepare()");
     }
     return current;
   }
 
-  private Communicator connect(Generation generation, List<PeerAddress> peers) {
-    checkStopped(generation.number);
-    List<InetSocketAddress> addresses =
-        peers.stream().map(peer -> new InetSocketAddress(peer.host(), peer.port())).toList();
-    Communicator ranks =
-        generation.listener.connect(
-            generation.rank,
-            addresses,
-            generation.number,
-            generation.secret,
-            job.spec().resources().sockets(),
-            deadlines.connect());
-    synchronized (this) {
-      generation.ranks = ranks;
-    }
-    checkStopped(generation.number);
-    return ranks;
+  private RankLinks connect(OpenGeneration generation, List<PeerAddress> peers) {
+    checkStopped(generation.number());
+    return generation.connect(
+        peers, job.spec().resources().sockets(), model::link, deadlines.connect());
   }
 
   private Trainer.End train(
-      Generation generation, Communicator ranks, int stateSource, RankEvents events) {
+      OpenGeneration generation, RankLinks links, int stateSource, RankEvents events) {
     TrainingState state = job.state();
-    Runnable stopCheck = () -> checkStopped(generation.number);
+    Runnable stopCheck = () -> checkStopped(generation.number());
     Persistence begin = new Persistence(deadlines.storageAtBegin(), stopCheck, events::noted);
     Fence fence =
-        ranks.rank() == 0
-            ? begin.write(() -> keeper.claim(generation.number, stateSource))
+        generation.rank() == 0
+            ? begin.write(() -> keeper.claim(generation.number(), stateSource))
             : Fence.NONE;
-    MeshRanks mesh = MeshRanks.of(generation.mesh, ranks);
+    MeshRanks mesh = MeshRanks.of(generation.mesh(), links);
     Path checkpoint = keeper.handOver(mesh, stateSource, events, stopCheck);
     Replica replica =
         model.connected(mesh, unit -> state.optimizer().ownPieces().get(unit).values());
     replica.parametersChanged();
-    if (ranks.rank() > 0) {
+    if (generation.rank() > 0) {
       events.started(state.completedStep());
       try (Trainer trainer = trainer(generation, replica, mesh, events, null, stopCheck)) {
         return run(trainer);
@@ -268,7 +244,7 @@ final class TrainingTask implements RankTask {
   }
 
   private Trainer trainer(
-      Generation generation,
+      OpenGeneration generation,
       Replica replica,
       MeshRanks ranks,
       RankEvents events,
@@ -278,11 +254,11 @@ final class TrainingTask implements RankTask {
         job,
         replica,
         ranks,
-        generation.number,
+        generation.number(),
         events,
         outputs,
         stopCheck,
-        () -> wish(generation.number),
+        () -> wish(generation.number()),
         deadlines.progress());
   }
 
@@ -336,11 +312,8 @@ final class TrainingTask implements RankTask {
       stoppedThrough = generation;
       stopReason = reason;
     }
-    if (current != null && current.number <= stoppedThrough) {
-      current.listener.close();
-      if (current.ranks != null) {
-        current.ranks.abort(reason);
-      }
+    if (current != null && current.number() <= stoppedThrough) {
+      current.abort(reason);
     }
   }
 
@@ -353,16 +326,13 @@ final class TrainingTask implements RankTask {
 
   /** Lets go of the generation at hand. */
   private void end() {
-    Generation ending;
+    OpenGeneration ending;
     synchronized (this) {
       ending = current;
       current = null;
     }
     if (ending != null) {
-      ending.listener.close();
-      if (ending.ranks != null) {
-        ending.ranks.close();
-      }
+      ending.close();
     }
   }
 

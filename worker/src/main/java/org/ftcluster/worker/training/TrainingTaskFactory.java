@@ -16,11 +16,10 @@ import org.ftcluster.worker.data.Tokenizer;
 import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
+import org.ftcluster.worker.model.TrainableModel;
 import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.safetensors.SafetensorsException;
-import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.NativeException;
-import org.ftcluster.worker.tensor.cuda.CudaDevice;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -35,7 +34,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
 
   private final Deadlines deadlines;
   private final long memory;
-  private final Supplier<Accelerator> gpu;
+  private final Supplier<? extends Gpu> gpu;
 
   /** With the standard deadlines, for a worker that has the machine to itself. */
   public TrainingTaskFactory() {
@@ -46,13 +45,13 @@ public final class TrainingTaskFactory implements RankTask.Factory {
    * @param memory that a rank may take, in bytes
    */
   public TrainingTaskFactory(Deadlines deadlines, long memory) {
-    this(deadlines, memory, () -> CudaDevice.open(0));
+    this(deadlines, memory, NvidiaGpu::open);
   }
 
   /**
    * @param gpu opens what {@code resources.device: cuda} asks for, for the calling thread
    */
-  TrainingTaskFactory(Deadlines deadlines, long memory, Supplier<Accelerator> gpu) {
+  TrainingTaskFactory(Deadlines deadlines, long memory, Supplier<? extends Gpu> gpu) {
     this.deadlines = deadlines;
     this.memory = memory;
     this.gpu = gpu;
@@ -161,7 +160,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
   }
 
   private Loaded onGpu(JobSpec spec, Data data) {
-    Accelerator device;
+    Gpu device;
     try {
       device = gpu.get();
     } catch (NativeException e) {
@@ -171,14 +170,9 @@ public final class TrainingTaskFactory implements RankTask.Factory {
           e);
     }
     try {
-      MemorySavings savings = savings(spec, data, device.freeBytes());
-      JobModel model =
-          new JobModel.Whole(
-              ModelLoader.load(
-                  spec.model(), spec.adapter(), savings, spec.resources().threads(), device));
-      return new Loaded(model, savings);
+      return loaded(spec, savings(spec, data, device.accelerator().freeBytes()), device);
     } catch (BadJobException e) {
-      device.close();
+      device.accelerator().close();
       throw e;
     }
   }
@@ -190,14 +184,21 @@ public final class TrainingTaskFactory implements RankTask.Factory {
   }
 
   private Loaded onCpu(JobSpec spec, Data data) {
-    MemorySavings savings = savings(spec, data, memory);
+    return loaded(spec, savings(spec, data, memory), null);
+  }
+
+  private Loaded loaded(JobSpec spec, MemorySavings savings, @Nullable Gpu device) {
     if (spec.parallel().replicaRanks() > 1 || spec.parallel().sharding() == Sharding.ZERO3) {
-      return new Loaded(new JobModel.InParts(spec, savings, deadlines), savings);
+      return new Loaded(new JobModel.InParts(spec, savings, deadlines, device), savings);
     }
-    JobModel model =
-        new JobModel.Whole(
-            ModelLoader.load(spec.model(), spec.adapter(), savings, spec.resources().threads()));
-    return new Loaded(model, savings);
+    TrainableModel model =
+        ModelLoader.load(
+            spec.model(),
+            spec.adapter(),
+            savings,
+            spec.resources().threads(),
+            device == null ? null : device.accelerator());
+    return new Loaded(new JobModel.Whole(model, deadlines, device), savings);
   }
 
   /** Whether it fits shows here; its values are read again where there is no checkpoint. */

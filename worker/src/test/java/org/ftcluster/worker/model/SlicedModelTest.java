@@ -106,7 +106,8 @@ class SlicedModelTest {
                           MemorySavings.NONE.recomputing(slices > 2 ? 1 : 0),
                           1,
                           part,
-                          parameters)) {
+                          parameters,
+                          null)) {
                 slice.connect(ranks, ranks, LIMIT);
                 return Outcome.of(slice);
               }

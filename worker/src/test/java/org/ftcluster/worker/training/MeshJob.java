@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.function.Supplier;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
@@ -27,6 +28,7 @@ final class MeshJob implements AutoCloseable {
 
   private final Path folder;
   private final String yaml;
+  private final Supplier<? extends Gpu> gpus;
   private final List<RankTask> tasks = new ArrayList<>();
 
   /**
@@ -62,7 +64,15 @@ final class MeshJob implements AutoCloseable {
    * @param folder for what the job leaves
    */
   MeshJob(Path models, Path folder, String... more) {
+    this(models, folder, NvidiaGpu::open, more);
+  }
+
+  /**
+   * @param gpus opens a rank's, where the job asks for one
+   */
+  MeshJob(Path models, Path folder, Supplier<? extends Gpu> gpus, String... more) {
     this.folder = folder;
+    this.gpus = gpus;
     this.yaml = yaml(models, folder, more);
   }
 
@@ -114,7 +124,7 @@ final class MeshJob implements AutoCloseable {
   /** A worker, which goes with the job. */
   RankTask newTask() {
     RankTask task =
-        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total())
+        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total(), gpus)
             .create("job", yaml, ListenAddress.on("127.0.0.1"));
     tasks.add(task);
     return task;

@@ -18,7 +18,6 @@ import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.tensor.NativeException;
-import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -82,7 +81,7 @@ class TrainingTaskFactoryTest {
   /** A simulated one, which takes a second for what a GPU does in no time. */
   @Test
   void aJobLearnsOnAGpuWhatItLearnsOnACpu() throws Exception {
-    SimulatedDevice gpu = SimulatedDevice.open();
+    SimulatedGpu gpu = SimulatedGpu.open();
     String sample = jsonl("{\"instruction\": \"f: ret\", \"output\": \"void f() {}\"}\n");
     List<String> sets =
         List.of(

@@ -2,7 +2,6 @@ package org.ftcluster.worker.collective.nccl;
 
 import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
-import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.FunctionDescriptor;
@@ -36,8 +35,6 @@ final class CudaRuntime {
   private final NativeFunction eventRecord;
   private final NativeFunction eventQuery;
   private final NativeFunction eventDestroy;
-  private final NativeFunction malloc;
-  private final NativeFunction free;
   private final NativeFunction errorString;
 
   private CudaRuntime(NativeLibrary library) {
@@ -49,8 +46,6 @@ final class CudaRuntime {
     eventRecord = library.function("cudaEventRecord", ADDRESS, ADDRESS);
     eventQuery = library.function("cudaEventQuery", ADDRESS);
     eventDestroy = library.function("cudaEventDestroy", ADDRESS);
-    malloc = library.function("cudaMalloc", ADDRESS, JAVA_LONG);
-    free = library.function("cudaFree", ADDRESS);
     errorString = library.function("cudaGetErrorString", FunctionDescriptor.of(ADDRESS, JAVA_INT));
   }
 
@@ -99,15 +94,6 @@ final class CudaRuntime {
     }
     check(eventQuery, result);
     return true;
-  }
-
-  /** Memory of the device. */
-  MemorySegment allocate(long bytes) {
-    return created(malloc, bytes).reinterpret(bytes);
-  }
-
-  void free(MemorySegment memory) {
-    call(free, memory);
   }
 
   private MemorySegment created(NativeFunction function, Object argument) {

@@ -43,10 +43,8 @@ final class NcclLibrary {
   private final NativeFunction getLastError;
   private final NativeFunction getUniqueId;
   private final NativeFunction commInitRankConfig;
-  private final NativeFunction commSplit;
   private final NativeFunction commGetAsyncError;
   private final NativeFunction commAbort;
-  private final NativeFunction commDestroy;
   private final NativeFunction allReduce;
   private final NativeFunction reduceScatter;
   private final NativeFunction allGather;
@@ -62,10 +60,8 @@ final class NcclLibrary {
     getUniqueId = library.function("ncclGetUniqueId", ADDRESS);
     commInitRankConfig =
         library.function("ncclCommInitRankConfig", ADDRESS, JAVA_INT, UNIQUE_ID, JAVA_INT, ADDRESS);
-    commSplit = library.function("ncclCommSplit", ADDRESS, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
     commGetAsyncError = library.function("ncclCommGetAsyncError", ADDRESS, ADDRESS);
     commAbort = library.function("ncclCommAbort", ADDRESS);
-    commDestroy = library.function("ncclCommDestroy", ADDRESS);
     MemoryLayout[] reduction = {ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS};
     allReduce = library.function("ncclAllReduce", reduction);
     reduceScatter = library.function("ncclReduceScatter", reduction);
@@ -123,7 +119,10 @@ final class NcclLibrary {
     }
   }
 
-  /** Begins to connect the ranks; {@link #state} says when they are. */
+  /**
+   * Begins to connect the ranks, from the device that the calling thread uses; {@link #state} says
+   * when they are.
+   */
   MemorySegment begin(byte[] uniqueId, int rank, int ranks) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment id = arena.allocate(UNIQUE_ID);
@@ -131,16 +130,6 @@ final class NcclLibrary {
       MemorySegment out = arena.allocate(ADDRESS);
       MemorySegment config = NcclConfig.nonBlocking(arena, version());
       call(commInitRankConfig, out, ranks, id, rank, config);
-      return out.get(ADDRESS, 0);
-    }
-  }
-
-  /** Begins to make a communicator of those that give the same color. */
-  MemorySegment split(MemorySegment comm, int color, int key) {
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment out = arena.allocate(ADDRESS);
-      MemorySegment config = NcclConfig.nonBlocking(arena, version());
-      call(commSplit, comm, color, key, out, config);
       return out.get(ADDRESS, 0);
     }
   }
@@ -160,13 +149,9 @@ final class NcclLibrary {
     }
   }
 
-  /** Ends everything under way; the communicator is gone. */
+  /** Ends everything under way, and waits for nobody; the communicator is gone. */
   void abort(MemorySegment comm) {
     call(commAbort, comm);
-  }
-
-  void destroy(MemorySegment comm) {
-    call(commDestroy, comm);
   }
 
   void allReduce(

@@ -110,6 +110,11 @@ public final class CudaDevice implements Accelerator {
   }
 
   @Override
+  public MemorySegment stream() {
+    return stream;
+  }
+
+  @Override
   public long freeBytes() {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment free = arena.allocate(JAVA_LONG);

@@ -12,7 +12,7 @@ public final class SlicedCrossEntropy {
   private static final int GRAIN = 4;
 
   /** Of a row of a slice: its largest logit, the sum of exponentials less that, the target's. */
-  private static final int NUMBERS = 3;
+  static final int NUMBERS = 3;
 
   private SlicedCrossEntropy() {}
 
@@ -25,6 +25,9 @@ public final class SlicedCrossEntropy {
    * @param firstToken of the slice
    */
   public static float[] statistics(Tensor logits, int[] targets, int start, int firstToken) {
+    if (logits.isOnDevice()) {
+      return DeviceSlicedCrossEntropy.statistics(logits, targets, start, firstToken);
+    }
     Rows rows = Rows.of(logits);
     float[] numbers = new float[Math.toIntExact(logits.size(0)) * NUMBERS];
     Parallel.rows(
@@ -65,6 +68,15 @@ public final class SlicedCrossEntropy {
             targets[start + n] < 0 ? 0 : (float) (StrictMath.log(sum[n]) + max[n] - hit[n]);
       }
     }
+
+    /** What makes gradients of each row's exponentials. */
+    private float[] factors(double scale) {
+      float[] factors = new float[sum.length];
+      for (int n = 0; n < factors.length; n++) {
+        factors[n] = (float) (scale / sum[n]);
+      }
+      return factors;
+    }
   }
 
   /**
@@ -90,6 +102,12 @@ public final class SlicedCrossEntropy {
   /** Turns a slice's logits into the gradient of {@code scale} times the sum of the losses. */
   public static void gradient(
       Tensor logits, int[] targets, int start, int firstToken, Statistics all, double scale) {
+    if (logits.isOnDevice()) {
+      DeviceSlicedCrossEntropy.gradient(
+          logits, targets, start, firstToken, all.max(), all.factors(scale), scale);
+      return;
+    }
+    float[] factors = all.factors(scale);
     Rows rows = Rows.of(logits);
     Parallel.rows(
         Parallel.Cost.through("gradient of a slice's cross-entropy", logits, logits),
@@ -106,9 +124,8 @@ public final class SlicedCrossEntropy {
             }
             rows.read(n, row);
             CrossEntropy.exponentiate(row, all.max()[n]);
-            float factor = (float) (scale / all.sum()[n]);
             for (int i = 0; i < row.length; i++) {
-              row[i] *= factor;
+              row[i] *= factors[n];
             }
             int place = target - firstToken;
             if (place >= 0 && place < row.length) {

@@ -65,3 +65,45 @@ extern "C" __global__ void cross_entropy(
     row_loss<1>(row, target, loss, width, scale, differentiates);
   }
 }
+
+// Of a slice of the vocabulary, from its first token on: a row's largest logit, the sum of exponentials less that,
+// and the target's logit where the slice has it, else 0.
+template <int N>
+__device__ void row_statistics(const TO* row, long place, float* numbers, int width) {
+  float max = largest<N>(row, width);
+  float sum = exponentials<N>(row, width, max);
+  if (threadIdx.x == 0) {
+    numbers[0] = max;
+    numbers[1] = sum;
+    numbers[2] = place >= 0 && place < width ? get(row[place]) : 0;
+  }
+}
+
+extern "C" __global__ void slice_statistics(
+    const TO* logits, long stride, const int* targets, int first, float* numbers, int width, int wide) {
+  const TO* row = logits + blockIdx.x * stride;
+  float* own = numbers + 3 * (long)blockIdx.x;
+  int target = targets[blockIdx.x];
+  if (target < 0) {
+    if (threadIdx.x < 3) own[threadIdx.x] = 0;
+  } else if (wide) {
+    row_statistics<WIDE>(row, (long)target - first, own, width);
+  } else {
+    row_statistics<1>(row, (long)target - first, own, width);
+  }
+}
+
+// max and factor are the whole vocabulary's.
+extern "C" __global__ void slice_gradient(
+    TO* logits, long stride, const int* targets, int first, const float* max, const float* factor, double scale,
+    int width, int wide) {
+  TO* row = logits + blockIdx.x * stride;
+  int target = targets[blockIdx.x];
+  if (target < 0) {
+    clear(row, width);
+  } else if (wide) {
+    differentiate<WIDE>(row, width, (long)target - first, max[blockIdx.x], factor[blockIdx.x], (float)scale);
+  } else {
+    differentiate<1>(row, width, (long)target - first, max[blockIdx.x], factor[blockIdx.x], (float)scale);
+  }
+}

@@ -18,6 +18,8 @@ import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 import org.ftcluster.worker.collective.Ranks;
+import org.ftcluster.worker.tensor.NativeLibraries;
+import org.ftcluster.worker.tensor.NativeLibrary;
 import org.junit.jupiter.api.Test;
 
 /**
@@ -90,14 +92,16 @@ class NcclLibraryTest {
 
   @Test
   void ranksWithoutALibraryAreTold() throws Exception {
-    assumeFalse(NcclCommunicator.isAvailable(), "this machine has NCCL and CUDA");
+    assumeFalse(NcclCommunicator.missing().isEmpty(), "this machine has NCCL and CUDA");
     Ranks.run(
         1,
         ranks -> {
           CollectiveException e =
               assertThrows(
                   CollectiveException.class,
-                  () -> NcclCommunicator.connect(ranks, 0, () -> 0, Duration.ofSeconds(5)));
+                  () ->
+                      NcclCommunicator.connect(
+                          ranks, 0, MemorySegment.NULL, Duration.ofSeconds(5)));
           assertTrue(e.getMessage().matches("there is no lib(nccl|cudart).*"), e.getMessage());
           return null;
         });
@@ -113,22 +117,39 @@ class NcclLibraryTest {
     Ranks.run(
         1,
         hosts -> {
-          CudaRuntime cuda = CudaRuntime.open().orElseThrow();
-          try (NcclCommunicator all = NcclCommunicator.connect(hosts, 0, () -> 0, limit)) {
-            MemorySegment buffer = cuda.allocate(1 << 20);
-            MemorySegment other = cuda.allocate(1 << 20);
+          try (NcclCommunicator all =
+              NcclCommunicator.connect(hosts, 0, MemorySegment.NULL, limit)) {
+            MemorySegment buffer = onDevice(1 << 20);
+            MemorySegment other = onDevice(1 << 20);
             all.allReduce(buffer, ElementType.FLOAT32, ReduceOp.SUM).await(limit);
             all.reduceScatter(buffer, other, ElementType.INT64, ReduceOp.MAX).await(limit);
             all.allGather(buffer, other).await(limit);
             all.broadcast(buffer, 0).await(limit);
             all.barrier().await(limit);
-            all.group("all", List.of(0)).barrier().await(limit);
+            all.group("all", List.of(0)).allGather(buffer, other).await(limit);
             all.background().allReduce(buffer, ElementType.FLOAT32, ReduceOp.SUM).await(limit);
             all.abort("enough");
-            assertThrows(CollectiveException.class, all::barrier);
+            assertThrows(CollectiveException.class, () -> all.broadcast(buffer, 0));
           }
           return null;
         });
+  }
+
+  private static MemorySegment onDevice(long bytes) {
+    NativeLibrary cuda =
+        new NativeLibraries(
+                List.of("libcudart.so.12", "libcudart.so.13"),
+                CudaRuntime.PROPERTY,
+                CudaRuntime.VARIABLE)
+            .open()
+            .orElseThrow();
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment out = arena.allocate(ValueLayout.ADDRESS);
+      int result =
+          cuda.function("cudaMalloc", ValueLayout.ADDRESS, ValueLayout.JAVA_LONG).call(out, bytes);
+      assertEquals(0, result);
+      return out.get(ValueLayout.ADDRESS, 0).reinterpret(bytes);
+    }
   }
 
   private static boolean hasDevice() {

@@ -14,12 +14,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.TimeUnit;
 import java.util.regex.Pattern;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.DType;
@@ -27,7 +24,6 @@ import org.ftcluster.worker.tensor.Kernel;
 import org.ftcluster.worker.tensor.KernelArguments;
 import org.ftcluster.worker.tensor.Reserve;
 import org.ftcluster.worker.tensor.Scratch;
-import org.junit.jupiter.api.Assumptions;
 
 /**
  * An accelerator without a GPU: the very sources of the kernels, compiled by the host's C++
@@ -46,9 +42,7 @@ public final class SimulatedDevice implements Accelerator {
 
   /** One of them; the test that asks is skipped where there is no compiler. */
   public static SimulatedDevice open() {
-    Assumptions.assumeTrue(
-        run(Path.of("."), "g++", "--version") == 0,
-        "kernels are simulated by g++, which isn't here");
+    HostCompiler.assumeIsHere();
     return new SimulatedDevice();
   }
 
@@ -70,6 +64,12 @@ public final class SimulatedDevice implements Accelerator {
   @Override
   public int torchDeviceIndex() {
     return 0;
+  }
+
+  /** Everything is done at once. */
+  @Override
+  public MemorySegment stream() {
+    return MemorySegment.NULL;
   }
 
   @Override
@@ -135,57 +135,39 @@ public final class SimulatedDevice implements Accelerator {
 
   @Override
   public void launch(Kernel kernel, long blocks, Object... arguments) {
-    SymbolLookup library =
-        LIBRARIES.computeIfAbsent(
-            List.of(kernel.file(), kernel.to(), kernel.from()),
-            key -> compile(kernel.file(), kernel.to(), kernel.from()));
-    MethodHandle function =
-        Linker.nativeLinker()
-            .downcallHandle(
-                library.findOrThrow("simulated_" + kernel.name()),
-                FunctionDescriptor.ofVoid(ADDRESS, JAVA_LONG, JAVA_INT));
-    try (Arena arena = Arena.ofConfined()) {
-      function.invoke(KernelArguments.of(arena, arguments), blocks, BLOCK_THREADS);
-    } catch (Throwable e) {
-      throw new IllegalStateException(kernel + " can't be run", e);
+    synchronized (LIBRARIES) { // a library's coroutines are one thread's at a time
+      SymbolLookup library =
+          LIBRARIES.computeIfAbsent(
+              List.of(kernel.file(), kernel.to(), kernel.from()),
+              key -> compile(kernel.file(), kernel.to(), kernel.from()));
+      MethodHandle function =
+          Linker.nativeLinker()
+              .downcallHandle(
+                  library.findOrThrow("simulated_" + kernel.name()),
+                  FunctionDescriptor.ofVoid(ADDRESS, JAVA_LONG, JAVA_INT));
+      try (Arena arena = Arena.ofConfined()) {
+        function.invoke(KernelArguments.of(arena, arguments), blocks, BLOCK_THREADS);
+      } catch (Throwable e) {
+        throw new IllegalStateException(kernel + " can't be run", e);
+      }
     }
   }
 
   private static SymbolLookup compile(String file, DType to, DType from) {
     try {
-      Path folder = Files.createTempDirectory("kernels");
       String kernels = KernelSources.of(file);
       StringBuilder source = new StringBuilder(simulation()).append(kernels);
       ENTRY
           .matcher(kernels)
           .results()
           .forEach(entry -> source.append("SIMULATED(").append(entry.group(1)).append(")\n"));
-      Files.writeString(folder.resolve("kernels.cpp"), source);
-      int result =
-          run(
-              folder,
-              "g++",
-              "-std=c++17",
-              "-O1",
-              "-ffp-contract=off",
-              "-shared",
-              "-fPIC",
-              "-DTHREADS=" + BLOCK_THREADS,
-              "-DTO=" + Kernel.nameOf(to),
-              "-DFROM=" + Kernel.nameOf(from),
-              "kernels.cpp",
-              "-o",
-              "kernels.so");
-      if (result != 0) {
-        throw new IllegalStateException(file + ".cu isn't C++ that g++ compiles");
-      }
-      SymbolLookup library =
-          SymbolLookup.libraryLookup(folder.resolve("kernels.so"), Arena.global());
-      for (String written : List.of("kernels.cpp", "kernels.so")) {
-        Files.delete(folder.resolve(written));
-      }
-      Files.delete(folder);
-      return library;
+      return HostCompiler.library(
+          file + ".cu",
+          source.toString(),
+          "-ffp-contract=off",
+          "-DTHREADS=" + BLOCK_THREADS,
+          "-DTO=" + Kernel.nameOf(to),
+          "-DFROM=" + Kernel.nameOf(from));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
@@ -194,26 +176,6 @@ public final class SimulatedDevice implements Accelerator {
   private static String simulation() throws IOException {
     try (InputStream in = SimulatedDevice.class.getResourceAsStream("/cuda/simulation.h")) {
       return new String(in.readAllBytes(), StandardCharsets.UTF_8);
-    }
-  }
-
-  private static int run(Path folder, String... command) {
-    try {
-      Process process =
-          new ProcessBuilder(command)
-              .directory(folder.toFile())
-              .redirectOutput(ProcessBuilder.Redirect.DISCARD)
-              .redirectError(ProcessBuilder.Redirect.INHERIT)
-              .start();
-      if (!process.waitFor(60, TimeUnit.SECONDS)) {
-        process.destroyForcibly();
-        return -1;
-      }
-      return process.exitValue();
-    } catch (IOException e) {
-      return -1;
-    } catch (InterruptedException e) {
-      throw new IllegalStateException(e);
     }
   }
 

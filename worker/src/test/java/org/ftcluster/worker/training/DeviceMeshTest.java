@@ -1,0 +1,129 @@
+package org.ftcluster.worker.training;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.collective.nccl.SimulatedNccl;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Steps of a model in parts on GPUs are steps of the model on one CPU. GPUs and NCCL are simulated.
+ */
+class DeviceMeshTest {
+  private static final int STEPS = 2;
+
+  /** What a simulated GPU is done with soon, with gradients that go by way of it. */
+  private static final List<String> FEW =
+      List.of(
+          "adapter.r=32",
+          "training.max_steps=" + STEPS,
+          "training.global_batch_size=3",
+          "training.micro_batch_size=1",
+          "checkpoint.every_steps=10");
+
+  @TempDir static Path models;
+  private static final Map<String, MeshJob.Run> ALONE = new HashMap<>();
+
+  @TempDir Path out;
+
+  @BeforeAll
+  static void writeModels() throws IOException {
+    MeshJob.writeFiles(models);
+  }
+
+  static Stream<Arguments> meshes() {
+    return Stream.of(
+        Arguments.of("llama", "none", new MeshCase(2, 1, 1, 1, "none")),
+        Arguments.of("qwen2", "nf4", new MeshCase(1, 2, 1, 1, "none")),
+        Arguments.of("llama", "none", new MeshCase(1, 1, 2, 2, "none")),
+        Arguments.of("llama", "nf4", new MeshCase(1, 2, 2, 1, "none")),
+        Arguments.of("llama", "nf4", new MeshCase(2, 1, 1, 1, "zero2")),
+        Arguments.of("llama", "nf4", new MeshCase(2, 2, 1, 1, "zero3")));
+  }
+
+  @ParameterizedTest
+  @MethodSource("meshes")
+  void aMeshOfGpusLearnsWhatOneCpuLearns(String model, String quantization, MeshCase mesh)
+      throws Exception {
+    MeshJob.Run alone = alone(model, quantization);
+    try (SimulatedNccl nccl = SimulatedNccl.open()) {
+      assertNotNull(nccl);
+      List<String> job = job(model, quantization);
+      job.add("resources.device=cuda");
+      String[] settings = mesh.settings(job.toArray(String[]::new));
+      MeshJob.Run parts = new MeshJob(models, out, SimulatedGpu::open, settings).run(mesh.ranks());
+      compare(alone, parts);
+    }
+  }
+
+  @Test
+  void aModelInPartsIsNotBegunWithoutNccl() {
+    List<String> job = job("llama", "none");
+    job.add("resources.device=cuda");
+    MeshCase mesh = new MeshCase(1, 2, 1, 1, "none");
+    SimulatedGpu.open().accelerator().close(); // skipped where there can't be one
+    BadJobException e =
+        assertThrows(
+            BadJobException.class,
+            () ->
+                new MeshJob(
+                        models, out, SimulatedGpu::open, mesh.settings(job.toArray(String[]::new)))
+                    .run(mesh.ranks()));
+    assertTrue(
+        e.getMessage()
+            .startsWith(
+                "resources.device is cuda, and the model is in parts, which takes NCCL: there is no"
+                    + " lib"),
+        e.getMessage());
+  }
+
+  private static List<String> job(String model, String quantization) {
+    List<String> job = new ArrayList<>(FEW);
+    job.add("model.path=" + models.resolve(model));
+    job.add("model.quantization.type=" + quantization);
+    return job;
+  }
+
+  private MeshJob.Run alone(String model, String quantization) throws Exception {
+    String key = model + " " + quantization;
+    if (!ALONE.containsKey(key)) {
+      String[] job = job(model, quantization).toArray(String[]::new);
+      ALONE.put(key, new MeshJob(models, out.resolve("alone"), job).run(1));
+    }
+    return ALONE.get(key);
+  }
+
+  private static void compare(MeshJob.Run alone, MeshJob.Run parts) {
+    close(alone.losses(), parts.losses());
+    close(alone.norms(), parts.norms());
+    close(
+        new double[] {alone.evalLossBefore(), alone.evalLossAfter()},
+        new double[] {parts.evalLossBefore(), parts.evalLossAfter()});
+    assertEquals(alone.adapter().keySet(), parts.adapter().keySet());
+    double difference = alone.distanceTo(parts);
+    assertTrue(difference <= 1e-4, "the adapter differs by " + difference);
+  }
+
+  private static void close(double[] expected, double[] actual) {
+    assertEquals(expected.length, actual.length, Arrays.toString(actual));
+    for (int i = 0; i < expected.length; i++) {
+      assertEquals(expected[i], actual[i], 1e-5 * expected[i]);
+    }
+  }
+}
