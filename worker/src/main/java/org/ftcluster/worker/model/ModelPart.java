@@ -62,7 +62,9 @@ public record ModelPart(
               if (layer.isPresent()) {
                 return layers.contains(layer.getAsInt());
               }
-              return slice.name().equals(BaseLayout.EMBEDDING) ? isFirst || tied && isLast : isLast;
+              return slice.name().equals(BaseLayout.EMBEDDING)
+                  ? isFirst || (tied && isLast)
+                  : isLast;
             })
         .toList();
   }

@@ -83,7 +83,6 @@ final class Buckets {
         work.await(timeout);
       } catch (CollectiveException e) {
         // The step has failed already, and with it the communicator.
-        continue;
       }
     }
     underWay.clear();

@@ -96,7 +96,7 @@ public final class MeshSearch {
     JobSpec.Parallel fixed = spec.parallel();
     List<Layout> layouts = new ArrayList<>();
     for (int tensor = 1; tensor <= workers; tensor++) {
-      if (fixed.tensor() > 0 && fixed.tensor() != tensor || !ModelPart.canSlice(config, tensor)) {
+      if ((fixed.tensor() > 0 && fixed.tensor() != tensor) || !ModelPart.canSlice(config, tensor)) {
         continue;
       }
       for (int pipeline = 1;
@@ -121,7 +121,7 @@ public final class MeshSearch {
       List<Layout> layouts, JobSpec spec, ModelConfig config, Mesh mesh) {
     JobSpec.Parallel fixed = spec.parallel();
     for (Sharding sharding : Sharding.values()) {
-      if (fixed.sharding() != Sharding.NONE && fixed.sharding() != sharding
+      if ((fixed.sharding() != Sharding.NONE && fixed.sharding() != sharding)
           || !isPossible(sharding, mesh, spec.adapter().type())) {
         continue;
       }

@@ -43,7 +43,6 @@ public record NativeLibraries(List<String> names, String property, String variab
         return Optional.of(opened(SymbolLookup.libraryLookup(place, Arena.global())));
       } catch (IllegalArgumentException e) {
         // Not there: the next place may have it.
-        continue;
       }
     }
     return Optional.empty();

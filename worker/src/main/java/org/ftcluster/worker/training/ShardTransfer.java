@@ -58,7 +58,7 @@ final class ShardTransfer {
    */
   private record Holding(long step, long checksum, long job, long pendingStep, ShardLayout layout) {
     boolean knows(long wanted) {
-      return step == wanted || step >= 0 && pendingStep == wanted;
+      return step == wanted || (step >= 0 && pendingStep == wanted);
     }
   }
 
@@ -160,7 +160,7 @@ final class ShardTransfer {
 
     // From here to the end nothing waits, and nothing fails.
     ParameterBuffer parameters = state.parameters();
-    if (received || memory != null && sharesValues && layout.ranks() == 1) {
+    if (received || (memory != null && sharesValues && layout.ranks() == 1)) {
       FiledMemory.copy(parameters.gradients(), parameters.values());
     }
     if (memory != null) {
