@@ -70,6 +70,14 @@ class CommandLineTest {
   }
 
   @Test
+  void aListOfGpusLeavesNothingForTheDeviceToSay() {
+    Cli.Result result = Cli.run("worker", "--gpus", "0", "--device", "cuda:0");
+
+    assertEquals(2, result.exitCode());
+    assertTrue(result.err().contains("leave --device out"), result.err());
+  }
+
+  @Test
   void anUnknownOptionGetsTheNearestOne() {
     Cli.Result result = Cli.run("jobs", "--coordinater", "127.0.0.1:1");
 

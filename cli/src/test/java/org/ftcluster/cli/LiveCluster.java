@@ -50,8 +50,11 @@ final class LiveCluster implements AutoCloseable {
     return startWorker(Map.of());
   }
 
-  LiveCommand startWorker(Map<String, String> environment) throws IOException {
-    return start(environment, "worker", "--coordinator", addresses);
+  LiveCommand startWorker(Map<String, String> environment, String... more) throws IOException {
+    return start(
+        environment,
+        Stream.concat(Stream.of("worker", "--coordinator", addresses), Stream.of(more))
+            .toArray(String[]::new));
   }
 
   LiveCommand watch(String job) throws IOException {

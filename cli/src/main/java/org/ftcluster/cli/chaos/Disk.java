@@ -1,6 +1,6 @@
 package org.ftcluster.cli.chaos;
 
-import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.jvm.ChildJvm;
 
 /** Where workers write. */
 sealed interface Disk permits LimitedDisk, WriteLimits {

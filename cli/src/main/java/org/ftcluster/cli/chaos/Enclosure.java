@@ -8,7 +8,7 @@ import java.util.Optional;
 import org.ftcluster.cli.Main;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.ParentWatch;
-import org.ftcluster.cli.local.JvmFlags;
+import org.ftcluster.cli.jvm.JvmFlags;
 
 /**
  * Namespaces for networks and mounts of our own, which vanish with the processes in them. They need

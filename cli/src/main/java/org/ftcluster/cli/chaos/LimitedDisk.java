@@ -5,7 +5,7 @@ import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.ftcluster.cli.console.CommandException;
-import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.jvm.ChildJvm;
 
 /**
  * A file system of limited size, in memory, mounted inside an {@link Enclosure}, with which it

@@ -10,7 +10,7 @@ import java.util.List;
 import java.util.Map;
 import org.ftcluster.cli.chaos.Cut.Direction;
 import org.ftcluster.cli.console.CommandException;
-import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.jvm.ChildJvm;
 import org.ftcluster.cli.local.Site;
 
 /**

@@ -2,7 +2,7 @@ package org.ftcluster.cli.chaos;
 
 import java.util.List;
 import org.ftcluster.cli.chaos.Cut.Direction;
-import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.jvm.ChildJvm;
 import org.ftcluster.cli.local.Site;
 
 /**

@@ -12,7 +12,7 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.ftcluster.cli.chaos.Cut.Direction;
 import org.ftcluster.cli.console.CommandException;
-import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.jvm.ChildJvm;
 import org.ftcluster.cli.local.Site;
 
 /**

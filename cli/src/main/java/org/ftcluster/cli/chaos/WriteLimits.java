@@ -3,7 +3,7 @@ package org.ftcluster.cli.chaos;
 import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.cli.console.CommandException;
-import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.jvm.ChildJvm;
 
 /**
  * Lets workers write no file for a while, by a limit on their processes (RLIMIT_FSIZE), for

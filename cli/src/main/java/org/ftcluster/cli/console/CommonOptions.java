@@ -7,7 +7,7 @@ import picocli.CommandLine.Spec;
 
 /** Options that every command takes. */
 public final class CommonOptions {
-  static final String JSON = "--json";
+  public static final String JSON = "--json";
   static final String DEBUG = "--debug";
 
   @Option(

@@ -24,7 +24,8 @@ public final class ParentWatch {
     }
   }
 
-  // At once, and without shutdown hooks: nothing of a private cluster is worth an orderly farewell.
+  // At once, and without shutdown hooks: a parent that has time for an orderly farewell asks for
+  // it.
   private static void haltAtEnd() {
     awaitEnd(System.in);
     Runtime.getRuntime().halt(PARENT_GONE);

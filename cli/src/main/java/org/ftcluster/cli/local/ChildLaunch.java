@@ -3,12 +3,12 @@ package org.ftcluster.cli.local;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
-import org.ftcluster.cli.Main;
 import org.ftcluster.cli.client.Address;
-import org.ftcluster.cli.local.ChildJvm.Launch;
+import org.ftcluster.cli.console.MemoryOption;
+import org.ftcluster.cli.jvm.JvmFlags;
+import org.ftcluster.cli.jvm.Launch;
 import org.ftcluster.protocol.job.JobSpec;
 import org.jspecify.annotations.Nullable;
 
@@ -25,7 +25,7 @@ public final class ChildLaunch {
     arguments.addAll(List.of("coordinator", "--grpc", grpc.toString()));
     arguments.addAll(List.of("--data-dir", folder.coordinatorData().toString()));
     arguments.addAll(common(site));
-    return launch(
+    return Launch.command(
         "coordinator",
         JvmFlags.network(),
         List.of("-Xmx256m", "-XX:TieredStopAtLevel=1"),
@@ -51,9 +51,9 @@ public final class ChildLaunch {
     arguments.addAll(
         List.of("worker", "--coordinator", coordinator.toString(), "--host", site.host()));
     arguments.addAll(List.of("--collective-port", String.valueOf(site.servicePort())));
-    arguments.addAll(List.of("--memory", String.format(Locale.ROOT, "%.3f", memory / 1e9)));
+    arguments.addAll(MemoryOption.arguments(memory));
     arguments.addAll(common(site));
-    return launch(
+    return Launch.command(
         "worker-" + number,
         JvmFlags.tensor(),
         List.of("-Xmx1g"),
@@ -97,28 +97,12 @@ public final class ChildLaunch {
     arguments.addAll(List.of("--limit", String.valueOf(limit)));
     arguments.addAll(List.of("--max-new-tokens", String.valueOf(maxNewTokens)));
     arguments.addAll(List.of("--threads", "1"));
-    return launch(
+    return Launch.command(
         name,
         JvmFlags.tensor(),
         List.of("-Xmx1g"),
         arguments,
         Map.of("OMP_NUM_THREADS", "1"),
         folder.logs());
-  }
-
-  private static Launch launch(
-      String name,
-      List<String> flags,
-      List<String> limits,
-      List<String> arguments,
-      Map<String, String> environment,
-      Path logs) {
-    List<String> allFlags = new ArrayList<>(flags);
-    allFlags.addAll(StartupCache.flags(arguments.getFirst()));
-    allFlags.add("-XX:+UseSerialGC");
-    allFlags.addAll(limits);
-    List<String> allArguments = new ArrayList<>(arguments);
-    allArguments.addAll(List.of("--parent-watch", "--json"));
-    return new Launch(name, Main.class.getName(), allFlags, allArguments, environment, logs);
   }
 }

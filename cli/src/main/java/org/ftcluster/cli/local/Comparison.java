@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import org.ftcluster.cli.jvm.ChildJvm;
 import org.ftcluster.protocol.job.JobSpec;
 import org.jspecify.annotations.Nullable;
 

@@ -7,6 +7,8 @@ import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.jvm.ChildJvm;
+import org.ftcluster.cli.jvm.Children;
 import org.ftcluster.worker.training.MachineMemory;
 import org.jspecify.annotations.Nullable;
 
@@ -97,8 +99,8 @@ final class LocalCluster implements AutoCloseable {
     }
     if (!coordinator.alive()) {
       throw CommandException.failed(
-          "the coordinator ended: %s (its log is %s)"
-              .formatted(coordinator.lastWords(), coordinator.launch().log()));
+          "the coordinator ended: %s%s"
+              .formatted(coordinator.lastWords(), coordinator.launch().whereItsLogIs()));
     }
   }
 
@@ -118,10 +120,8 @@ final class LocalCluster implements AutoCloseable {
     String ended = "Process %s ended: %s.".formatted(worker.launch().name(), worker.lastWords());
     if (restarts == RESTARTS) {
       console.talk(
-          ended
-              + " It was not the first, so it stays away; its log is "
-              + worker.launch().log()
-              + ".");
+          "%s It was not the first, so it stays away%s."
+              .formatted(ended, worker.launch().whereItsLogIs()));
       requireWorkers();
       return;
     }

@@ -92,7 +92,7 @@ public final class CoordinatorCommand implements Callable<Integer> {
             database.journalOr(dataDir.toAbsolutePath()));
     try (CoordinatorNode node = CoordinatorNode.start(settings)) {
       Address listening = new Address(grpc.host(), node.grpcPort());
-      console.json(ReadyLine.of("coordinator", listening.toString()));
+      console.json(ReadyLine.coordinator(listening.toString()));
       console.talk("The coordinator is ready at %s.".formatted(listening));
       Optional<String> ended = node.awaitTermination();
       if (ended.isPresent()) {

@@ -31,7 +31,7 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
   @Override
   public List<String> find() {
     boolean saidSo = false;
-    Duration pause = FIRST_PAUSE;
+    Backoff pauses = new Backoff(FIRST_PAUSE, LONGEST_PAUSE);
     while (true) {
       try (CoordinatorClient client = new CoordinatorClient(coordinator)) {
         return client.describeCluster().getSeedNodesList();
@@ -44,9 +44,7 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
           console.talk("Waiting for the coordinator: " + e.getMessage());
         }
       }
-      sleep(pause);
-      Duration longer = pause.multipliedBy(2);
-      pause = longer.compareTo(LONGEST_PAUSE) < 0 ? longer : LONGEST_PAUSE;
+      Backoff.sleep(pauses.next());
     }
   }
 
@@ -70,15 +68,6 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
               "no network leads to %s (%s); give this worker's own address with --host"
                   .formatted(coordinator, e.getMessage()))
           .because(e);
-    }
-  }
-
-  private static void sleep(Duration pause) {
-    try {
-      Thread.sleep(pause);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw CommandException.failed("interrupted while waiting for the coordinator").because(e);
     }
   }
 }

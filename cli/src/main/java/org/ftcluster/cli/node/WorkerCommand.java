@@ -1,7 +1,9 @@
 package org.ftcluster.cli.node;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import org.ftcluster.cli.client.Addresses;
 import org.ftcluster.cli.client.CoordinatorOption;
@@ -11,6 +13,7 @@ import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.cli.console.ParentWatch;
+import org.ftcluster.cli.jvm.Launch;
 import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.protocol.cluster.NodeHost;
 import org.ftcluster.worker.rank.WorkerNode;
@@ -21,20 +24,50 @@ import org.ftcluster.worker.training.TrainingTaskFactory;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** {@code ftcluster worker}. */
 @Command(
     name = "worker",
     description = {
-      "Runs a worker: one process that holds one device and takes part in jobs.",
-      "Waits for its coordinator where that isn't there yet. Told to end (SIGTERM), it hands its part",
-      "of a job over first."
+      "Runs a worker: one process that holds one device and takes part in jobs. Waits for its"
+          + " coordinator where that isn't there yet. Told to end (SIGTERM), it hands its part of a"
+          + " job over first.",
+      "With --gpus it starts and minds one such process for each GPU: one that is lost is started"
+          + " again, one that was drained isn't, and told to end, all of them hand over. Then the"
+          + " exit code is 0 where all workers left by themselves, 143 after SIGTERM, and 1 where"
+          + " one had to be killed."
     },
-    footer = {"", "Example:", "  ftcluster worker --coordinator 10.0.0.1:7600 --insecure"})
+    footer = {
+      "",
+      "Example:",
+      "  ftcluster worker --coordinator 10.0.0.1:7600 --insecure",
+      "  ftcluster worker --coordinator 10.0.0.1:7600 --insecure --gpus all"
+    })
 public final class WorkerCommand implements Callable<Integer> {
+  static final String DEVICE = "--device";
+  private static final String CPU = "cpu";
+  private static final String CLUSTER_PORT = "--cluster-port";
+  private static final String COLLECTIVE_PORT = "--collective-port";
+
+  /** What each of several workers is given anew, or by the process that minds it. */
+  private static final Set<String> NOT_PASSED_ON =
+      Set.of(
+          GpuList.OPTION,
+          CLUSTER_PORT,
+          COLLECTIVE_PORT,
+          MemoryOption.OPTION,
+          CommonOptions.JSON,
+          ParentWatch.OPTION);
+
   private static final String SIGNAL = "it was told to end";
 
+  /** From the end of a worker's work to that of its process. */
+  private static final Duration END = Duration.ofSeconds(5);
+
+  @Spec private CommandSpec command;
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private CoordinatorOption coordinator = new CoordinatorOption();
   @Mixin private MemoryOption memory = new MemoryOption();
@@ -50,27 +83,40 @@ public final class WorkerCommand implements Callable<Integer> {
   private @Nullable String host;
 
   @Option(
-      names = "--cluster-port",
+      names = CLUSTER_PORT,
       paramLabel = "PORT",
       defaultValue = "0",
-      description = "Where other nodes connect to (default: any free one).")
+      description =
+          "Where other nodes connect to (default: any free one). With --gpus the first worker's;"
+              + " each next one has the port after it.")
   private int clusterPort;
 
   @Option(
-      names = "--collective-port",
+      names = COLLECTIVE_PORT,
       paramLabel = "PORT",
       defaultValue = "0",
-      description = "Where the other workers of a job connect to (default: any free one).")
+      description =
+          "Where the other workers of a job connect to (default: any free one). With --gpus as"
+              + " above.")
   private int collectivePort;
 
   @Mixin private AdvertiseOption advertise = new AdvertiseOption();
 
   @Option(
-      names = "--device",
+      names = GpuList.OPTION,
+      paramLabel = "LIST",
+      description =
+          "Start a worker for each of these GPUs: all, or numbers such as 0,2, counted among those of"
+              + " CUDA_VISIBLE_DEVICES where that is set. Without --memory each takes an equal share"
+              + " of this machine's.")
+  private @Nullable String gpus;
+
+  @Option(
+      names = DEVICE,
       paramLabel = "DEVICE",
-      defaultValue = "cpu",
-      description = "What it computes on (default: cpu).")
-  private String device = "cpu";
+      description =
+          "What `ftcluster nodes` shows that it computes on (default: cpu; set by --gpus).")
+  private @Nullable String device;
 
   @Option(
       names = "--grace",
@@ -90,6 +136,56 @@ public final class WorkerCommand implements Callable<Integer> {
   public Integer call() throws InterruptedException {
     Console console = common.console();
     parentWatch.start();
+    if (gpus == null) {
+      work(device == null ? CPU : device, console);
+    } else {
+      mindWorkers(gpus, console);
+    }
+    return ExitCode.DONE.code();
+  }
+
+  private void mindWorkers(String wanted, Console console) throws InterruptedException {
+    List<Launch> workers = workersOn(wanted, console).launches();
+    Duration patience = WorkerNode.longestFarewell(grace()).plus(END);
+    try (WorkerMinder minder = new WorkerMinder(console, patience)) {
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> endOnSignal(minder), "signal"));
+      minder.mind(workers);
+    }
+  }
+
+  /** The exit code tells of a signal, unless it has something worse to tell. */
+  private static void endOnSignal(WorkerMinder minder) {
+    if (!minder.end()) {
+      Runtime.getRuntime().halt(ExitCode.FAILED.code());
+    }
+  }
+
+  private GpuWorkers workersOn(String wanted, Console console) {
+    if (device != null) {
+      throw CommandException.badRequest(
+          "%s says what each worker computes on; leave %s out".formatted(GpuList.OPTION, DEVICE));
+    }
+    GpuInventory inventory = GpuInventory.ofThisMachine();
+    List<String> chosen = GpuList.parse(wanted, System.getenv(GpuList.VISIBLE), inventory);
+    PortRange clusterPorts = new PortRange(CLUSTER_PORT, clusterPort, chosen.size());
+    PortRange collectivePorts = new PortRange(COLLECTIVE_PORT, collectivePort, chosen.size());
+    clusterPorts.requireApartFrom(collectivePorts);
+    List<String> options = GivenOptions.of(command.commandLine().getParseResult(), NOT_PASSED_ON);
+    GpuWorkers workers =
+        new GpuWorkers(chosen, options, clusterPorts, collectivePorts, memory.bytes(chosen.size()));
+    if (inventory.count() == 0) {
+      console.talk("No GPU can be used now, only CPUs: %s.".formatted(inventory.problem()));
+    }
+    console.talk("Starting one worker each on GPU %s.".formatted(String.join(", ", chosen)));
+    return workers;
+  }
+
+  private Duration grace() {
+    return Duration.ofSeconds(graceSeconds);
+  }
+
+  /** Returns when it has left. */
+  private void work(String device, Console console) throws InterruptedException {
     TrainingTaskFactory tasks = new TrainingTaskFactory(Deadlines.standard(), memory.bytes());
     Addresses known = coordinator.address();
     if (host != null) {
@@ -108,11 +204,9 @@ public final class WorkerCommand implements Callable<Integer> {
             device);
     try (WorkerNode node = WorkerNode.start(settings, tasks)) {
       Runtime.getRuntime()
-          .addShutdownHook(
-              new Thread(
-                  () -> node.leaveAndWait(SIGNAL, Duration.ofSeconds(graceSeconds)), "signal"));
-      console.json(ReadyLine.of("worker", known.toString()));
-      console.talk("The worker is ready for jobs of %s.".formatted(known));
+          .addShutdownHook(new Thread(() -> node.leaveAndWait(SIGNAL, grace()), "signal"));
+      console.json(ReadyLine.worker(known.toString(), device));
+      console.talk("The worker on %s is ready for jobs of %s.".formatted(device, known));
       Optional<SpotNotices> notices = spot.watch(node);
       Optional<String> gaveUp = node.awaitTermination();
       notices.ifPresent(SpotNotices::close);
@@ -120,6 +214,5 @@ public final class WorkerCommand implements Callable<Integer> {
         throw CommandException.failed(gaveUp.get());
       }
     }
-    return ExitCode.DONE.code();
   }
 }

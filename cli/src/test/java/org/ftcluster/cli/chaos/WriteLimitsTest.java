@@ -9,7 +9,8 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
-import org.ftcluster.cli.local.ChildJvm;
+import org.ftcluster.cli.jvm.ChildJvm;
+import org.ftcluster.cli.jvm.Launch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -23,8 +24,8 @@ class WriteLimitsTest {
   @Test
   void nothingCanBeWrittenUntilThereIsRoomAgain() throws Exception {
     assumeTrue(WriteLimits.isPossible(), "this system has no prlimit");
-    ChildJvm.Launch launch =
-        new ChildJvm.Launch(
+    Launch launch =
+        new Launch(
             "writer",
             Writer.class.getName(),
             List.of(),

@@ -126,6 +126,11 @@ public final class WorkerNode implements AutoCloseable {
     }
   }
 
+  /** The longest that {@link #leaveAndWait} takes. */
+  public static Duration longestFarewell(Duration grace) {
+    return grace.plus(SHUTDOWN);
+  }
+
   /** Leaves, and returns when that is done, or {@code grace} and a little more have passed. */
   public void leaveAndWait(String reason, Duration grace) {
     leave(reason, grace);
@@ -134,7 +139,7 @@ public final class WorkerNode implements AutoCloseable {
       thread = leaving;
     }
     try {
-      if (thread != null && !thread.join(grace.plus(SHUTDOWN))) {
+      if (thread != null && !thread.join(longestFarewell(grace))) {
         LOG.warn("this worker could not leave in order");
       }
     } catch (InterruptedException e) {

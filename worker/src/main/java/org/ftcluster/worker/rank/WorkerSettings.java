@@ -13,7 +13,7 @@ import org.ftcluster.protocol.cluster.NodeHost;
  * @param collectivePort where other ranks connect; 0 for any free port
  * @param seedNodes finds the coordinators to join; asked again whenever the worker has lost its
  *     cluster
- * @param device {@code cpu}, or {@code cuda:0}
+ * @param device {@code cpu}, or {@code cuda:0}; what others are told
  */
 public record WorkerSettings(
     NodeHost host, int clusterPort, int collectivePort, SeedNodes seedNodes, String device) {

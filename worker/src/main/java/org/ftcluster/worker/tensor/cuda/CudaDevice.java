@@ -67,11 +67,8 @@ public final class CudaDevice implements Accelerator {
    * @throws NativeException when there is none, or what it needs isn't installed; in one sentence
    */
   public static CudaDevice open(int index) {
-    CudaDriver driver =
-        CudaDriver.open()
-            .orElseThrow(() -> new NativeException("no CUDA driver is installed (libcuda.so.1)"));
-    driver.call("cuInit", 0);
-    int count = driver.number("cuDeviceGetCount");
+    CudaDriver driver = driver();
+    int count = count(driver);
     if (index >= count) {
       throw new NativeException("there is no GPU %d: the driver has %d".formatted(index, count));
     }
@@ -83,6 +80,28 @@ public final class CudaDevice implements Accelerator {
                         "no NVRTC is installed (libnvrtc.so); %s can name one"
                             .formatted(Nvrtc.VARIABLE)));
     return new CudaDevice(driver, compiler, index);
+  }
+
+  /**
+   * How many there are for this process: the machine's, or those that {@code CUDA_VISIBLE_DEVICES}
+   * leaves. Opens none.
+   *
+   * @throws NativeException when no driver is installed, or it finds none; in one sentence
+   */
+  public static int count() {
+    return count(driver());
+  }
+
+  private static int count(CudaDriver driver) {
+    return driver.number("cuDeviceGetCount");
+  }
+
+  private static CudaDriver driver() {
+    CudaDriver driver =
+        CudaDriver.open()
+            .orElseThrow(() -> new NativeException("no CUDA driver is installed (libcuda.so.1)"));
+    driver.call("cuInit", 0);
+    return driver;
   }
 
   @Override

@@ -1,4 +1,4 @@
-package org.ftcluster.cli.local;
+package org.ftcluster.cli.jvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 

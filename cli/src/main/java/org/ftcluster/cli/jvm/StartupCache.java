@@ -1,4 +1,4 @@
-package org.ftcluster.cli.local;
+package org.ftcluster.cli.jvm;
 
 import java.nio.file.Files;
 import java.nio.file.Path;

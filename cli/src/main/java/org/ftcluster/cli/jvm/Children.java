@@ -1,25 +1,38 @@
-package org.ftcluster.cli.local;
+package org.ftcluster.cli.jvm;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 import org.ftcluster.cli.console.CommandException;
-import org.ftcluster.cli.local.ChildJvm.Launch;
 
 /** Processes of ours that all end with {@link #close}, or with this JVM. Any thread may call. */
 public final class Children implements AutoCloseable {
   private final Thread hook = new Thread(this::endAll, "end-children");
   private final List<ChildJvm> started = new ArrayList<>();
+  private final Consumer<List<ChildJvm>> farewell;
   private volatile boolean closed;
 
+  /** Told to end, they have nothing to do first. */
   public Children() {
+    this(children -> children.forEach(ChildJvm::dismiss));
+  }
+
+  /**
+   * @param farewell what those that are there are given to do, and time for it; who is still there
+   *     afterwards is ended
+   */
+  public Children(Consumer<List<ChildJvm>> farewell) {
+    this.farewell = farewell;
     Runtime.getRuntime().addShutdownHook(hook);
   }
 
   /** Starts one; it isn't ready yet. */
   public synchronized ChildJvm start(Launch launch) {
     if (closed) {
-      throw CommandException.failed("the local cluster is closed");
+      throw CommandException.failed(
+          "process %s isn't started any more: all are being ended".formatted(launch.name()));
     }
+    started.removeIf(child -> !child.alive());
     ChildJvm child = ChildJvm.start(launch);
     started.add(child);
     return child;
@@ -48,7 +61,7 @@ public final class Children implements AutoCloseable {
   /** All at once; returns when they have ended. */
   private synchronized void endAll() {
     closed = true;
-    alive().forEach(ChildJvm::dismiss);
+    farewell.accept(alive());
     alive().forEach(ChildJvm::close);
   }
 }

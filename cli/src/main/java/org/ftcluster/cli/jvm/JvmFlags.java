@@ -1,4 +1,4 @@
-package org.ftcluster.cli.local;
+package org.ftcluster.cli.jvm;
 
 import java.io.IOException;
 import java.io.InputStream;
@@ -12,7 +12,7 @@ public final class JvmFlags {
   private JvmFlags() {}
 
   /** For a JVM that touches tensors. */
-  static List<String> tensor() {
+  public static List<String> tensor() {
     return read("/org/ftcluster/cli/tensor.flags");
   }
 

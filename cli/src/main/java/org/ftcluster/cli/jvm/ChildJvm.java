@@ -1,18 +1,19 @@
-package org.ftcluster.cli.local;
+package org.ftcluster.cli.jvm;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.BufferedReader;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.lang.ProcessBuilder.Redirect;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
@@ -21,8 +22,8 @@ import org.ftcluster.cli.console.Json;
 
 /**
  * A JVM of ours that ends when this one does, however that ends: it watches its standard input,
- * whose other end is here. Its standard error goes to a log file; its standard output is lines of
- * JSON, one of which may tell that it is ready, or why it isn't.
+ * whose other end is here. Its standard error goes to a log file, or to ours; its standard output
+ * is lines of JSON, one of which may tell that it is ready, or why it isn't.
  */
 public final class ChildJvm implements AutoCloseable {
   private static final Duration FAREWELL =
@@ -38,51 +39,6 @@ public final class ChildJvm implements AutoCloseable {
   private final CompletableFuture<JsonNode> ready = new CompletableFuture<>();
   private final CompletableFuture<List<JsonNode>> output = new CompletableFuture<>();
 
-  /**
-   * What to run.
-   *
-   * @param name in messages, and of the log file
-   * @param main the main class, found on this JVM's own class path
-   * @param prefix a command that becomes the JVM in the end; often empty
-   */
-  public record Launch(
-      String name,
-      String main,
-      List<String> flags,
-      List<String> arguments,
-      Map<String, String> environment,
-      Path logs,
-      List<String> prefix) {
-    Launch(
-        String name,
-        String main,
-        List<String> flags,
-        List<String> arguments,
-        Map<String, String> environment,
-        Path logs) {
-      this(name, main, flags, arguments, environment, logs, List.of());
-    }
-
-    /** The same behind a command that becomes the JVM in the end. */
-    public Launch behind(List<String> prefix) {
-      return new Launch(name, main, flags, arguments, environment, logs, prefix);
-    }
-
-    public Path log() {
-      return logs.resolve(name + ".log");
-    }
-
-    private List<String> command() {
-      List<String> command = new ArrayList<>(prefix);
-      command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-      command.addAll(flags);
-      command.add("-XX:ErrorFile=" + logs.resolve("hs_err_%p.log"));
-      command.addAll(List.of("-cp", System.getProperty("java.class.path"), main));
-      command.addAll(arguments);
-      return command;
-    }
-  }
-
   private ChildJvm(Launch launch, Process process) {
     this.launch = launch;
     this.process = process;
@@ -90,9 +46,10 @@ public final class ChildJvm implements AutoCloseable {
   }
 
   public static ChildJvm start(Launch launch) {
-    ProcessBuilder builder = new ProcessBuilder(launch.command());
+    ProcessBuilder builder = new ProcessBuilder(launch.commandLine());
     builder.environment().putAll(launch.environment());
-    builder.redirectError(ProcessBuilder.Redirect.appendTo(launch.log().toFile()));
+    builder.redirectError(
+        launch.log().map(log -> Redirect.appendTo(log.toFile())).orElse(Redirect.INHERIT));
     try {
       return new ChildJvm(launch, builder.start());
     } catch (IOException e) {
@@ -136,6 +93,21 @@ public final class ChildJvm implements AutoCloseable {
     return process.onExit().thenApply(ended -> this);
   }
 
+  /** Completes when it is ready, with the line that says what it offers. */
+  public CompletableFuture<JsonNode> onReady() {
+    return ready.copy();
+  }
+
+  /** Whether it is ready, or was. */
+  public boolean hasBeenReady() {
+    return ready.state() == Future.State.SUCCESS;
+  }
+
+  /** Completes when it has ended and all that it printed is read, with the error that it names. */
+  public CompletableFuture<Optional<String>> onEnd() {
+    return output.thenApply(ChildJvm::error);
+  }
+
   /**
    * Waits for the line that says what a ready child offers.
    *
@@ -146,18 +118,23 @@ public final class ChildJvm implements AutoCloseable {
       return ready.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
     } catch (TimeoutException e) {
       throw CommandException.failed(
-              "process %s is not ready after %d s; its log is %s"
-                  .formatted(launch.name(), timeout.toSeconds(), launch.log()))
+              "process %s is not ready after %d s%s"
+                  .formatted(launch.name(), timeout.toSeconds(), launch.whereItsLogIs()))
           .because(e);
     } catch (ExecutionException e) {
       throw CommandException.failed(
-              "process %s did not start: %s (its log is %s)"
-                  .formatted(launch.name(), e.getCause().getMessage(), launch.log()))
+              "process %s did not start: %s%s"
+                  .formatted(launch.name(), e.getCause().getMessage(), launch.whereItsLogIs()))
           .because(e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw CommandException.failed("interrupted").because(e);
     }
+  }
+
+  /** Of a child that has ended. */
+  public int exitCode() {
+    return process.exitValue();
   }
 
   /** Whether it has ended, and as it should. */
@@ -170,12 +147,19 @@ public final class ChildJvm implements AutoCloseable {
     if (!process.isAlive() && process.exitValue() > BY_SIGNAL) {
       return "it was killed by signal " + (process.exitValue() - BY_SIGNAL);
     }
-    return lastLine().map(line -> "its last words are \"" + line + "\"").orElse("it said nothing")
-        + (process.isAlive() ? "" : ", its exit code is " + process.exitValue());
+    List<String> words = new ArrayList<>();
+    launch
+        .log()
+        .map(log -> lastLine(log).map("its last words are \"%s\""::formatted))
+        .ifPresent(line -> words.add(line.orElse("it said nothing")));
+    if (!process.isAlive()) {
+      words.add("its exit code is " + process.exitValue());
+    }
+    return String.join(", ", words);
   }
 
-  private Optional<String> lastLine() {
-    try (var lines = Files.lines(launch.log())) {
+  private static Optional<String> lastLine(Path log) {
+    try (var lines = Files.lines(log)) {
       return lines
           .filter(line -> !line.isBlank() && !STACK_FRAME.matcher(line).find())
           .reduce((a, b) -> b)
@@ -191,19 +175,22 @@ public final class ChildJvm implements AutoCloseable {
    * @return all that it printed
    * @throws CommandException when it failed, with its own words
    */
-  List<JsonNode> awaitOutput(Duration timeout) {
+  public List<JsonNode> awaitOutput(Duration timeout) {
     try {
       List<JsonNode> lines = output.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
       if (process.exitValue() != 0) {
         throw CommandException.failed(
-            "process %s failed: %s (its log is %s)"
-                .formatted(launch.name(), error(lines).orElseGet(this::lastWords), launch.log()));
+            "process %s failed: %s%s"
+                .formatted(
+                    launch.name(),
+                    error(lines).orElseGet(this::lastWords),
+                    launch.whereItsLogIs()));
       }
       return lines;
     } catch (TimeoutException | ExecutionException e) {
       throw CommandException.failed(
-              "process %s did not end within %d s; its log is %s"
-                  .formatted(launch.name(), timeout.toSeconds(), launch.log()))
+              "process %s did not end within %d s%s"
+                  .formatted(launch.name(), timeout.toSeconds(), launch.whereItsLogIs()))
           .because(e);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
@@ -251,15 +238,16 @@ public final class ChildJvm implements AutoCloseable {
   @Override
   public void close() {
     dismiss();
-    if (!awaitEnd()) {
+    if (!awaitEnd(FAREWELL)) {
       process.destroyForcibly();
-      awaitEnd();
+      awaitEnd(FAREWELL);
     }
   }
 
-  private boolean awaitEnd() {
+  /** Waits for its end; whether it has ended. */
+  public boolean awaitEnd(Duration patience) {
     try {
-      return process.waitFor(FAREWELL.toMillis(), TimeUnit.MILLISECONDS);
+      return process.waitFor(patience.toMillis(), TimeUnit.MILLISECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       return false;

@@ -1,4 +1,4 @@
-package org.ftcluster.cli.local;
+package org.ftcluster.cli.jvm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -11,7 +11,6 @@ import java.util.List;
 import java.util.Map;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.ExitCode;
-import org.ftcluster.cli.local.ChildJvm.Launch;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
