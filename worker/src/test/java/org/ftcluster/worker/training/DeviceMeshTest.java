@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
 import java.nio.file.Path;
@@ -14,6 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.collective.nccl.NcclCommunicator;
 import org.ftcluster.worker.collective.nccl.SimulatedNccl;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -74,6 +76,7 @@ class DeviceMeshTest {
 
   @Test
   void aModelInPartsIsNotBegunWithoutNccl() {
+    assumeFalse(NcclCommunicator.missing().isEmpty(), "this machine has NCCL and CUDA");
     List<String> job = job("llama", "none");
     job.add("resources.device=cuda");
     MeshCase mesh = new MeshCase(1, 2, 1, 1, "none");
