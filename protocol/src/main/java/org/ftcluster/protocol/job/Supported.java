@@ -36,8 +36,12 @@ final class Supported {
               "is zero3, which is not supported yet together with resources.device cuda where"
                   + " adapter.type is none; give zero2");
         }
-        refuseAny("offload.parameters", offload.parameters(), problems);
-        refuseAny("offload.activations", offload.activations(), problems);
+        if (offload.parameters() == OffloadTarget.DISK) {
+          problems.add(
+              "offload.parameters",
+              "is disk, which is not supported yet together with resources.device cuda; give cpu");
+        }
+        refuseAny(offload.activations(), problems);
       }
     }
   }
@@ -49,14 +53,14 @@ final class Supported {
     }
   }
 
-  private static void refuseAny(String key, OffloadTarget target, Problems problems) {
-    switch (target) {
+  private static void refuseAny(OffloadTarget activations, Problems problems) {
+    switch (activations) {
       case AUTO, NONE -> {}
       case CPU, DISK ->
           problems.add(
-              key,
+              "offload.activations",
               "is %s, which is not supported yet together with resources.device cuda; give none"
-                  .formatted(target.name().toLowerCase(Locale.ROOT)));
+                  .formatted(activations.name().toLowerCase(Locale.ROOT)));
     }
   }
 

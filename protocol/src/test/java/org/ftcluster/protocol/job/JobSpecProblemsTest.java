@@ -85,13 +85,12 @@ class JobSpecProblemsTest {
           offload: {optimizer: ssd}                  | offload.optimizer must be auto or none or cpu or disk, not ssd.
           offload: {optimizer: cpu}                  | offload.optimizer is cpu, which is where it is with resources.device cpu anyway; give disk or none.
           offload: {activations: cpu}\\nresources: {device: cuda} | offload.activations is cpu, which is not supported yet together with resources.device cuda; give none.
-          offload: {parameters: cpu}\\nresources: {device: cuda} | offload.parameters is cpu, which is not supported yet together with resources.device cuda; give none.
           parallel: {data: all}                      | parallel.data must be auto or a whole number of 1 or more, not all.
           parallel: {data: 9}                        | parallel.data is 9, but must not be above elastic.max_workers, which is 8.
           elastic: {min_workers: 9}                  | elastic.min_workers is 9, but must not be above elastic.max_workers, which is 8.
           resources: {device: gpu}                   | resources.device must be cpu or cuda, not gpu.
           parallel: {sharding: zero3}\\nadapter: {type: none}\\nresources: {device: cuda} | parallel.sharding is zero3, which is not supported yet together with resources.device cuda where adapter.type is none; give zero2.
-          offload: {parameters: disk}\\nresources: {device: cuda} | offload.parameters is disk, which is not supported yet together with resources.device cuda; give none.
+          offload: {parameters: disk}\\nresources: {device: cuda} | offload.parameters is disk, which is not supported yet together with resources.device cuda; give cpu.
           resources: {threads: 0}                    | resources.threads must be a whole number of 1 or more, not 0.
           resources: {sockets: 17}                   | resources.sockets must be a whole number of at most 16, not 17.
           name: ../up                                | name must be at most 63 letters, digits, dots, dashes and underscores, and begin with a letter or digit, not ../up.

@@ -4,7 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 
 /** Where the frozen weights of layers are while they aren't in memory as a whole. */
-sealed interface LayerStore extends AutoCloseable permits FiledLayers, SharedLayers {
+sealed interface LayerStore extends AutoCloseable permits FiledLayers, HostLayers, SharedLayers {
   /**
    * What became of a weight.
    *

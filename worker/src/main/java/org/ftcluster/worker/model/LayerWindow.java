@@ -105,7 +105,11 @@ final class LayerWindow implements AutoCloseable {
 
   /** Bytes of the layers that lie on a disk. */
   long filedBytes() {
-    return isShared() ? 0 : layers.stream().mapToLong(layer -> layer.bytes).sum();
+    return switch (store) {
+      case FiledLayers ignored -> layers.stream().mapToLong(layer -> layer.bytes).sum();
+      case HostLayers ignored -> 0;
+      case SharedLayers ignored -> 0;
+    };
   }
 
   /**

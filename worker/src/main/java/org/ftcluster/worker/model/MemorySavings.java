@@ -21,32 +21,37 @@ import org.jspecify.annotations.Nullable;
  * @param optimizerIn likewise for what the optimizer remembers, and for the values that it updates
  *     where layers compute with copies of these
  * @param activationsIn likewise for what {@code offloadedLayers} keep
+ * @param parametersOnHost whether an accelerator's layers have their frozen weights in the host's
+ *     memory
  */
 public record MemorySavings(
     int recomputedLayers,
     int offloadedLayers,
     @Nullable Path parametersIn,
     @Nullable Path optimizerIn,
-    @Nullable Path activationsIn) {
-  public static final MemorySavings NONE = new MemorySavings(0, 0, null, null, null);
+    @Nullable Path activationsIn,
+    boolean parametersOnHost) {
+  public static final MemorySavings NONE = new MemorySavings(0, 0, null, null, null, false);
 
   /** All layers, of however many. */
   public static final MemorySavings RECOMPUTED = NONE.recomputing(Integer.MAX_VALUE);
 
   /** The same with another number of layers that run their forward again. */
   public MemorySavings recomputing(int layers) {
-    return new MemorySavings(layers, offloadedLayers, parametersIn, optimizerIn, activationsIn);
+    return new MemorySavings(
+        layers, offloadedLayers, parametersIn, optimizerIn, activationsIn, parametersOnHost);
   }
 
   /** The same with the layers' frozen weights there. */
   public MemorySavings withParametersIn(@Nullable Path folder) {
-    return new MemorySavings(recomputedLayers, offloadedLayers, folder, optimizerIn, activationsIn);
+    return new MemorySavings(
+        recomputedLayers, offloadedLayers, folder, optimizerIn, activationsIn, parametersOnHost);
   }
 
   /** The same with what the optimizer remembers there. */
   public MemorySavings withOptimizerIn(@Nullable Path folder) {
     return new MemorySavings(
-        recomputedLayers, offloadedLayers, parametersIn, folder, activationsIn);
+        recomputedLayers, offloadedLayers, parametersIn, folder, activationsIn, parametersOnHost);
   }
 
   /**
@@ -57,7 +62,18 @@ public record MemorySavings(
   public MemorySavings withActivationsIn(@Nullable Path folder, int layers) {
     boolean any = folder != null && layers > 0;
     return new MemorySavings(
-        recomputedLayers, any ? layers : 0, parametersIn, optimizerIn, any ? folder : null);
+        recomputedLayers,
+        any ? layers : 0,
+        parametersIn,
+        optimizerIn,
+        any ? folder : null,
+        parametersOnHost);
+  }
+
+  /** The same with the frozen weights of an accelerator's layers in the host's memory. */
+  public MemorySavings withParametersOnHost() {
+    return new MemorySavings(
+        recomputedLayers, offloadedLayers, parametersIn, optimizerIn, activationsIn, true);
   }
 
   /** How many of a model's layers it makes sense for: the last ones are needed again at once. */
@@ -86,9 +102,12 @@ public record MemorySavings(
     if (optimizerIn != null) {
       things.add("the optimizer's moments");
     }
-    return things.isEmpty()
-        ? "all else stays in memory"
-        : "%s are on a disk".formatted(String.join(" and ", things));
+    String onDisk = "%s are on a disk".formatted(String.join(" and ", things));
+    if (parametersOnHost) {
+      String onHost = "frozen weights are in the host's memory";
+      return things.isEmpty() ? onHost : "%s, and %s".formatted(onHost, onDisk);
+    }
+    return things.isEmpty() ? "all else stays in memory" : onDisk;
   }
 
   /** Where trained values lie: with what the optimizer remembers, unless layers use them. */

@@ -170,7 +170,7 @@ public final class ModelLoader {
           case FLOAT32 -> DType.FLOAT32;
         };
     Scope scope = Scope.persistent(accelerator);
-    LayerWindow window = window(part, savings, scope);
+    LayerWindow window = window(part, savings, scope, accelerator);
     Path folder = savings.activationsIn();
     FiledActivations activations = folder == null ? null : new FiledActivations(folder);
     Runnable disk =
@@ -210,10 +210,14 @@ public final class ModelLoader {
     }
   }
 
-  private static @Nullable LayerWindow window(ModelPart part, MemorySavings savings, Scope scope) {
+  private static @Nullable LayerWindow window(
+      ModelPart part, MemorySavings savings, Scope scope, @Nullable Accelerator accelerator) {
     Path folder = savings.parametersIn();
     if (part.shards() > 1) {
       return new LayerWindow(new SharedLayers(part.shard(), part.shards(), scope), scope);
+    }
+    if (savings.parametersOnHost()) {
+      return new LayerWindow(new HostLayers(accelerator), scope);
     }
     return folder == null ? null : new LayerWindow(new FiledLayers(folder), scope);
   }

@@ -38,6 +38,19 @@ public interface Accelerator extends AutoCloseable {
   /** Room for what lives for a few kernels. */
   Scratch scratch();
 
+  /** The host's memory from which {@link #bring} is fastest. */
+  MemorySegment allocateOnHost(long bytes);
+
+  void freeOnHost(MemorySegment memory);
+
+  /**
+   * Begins to bring bytes of the host's, from {@link #allocateOnHost}: after what was told before,
+   * and beside what is told from now on.
+   *
+   * @return to be run before they are used: what is told after that sees them
+   */
+  Runnable bring(MemorySegment to, MemorySegment from);
+
   /** Sets all bytes to 0. */
   void clear(MemorySegment memory);
 

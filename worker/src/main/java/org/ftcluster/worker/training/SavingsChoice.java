@@ -16,8 +16,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Chooses what a rank does to fit its memory, where the job leaves that open: first as many layers
- * as it takes run their forward again, then the frozen weights go to a disk as well, then what the
- * optimizer remembers, and at last what as many layers as it takes keep.
+ * as it takes run their forward again, then the frozen weights go to a disk as well, or from a GPU
+ * to the host's memory, then what the optimizer remembers, and at last what as many layers as it
+ * takes keep.
  */
 final class SavingsChoice {
   /** Of the memory; estimates are right to within a tenth. */
@@ -27,7 +28,7 @@ final class SavingsChoice {
   private final int mostRecomputed;
   private final int mostOffloaded;
 
-  /** What lies on a disk: in each all that does in the one before. */
+  /** What lies elsewhere: in each all that does in the one before. */
   private final List<MemorySavings> stages = new ArrayList<>();
 
   /** Where what layers keep may go besides; null where it mustn't. */
@@ -55,8 +56,17 @@ final class SavingsChoice {
             .withOptimizerIn(offload.optimizer() == OffloadTarget.DISK ? scratch : null)
             .withActivationsIn(
                 offload.activations() == OffloadTarget.DISK ? scratch : null, mostOffloaded);
+    if (offload.parameters() == OffloadTarget.CPU) {
+      stage = stage.withParametersOnHost();
+    }
     stages.add(stage);
-    if (scratch == null || !isOnHost(spec)) {
+    if (!isOnHost(spec)) {
+      if (offload.parameters() == OffloadTarget.AUTO && hasFrozenLayers(spec)) {
+        stages.add(stage.withParametersOnHost());
+      }
+      return;
+    }
+    if (scratch == null) {
       return;
     }
     if (offload.parameters() == OffloadTarget.AUTO && hasFrozenLayers(spec)) {

@@ -26,11 +26,13 @@ class DeviceModelTest {
 
   @ParameterizedTest
   @CsvSource({
-    "llama3,  FLOAT32,  NONE, LORA, 0,   false, 1e-5",
-    "llama3,  FLOAT32,  NF4,  LORA, 0.2, true,  1e-5",
-    "llama3,  BFLOAT16, NF4,  LORA, 0,   false, 3e-2",
-    "qwen2,   FLOAT32,  NONE, NONE, 0,   false, 1e-5",
-    "mistral, FLOAT32,  NONE, LORA, 0,   false, 1e-5",
+    "llama3,  FLOAT32,  NONE, LORA, 0,   NOTHING,      1e-5",
+    "llama3,  FLOAT32,  NF4,  LORA, 0.2, RECOMPUTED,   1e-5",
+    "llama3,  BFLOAT16, NF4,  LORA, 0,   NOTHING,      3e-2",
+    "qwen2,   FLOAT32,  NONE, NONE, 0,   NOTHING,      1e-5",
+    "mistral, FLOAT32,  NONE, LORA, 0,   NOTHING,      1e-5",
+    "llama3,  FLOAT32,  NF4,  LORA, 0,   WEIGHTS_ON_HOST, 1e-5",
+    "qwen2,   FLOAT32,  NONE, LORA, 0,   WEIGHTS_ON_HOST, 1e-5",
   })
   void lossAndGradientsAreTheCpus(
       String name,
@@ -38,21 +40,31 @@ class DeviceModelTest {
       QuantizationType quantization,
       AdapterType adapterType,
       double dropout,
-      boolean recompute,
+      Saved saved,
       double tolerance) {
     var model =
         new JobSpec.Model(GOLDEN.resolve(name), type, new JobSpec.Quantization(quantization, true));
     var adapter =
         new JobSpec.Adapter(adapterType, 4, 8, dropout, List.of("all-linear"), false, null);
+    boolean recompute = saved == Saved.RECOMPUTED;
     MemorySavings savings = recompute ? MemorySavings.RECOMPUTED : MemorySavings.NONE;
     Run expected = run(model, adapter, savings, null);
-    Run actual = run(model, adapter, savings, SimulatedDevice.open());
+    MemorySavings onDevice =
+        saved == Saved.WEIGHTS_ON_HOST ? savings.withParametersOnHost() : savings;
+    Run actual = run(model, adapter, onDevice, SimulatedDevice.open());
     for (int step = 0; step < STEPS; step++) {
       assertEquals(expected.losses[step], actual.losses[step], tolerance * expected.losses[step]);
       assertClose(expected.gradients[step], actual.gradients[step], tolerance);
     }
     assertEquals(
         expected.evaluated, actual.evaluated, tolerance * expected.evaluated, "without dropout");
+  }
+
+  /** What the GPU does without. */
+  enum Saved {
+    NOTHING,
+    RECOMPUTED,
+    WEIGHTS_ON_HOST
   }
 
   private record Run(double[] losses, float[][] gradients, double evaluated) {}

@@ -23,7 +23,7 @@ class SavingsChoiceTest {
   private static long needs(MemorySavings savings) {
     return 20
         - savings.recomputedLayers()
-        - (savings.parametersIn() != null ? 5 : 0)
+        - (savings.parametersIn() != null || savings.parametersOnHost() ? 5 : 0)
         - (savings.optimizerIn() != null ? 2 : 0)
         - savings.offloadedLayers() / 4;
   }
@@ -113,6 +113,17 @@ class SavingsChoiceTest {
 
   private static Optional<MemorySavings> most(String set) {
     return SavingsChoice.most(JobSpecReader.read(SAMPLE, List.of(set)), LAYERS, DISK);
+  }
+
+  @Test
+  void aGpusWeightsGoToTheHostsMemoryAndToNoDisk() {
+    String gpu = "resources.device=cuda";
+    MemorySavings onHost = MemorySavings.NONE.withParametersOnHost();
+    assertEquals(savings(10, null), choose(10, DISK, gpu));
+    assertEquals(onHost.recomputing(8), choose(7, DISK, gpu));
+    assertEquals(onHost.recomputing(10), choose(1, DISK, gpu));
+    assertEquals(onHost, choose(99, null, gpu, "offload.parameters=cpu"));
+    assertEquals(savings(10, null), choose(1, DISK, gpu, "offload.parameters=none"));
   }
 
   @Test

@@ -16,6 +16,7 @@ import org.ftcluster.worker.tensor.NativeException;
 import org.ftcluster.worker.tensor.Reserve;
 import org.ftcluster.worker.tensor.Scratch;
 import org.ftcluster.worker.tensor.TorchCuda;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A GPU of NVIDIA's. Kernels are compiled for it as they are first launched, and run on the stream
@@ -29,6 +30,12 @@ public final class CudaDevice implements Accelerator {
 
   private static final int CAPABILITY_MINOR = 76;
 
+  /** {@code CU_STREAM_NON_BLOCKING}. */
+  private static final int NON_BLOCKING = 1;
+
+  /** {@code CU_EVENT_DISABLE_TIMING}. */
+  private static final int WITHOUT_TIMING = 2;
+
   private static final int NAME_BYTES = 256;
   static final int BLOCK_THREADS = 256;
 
@@ -41,6 +48,9 @@ public final class CudaDevice implements Accelerator {
   private final Scratch scratch = new Scratch(this);
   private final Map<Module, MemorySegment> modules = new HashMap<>();
   private final Map<Kernel, MemorySegment> functions = new HashMap<>();
+
+  /** Of what is brought beside; null before anything is. */
+  private @Nullable MemorySegment besides;
 
   /** A file as compiled for a pair of element types. */
   private record Module(String file, DType to, DType from) {}
@@ -187,6 +197,51 @@ public final class CudaDevice implements Accelerator {
   }
 
   @Override
+  public MemorySegment allocateOnHost(long bytes) {
+    return MemorySegment.ofAddress(driver.handle("cuMemHostAlloc", bytes, 0)).reinterpret(bytes);
+  }
+
+  @Override
+  public void freeOnHost(MemorySegment memory) {
+    driver.call("cuMemFreeHost", memory);
+  }
+
+  @Override
+  public Runnable bring(MemorySegment to, MemorySegment from) {
+    MemorySegment own = besides();
+    follow(own, stream);
+    driver.call("cuMemcpyHtoDAsync_v2", to.address(), from, from.byteSize(), own);
+    MemorySegment arrived = event(own);
+    return () -> {
+      driver.call("cuStreamWaitEvent", stream, arrived, 0);
+      driver.call("cuEventDestroy_v2", arrived);
+    };
+  }
+
+  private MemorySegment besides() {
+    MemorySegment own = besides;
+    if (own == null) {
+      own = MemorySegment.ofAddress(driver.handle("cuStreamCreate", NON_BLOCKING));
+      besides = own;
+    }
+    return own;
+  }
+
+  /** What a stream is told from now on comes after what another one was told before. */
+  private void follow(MemorySegment later, MemorySegment earlier) {
+    MemorySegment event = event(earlier);
+    driver.call("cuStreamWaitEvent", later, event, 0);
+    driver.call("cuEventDestroy_v2", event); // once it has happened
+  }
+
+  /** One that happens when the stream has done what it was told. */
+  private MemorySegment event(MemorySegment of) {
+    MemorySegment event = MemorySegment.ofAddress(driver.handle("cuEventCreate", WITHOUT_TIMING));
+    driver.call("cuEventRecord", event, of);
+    return event;
+  }
+
+  @Override
   public void launch(Kernel kernel, long blocks, Object... arguments) {
     if (blocks == 0) {
       return;
@@ -241,6 +296,10 @@ public final class CudaDevice implements Accelerator {
   public void close() {
     synchronize();
     scratch.close();
+    if (besides != null) {
+      driver.call("cuStreamSynchronize", besides);
+      driver.call("cuStreamDestroy_v2", besides);
+    }
     driver.call("cuDevicePrimaryCtxRelease_v2", device);
   }
 }

@@ -119,6 +119,23 @@ public final class SimulatedDevice implements Accelerator {
   }
 
   @Override
+  public MemorySegment allocateOnHost(long bytes) {
+    return allocate(bytes);
+  }
+
+  @Override
+  public void freeOnHost(MemorySegment segment) {
+    free(segment);
+  }
+
+  /** As late as it may be. */
+  @Override
+  public Runnable bring(MemorySegment to, MemorySegment from) {
+    to.fill((byte) 0xFF);
+    return () -> upload(to, from);
+  }
+
+  @Override
   public void clear(MemorySegment segment) {
     segment.fill((byte) 0);
   }
