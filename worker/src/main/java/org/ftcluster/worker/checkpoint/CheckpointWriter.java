@@ -10,6 +10,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.LongSupplier;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -60,26 +61,12 @@ public final class CheckpointWriter implements AutoCloseable {
   }
 
   /**
-   * Copies the state, once the save before has ended, and returns; the copy is saved meanwhile.
+   * Begins to save a snapshot, once the save before has ended, and returns when the state may
+   * change: of a copy at once, of others when they were read. What remains is done meanwhile.
    *
+   * @param snapshot closed when it is saved
    * @param logs copied into the checkpoint, too
-   * @throws CheckpointException when the save before takes too long
-   */
-  public void begin(TrainingState state, List<LogFile> logs, Listener listener, Patience patience) {
-    await(patience);
-    long startNs = System.nanoTime();
-    Snapshot copy = Snapshot.copyOf(state);
-    log.debug(
-        "step {} copied in {} ms",
-        state.completedStep(),
-        (System.nanoTime() - startNs) / 1_000_000);
-    begin(copy, logs, listener, patience);
-  }
-
-  /**
-   * The same of a snapshot, which this closes. Returns when the state may change.
-   *
-   * @throws CheckpointException when the save before takes too long, or reading the state does
+   * @throws CheckpointException when the save before takes too long, or a piece of the state does
    */
   public void begin(Snapshot snapshot, List<LogFile> logs, Listener listener, Patience patience) {
     await(patience);
@@ -87,8 +74,13 @@ public final class CheckpointWriter implements AutoCloseable {
         new InFlight(
             snapshot.progress().step(), thread.submit(() -> write(snapshot, logs, listener)));
     inFlight = begun;
+    long startNs = System.nanoTime();
     try {
-      await(begun, patience, () -> snapshot.awaitRead(POLL_MS));
+      await(begun, patience, () -> snapshot.awaitRead(POLL_MS), snapshot::piecesRead);
+      log.debug(
+          "training waited {} ms for the checkpoint of step {}",
+          (System.nanoTime() - startNs) / 1_000_000,
+          begun.step());
     } catch (RuntimeException e) {
       snapshot.giveUp(patience.timeout());
       throw e;
@@ -133,7 +125,7 @@ public final class CheckpointWriter implements AutoCloseable {
   public void await(Patience patience) {
     InFlight waited = inFlight;
     if (waited != null) {
-      await(waited, patience, () -> ended(waited.write()));
+      await(waited, patience, () -> ended(waited.write()), () -> 0);
     }
   }
 
@@ -142,12 +134,22 @@ public final class CheckpointWriter implements AutoCloseable {
     boolean isOver() throws InterruptedException;
   }
 
-  private static void await(InFlight waited, Patience patience, Look look) {
+  /**
+   * Looks until it is over.
+   *
+   * @param progress patience lasts anew whenever it is another
+   */
+  private static void await(InFlight waited, Patience patience, Look look, LongSupplier progress) {
     long startNs = System.nanoTime();
+    long seen = progress.getAsLong();
     try {
       while (!look.isOver()) {
         patience.stopCheck().run();
-        if (System.nanoTime() - startNs > patience.timeout().toNanos()) {
+        long now = progress.getAsLong();
+        if (now != seen) {
+          seen = now;
+          startNs = System.nanoTime();
+        } else if (System.nanoTime() - startNs > patience.timeout().toNanos()) {
           throw new CheckpointException(
               "The checkpoint of step %d is still being written after another %d s: the place it goes to is too slow, or stuck."
                   .formatted(waited.step(), patience.timeout().toSeconds()));

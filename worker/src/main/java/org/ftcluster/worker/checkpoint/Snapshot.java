@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ParameterBuffer;
@@ -34,6 +35,7 @@ public final class Snapshot implements AutoCloseable {
   private final AtomicInteger awaited;
 
   private final CountDownLatch read;
+  private final AtomicLong pieces = new AtomicLong();
   private volatile boolean givenUp;
 
   private Snapshot(
@@ -124,6 +126,7 @@ public final class Snapshot implements AutoCloseable {
                 throw new CollectiveException("nobody waits for it");
               }
               sink.take(piece);
+              pieces.incrementAndGet();
             });
     if (awaited.decrementAndGet() == 0) {
       read.countDown();
@@ -137,6 +140,11 @@ public final class Snapshot implements AutoCloseable {
 
   public Progress progress() {
     return progress;
+  }
+
+  /** How many have been read so far. */
+  long piecesRead() {
+    return pieces.get();
   }
 
   /** Whether the state may change, since this is a copy, or was read, or closed. */

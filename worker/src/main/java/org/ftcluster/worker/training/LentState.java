@@ -38,6 +38,12 @@ final class LentState {
   /** Instead of a content: that there are no more questions. */
   private static final long ENOUGH = -1;
 
+  /** Instead of a content: that it goes on, though others are asked. */
+  private static final long GOES_ON = -2;
+
+  /** Pieces after which all hear that. */
+  private static final int PIECES_BETWEEN = 64;
+
   private final Communicator ranks;
   private final ShardLayout layout;
   private final OptimizerState state;
@@ -48,6 +54,7 @@ final class LentState {
   private final Arena arena = Arena.ofAuto();
 
   private @Nullable MemorySegment rooms;
+  private int pieces;
 
   /**
    * @param ranks that hold all of the state between them
@@ -109,6 +116,9 @@ final class LentState {
     if (owner == ranks.rank()) {
       return new Lent(part, own(content, part), null);
     }
+    if (++pieces % PIECES_BETWEEN == 0) {
+      tellAll(GOES_ON);
+    }
     MemorySegment bytes = room(room).asSlice(0, part.size() * Float.BYTES);
     Work question = ranks.send(words(content.ordinal(), part.from(), part.to()), owner);
     return new Lent(part, bytes, new Exchange(question, ranks.recv(bytes, owner)));
@@ -135,9 +145,13 @@ final class LentState {
 
   /** Rank 0 has what it wants: all others go on. */
   void giveBack() {
-    MemorySegment enough = words(ENOUGH);
+    tellAll(ENOUGH);
+  }
+
+  private void tellAll(long word) {
+    MemorySegment message = words(word);
     for (int rank = 1; rank < ranks.size(); rank++) {
-      ranks.send(enough, rank).await(timeout);
+      ranks.send(message, rank).await(timeout);
     }
   }
 
@@ -150,10 +164,12 @@ final class LentState {
       if (content == ENOUGH) {
         return;
       }
-      Shard part = new Shard(question.getAtIndex(LONG, 1), question.getAtIndex(LONG, 2));
-      MemorySegment bytes = own(StateContent.values()[(int) content], part);
-      ranks.send(bytes, 0).await(timeout);
-      FiledMemory.letGo(bytes);
+      if (content != GOES_ON) {
+        Shard part = new Shard(question.getAtIndex(LONG, 1), question.getAtIndex(LONG, 2));
+        MemorySegment bytes = own(StateContent.values()[(int) content], part);
+        ranks.send(bytes, 0).await(timeout);
+        FiledMemory.letGo(bytes);
+      }
     }
   }
 

@@ -85,7 +85,7 @@ class CheckpointWriterTest {
   @Test
   void whatTrainingDoesMeanwhileIsNotInTheCheckpoint() throws Exception {
     reach(1);
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     reach(2);
     assertTrue(heard.isEmpty());
     disk.countDown();
@@ -101,16 +101,17 @@ class CheckpointWriterTest {
   @Test
   void theNextOneWaitsForTheOneBefore() throws Exception {
     reach(1);
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     reach(2);
     CheckpointException e =
         assertThrows(
-            CheckpointException.class, () -> writer.begin(state, List.of(), listener, NONE));
+            CheckpointException.class,
+            () -> writer.begin(Snapshot.copyOf(state), List.of(), listener, NONE));
     assertEquals(
         "The checkpoint of step 1 is still being written after another 0 s: the place it goes to is too slow, or stuck.",
         e.getMessage());
     disk.countDown();
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     writer.await(PATIENCE);
     assertEquals(List.of("saved step-1", "saved step-2"), List.copyOf(heard));
   }
@@ -118,7 +119,7 @@ class CheckpointWriterTest {
   @Test
   void theLastOneIsThereWhenTheCallReturnsAndSoIsTheOneBefore() throws IOException {
     reach(1);
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     Runnable firstLook = disk::countDown; // nothing is written before somebody waits for it
     reach(2);
     Path last = writer.save(state, List.of(), new Patience(Duration.ofSeconds(30), firstLook));
@@ -129,7 +130,7 @@ class CheckpointWriterTest {
   @Test
   void aStopEndsTheWait() {
     reach(1);
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     CollectiveException stopped = new CollectiveException("stopped");
     Patience untilStopped =
         new Patience(
@@ -141,19 +142,19 @@ class CheckpointWriterTest {
         stopped,
         assertThrows(
             CollectiveException.class,
-            () -> writer.begin(state, List.of(), listener, untilStopped)));
+            () -> writer.begin(Snapshot.copyOf(state), List.of(), listener, untilStopped)));
   }
 
   @Test
   void aFullDiskIsHeardOfAndTheNextOneIsTriedAgain() throws Exception {
     disk.countDown();
     reach(1);
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     Files.createDirectories(root.resolve("step-2.partial/in the way"));
     reach(2);
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     reach(3);
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     writer.await(PATIENCE);
     assertEquals("saved step-1", heard.poll());
     String failure = String.valueOf(heard.poll());
@@ -201,7 +202,7 @@ class CheckpointWriterTest {
   void aStateThatIsLostWhileItIsReadLeavesTheCheckpointBefore() throws IOException {
     disk.countDown();
     reach(1);
-    writer.begin(state, List.of(), listener, PATIENCE);
+    writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     FloatSource lost =
         (from, to, sink) -> {
           sink.take(parameters.values().asSlice(0, 40));
@@ -236,7 +237,7 @@ class CheckpointWriterTest {
             reading.set(false);
           }
         };
-    Snapshot state1 =
+    Snapshot snapshot =
         Snapshot.of(parameters.slices(), List.of(endless, endless, endless), state.progress());
     CollectiveException stopped = new CollectiveException("stopped");
     Patience untilStopped =
@@ -249,7 +250,7 @@ class CheckpointWriterTest {
         stopped,
         assertThrows(
             CollectiveException.class,
-            () -> writer.begin(state1, List.of(), listener, untilStopped)));
+            () -> writer.begin(snapshot, List.of(), listener, untilStopped)));
     assertFalse(reading.get());
   }
 
