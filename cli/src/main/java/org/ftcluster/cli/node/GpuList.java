@@ -1,7 +1,6 @@
 package org.ftcluster.cli.node;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
@@ -19,6 +18,7 @@ final class GpuList {
 
   private static final String ALL = "all";
   private static final Pattern NUMBERS = Pattern.compile("\\d{1,4}( *, *\\d{1,4})*");
+  private static final Pattern COMMA = Pattern.compile(" *, *");
 
   private GpuList() {}
 
@@ -42,8 +42,7 @@ final class GpuList {
     }
     List<String> gpus = new ArrayList<>();
     Set<Integer> seen = new HashSet<>();
-    for (String text : wanted.split(" *, *")) {
-      int number = Integer.parseInt(text);
+    for (int number : COMMA.splitAsStream(wanted).mapToInt(Integer::parseInt).toArray()) {
       if (!seen.add(number)) {
         throw CommandException.badRequest("%s names GPU %d twice".formatted(OPTION, number));
       }
@@ -84,7 +83,8 @@ final class GpuList {
 
   /** What comes after a negative number isn't seen. */
   private static List<String> names(String visible) {
-    return Arrays.stream(visible.split(","))
+    return COMMA
+        .splitAsStream(visible)
         .map(String::strip)
         .takeWhile(name -> !name.isEmpty() && !name.startsWith("-"))
         .toList();
