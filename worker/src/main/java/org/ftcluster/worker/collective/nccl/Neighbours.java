@@ -69,7 +69,7 @@ final class Neighbours {
   }
 
   private void check(int peer) {
-    if (size == 1 || peer != next() && peer != previous()) {
+    if (size == 1 || (peer != next() && peer != previous())) {
       throw new IllegalArgumentException(
           "messages among GPUs go to neighbours: rank %d of %d has no %d"
               .formatted(rank, size, peer));
