@@ -70,7 +70,7 @@ struct Call {
   void* output;
 };
 
-enum Kind { ALL_REDUCE, REDUCE_SCATTER, ALL_GATHER, BROADCAST, SEND, RECV };
+enum Kind { ALL_REDUCE, REDUCE, REDUCE_SCATTER, ALL_GATHER, BROADCAST, SEND, RECV };
 
 struct Meeting {
   std::map<int, Call> calls;  // by rank
@@ -180,7 +180,9 @@ void perform(Meeting& meeting) {
   place = 0;
   for (auto& entry : meeting.calls) {
     char* from = result.data() + (first.kind == REDUCE_SCATTER ? place * bytes : 0);
-    memcpy(entry.second.output, from, first.kind == REDUCE_SCATTER ? bytes : result.size());
+    if (first.kind != REDUCE || entry.first == first.root) {
+      memcpy(entry.second.output, from, first.kind == REDUCE_SCATTER ? bytes : result.size());
+    }
     place++;
   }
 }
@@ -330,6 +332,10 @@ int ncclCommAbort(void* handle) {
 
 int ncclAllReduce(const void* in, void* out, size_t count, int type, int op, void* comm, void* stream) {
   return collective(comm, stream, {ALL_REDUCE, type, op, 0, count, in, out});
+}
+
+int ncclReduce(const void* in, void* out, size_t count, int type, int op, int root, void* comm, void* stream) {
+  return collective(comm, stream, {REDUCE, type, op, root, count, in, out});
 }
 
 int ncclReduceScatter(const void* in, void* out, size_t count, int type, int op, void* comm, void* stream) {

@@ -69,7 +69,17 @@ record SilentGroup(int size, @Nullable CyclicBarrier meeting) implements Communi
   }
 
   @Override
+  public boolean isForAnyThread() {
+    return true;
+  }
+
+  @Override
   public Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op) {
+    return meet();
+  }
+
+  @Override
+  public Work reduce(MemorySegment buffer, ElementType type, ReduceOp op, int root) {
     return meet();
   }
 

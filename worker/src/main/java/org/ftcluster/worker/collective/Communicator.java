@@ -35,8 +35,17 @@ public interface Communicator extends AutoCloseable {
    */
   Communicator background();
 
+  /** Whether any thread may call it, and not only the one that made it. */
+  boolean isForAnyThread();
+
   /** Leaves the element-wise reduction over all ranks in every rank's {@code buffer}. */
   Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op);
+
+  /**
+   * Leaves the element-wise reduction over all ranks in {@code root}'s {@code buffer}; what others'
+   * hold is lost.
+   */
+  Work reduce(MemorySegment buffer, ElementType type, ReduceOp op, int root);
 
   /**
    * {@code output} of rank r gets the reduction of the r-th of {@link #size} equal parts of all

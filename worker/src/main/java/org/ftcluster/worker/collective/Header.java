@@ -13,7 +13,7 @@ import org.jspecify.annotations.Nullable;
  * exchanging nonsense.
  *
  * @param group whose operation it is, empty where it is all ranks'
- * @param root of a broadcast, else -1
+ * @param root of a reduction to one rank, or of a broadcast, else -1
  * @param sequence number of the collective among its group's; 0 for point-to-point
  * @param bytes of the buffer
  */
@@ -30,6 +30,7 @@ record Header(
 
   enum Kind {
     ALL_REDUCE("all-reduce"),
+    REDUCE("reduce"),
     REDUCE_SCATTER("reduce-scatter"),
     ALL_GATHER("all-gather"),
     BROADCAST("broadcast"),
@@ -83,7 +84,7 @@ record Header(
       text.append(" in group ").append(group);
     }
     if (root >= 0) {
-      text.append(" from rank ").append(root);
+      text.append(kind == Kind.REDUCE ? " to rank " : " from rank ").append(root);
     }
     return text.append(", ").append(bytes).append(" bytes").toString();
   }

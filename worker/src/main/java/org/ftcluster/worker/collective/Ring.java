@@ -96,6 +96,30 @@ final class Ring {
     engine.await(sent);
   }
 
+  /** Along the ring from the rank behind the root to the root, as partial sums. */
+  void reduce(Header header, MemorySegment buffer, ElementType type, ReduceOp op, int root)
+      throws IOException {
+    if (previous.peer() == members.get(root)) {
+      openNext(header);
+      engine.await(sendOn(buffer));
+      return;
+    }
+    boolean last = rank == root;
+    Transfer opened = openPrevious(header);
+    Transfer sent = last ? opened : openNext(header);
+    for (long at = 0; at < buffer.byteSize(); at += CHUNK_BYTES) {
+      MemorySegment own = chunkOf(buffer, at);
+      MemorySegment received = chunk.asSlice(0, own.byteSize());
+      receive(received);
+      Reduction.reduce(own, received, type, op);
+      if (!last) {
+        sent = sendOn(own);
+      }
+    }
+    engine.await(opened);
+    engine.await(sent);
+  }
+
   /** As the first half of {@link #allReduce}, with the partial sums beside the input. */
   void reduceScatter(
       Header header, MemorySegment input, MemorySegment output, ElementType type, ReduceOp op)

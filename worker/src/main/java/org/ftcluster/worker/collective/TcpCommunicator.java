@@ -125,10 +125,23 @@ public final class TcpCommunicator implements Communicator {
   }
 
   @Override
+  public boolean isForAnyThread() {
+    return true;
+  }
+
+  @Override
   public Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op) {
     check(buffer, type.bytes());
     Header header = collective(Kind.ALL_REDUCE, type, op, -1, buffer.byteSize());
     return submit(header, () -> {}, paths -> paths.allReduce(header, buffer, type, op));
+  }
+
+  @Override
+  public Work reduce(MemorySegment buffer, ElementType type, ReduceOp op, int root) {
+    check(buffer, type.bytes());
+    checkRoot(root);
+    Header header = collective(Kind.REDUCE, type, op, root, buffer.byteSize());
+    return submit(header, () -> {}, paths -> paths.ring().reduce(header, buffer, type, op, root));
   }
 
   @Override
@@ -159,9 +172,7 @@ public final class TcpCommunicator implements Communicator {
   @Override
   public Work broadcast(MemorySegment buffer, int root) {
     check(buffer, 1);
-    if (root < 0 || root >= size) {
-      throw new IllegalArgumentException("root %d of %d ranks".formatted(root, size));
-    }
+    checkRoot(root);
     Header header = collective(Kind.BROADCAST, null, null, root, buffer.byteSize());
     return submit(header, () -> {}, paths -> paths.ring().broadcast(header, buffer, root));
   }
@@ -282,6 +293,12 @@ public final class TcpCommunicator implements Communicator {
       throw new IllegalArgumentException(
           "%d bytes aren't %d parts of %d bytes"
               .formatted(whole.byteSize(), size, part.byteSize()));
+    }
+  }
+
+  private void checkRoot(int root) {
+    if (root < 0 || root >= size) {
+      throw new IllegalArgumentException("root %d of %d ranks".formatted(root, size));
     }
   }
 

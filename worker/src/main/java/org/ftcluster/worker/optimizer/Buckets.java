@@ -78,13 +78,18 @@ final class Buckets {
 
   /** Returns when nobody writes to the buffer any more; for a step that wasn't finished. */
   void letGo(Duration timeout) {
-    for (Work work : underWay) {
+    letGo(underWay, timeout);
+    underWay.clear();
+  }
+
+  /** Returns when no buffer of these is written to any more. */
+  static void letGo(List<Work> works, Duration timeout) {
+    for (Work work : works) {
       try {
         work.await(timeout);
       } catch (CollectiveException e) {
         // The step has failed already, and with it the communicator.
       }
     }
-    underWay.clear();
   }
 }

@@ -84,9 +84,11 @@ public final class ExactGradientSum implements GradientSum {
   }
 
   @Override
-  public void addEarly(Communicator ranks, MemorySegment gradients, long from) {
-    addFrom(gradients, from);
-    buckets.send(ranks, from);
+  public void addEarly(Communicator ranks, MemorySegment gradients, long from, boolean last) {
+    if (last) {
+      addFrom(gradients, from);
+      buckets.send(ranks, from);
+    }
   }
 
   private void addFrom(MemorySegment gradients, long parameter) {

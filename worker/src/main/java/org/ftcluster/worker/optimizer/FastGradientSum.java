@@ -93,10 +93,12 @@ public final class FastGradientSum implements GradientSum {
   }
 
   @Override
-  public void addEarly(Communicator ranks, MemorySegment gradients, long from) {
-    addFrom(gradients, from * Float.BYTES);
-    round(from);
-    buckets.send(ranks, from);
+  public void addEarly(Communicator ranks, MemorySegment gradients, long from, boolean last) {
+    if (last) {
+      addFrom(gradients, from * Float.BYTES);
+      round(from);
+      buckets.send(ranks, from);
+    }
   }
 
   /** Those from a parameter on that aren't under way. */

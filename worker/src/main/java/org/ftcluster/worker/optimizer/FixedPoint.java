@@ -2,6 +2,7 @@ package org.ftcluster.worker.optimizer;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /**
  * Numbers as multiples of 2^-{@value #FRACTION_BITS} in 64-bit integers, whose sums depend on no
@@ -49,6 +50,21 @@ final class FixedPoint {
    * @return false when a value is NaN or beyond {@code limit}: the sums are then of no use
    */
   static boolean add(MemorySegment sums, MemorySegment values, double limit) {
+    return add(sums, values, limit, true);
+  }
+
+  /**
+   * {@code sums[i] = of(values[i])}, otherwise as {@link #add(MemorySegment, MemorySegment,
+   * double)}.
+   */
+  static boolean put(MemorySegment sums, MemorySegment values, double limit) {
+    return add(sums, values, limit, false);
+  }
+
+  /**
+   * @param on whether to what is there
+   */
+  private static boolean add(MemorySegment sums, MemorySegment values, double limit, boolean on) {
     float[] terms = new float[BLOCK];
     long[] block = new long[BLOCK];
     long size = values.byteSize() / Float.BYTES;
@@ -56,7 +72,11 @@ final class FixedPoint {
     for (long first = 0; first < size; first += BLOCK) {
       int count = (int) Math.min(BLOCK, size - first);
       MemorySegment.copy(values, FLOAT, first * Float.BYTES, terms, 0, count);
-      MemorySegment.copy(sums, LONG, first * Long.BYTES, block, 0, count);
+      if (on) {
+        MemorySegment.copy(sums, LONG, first * Long.BYTES, block, 0, count);
+      } else {
+        Arrays.fill(block, 0, count, 0);
+      }
       usable &= add(block, terms, count, limit);
       MemorySegment.copy(block, 0, sums, LONG, first * Long.BYTES, count);
     }

@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  * #reduce}. Calls come from one thread.
  */
 public sealed interface GradientSum extends AutoCloseable
-    permits ExactGradientSum, FastGradientSum, ShardedGradientSum {
+    permits ExactGradientSum, FastGradientSum, ShardedSum {
   /** How long ranks may take to let go of sums after an abort. */
   Duration LET_GO = Duration.ofSeconds(10);
 
@@ -56,13 +56,15 @@ public sealed interface GradientSum extends AutoCloseable
   default void nothingFrom(Communicator ranks, long from) {}
 
   /**
-   * Says, while this rank's last micro-batch is still in its backward, which of its gradients are
-   * complete: they are added, and their sum over all ranks begins. {@link #add} does the rest.
+   * Says, while a micro-batch of this rank's is still in its backward, which of its gradients are
+   * complete. Where they are what ranks sum next they are added, and that sum begins. {@link #add}
+   * does the rest.
    *
    * @param gradients as for {@link #add}
    * @param from parameter from which on they are complete; no greater than before
+   * @param last whether it is this rank's last micro-batch, behind which its sums are complete
    */
-  default void addEarly(Communicator ranks, MemorySegment gradients, long from) {}
+  void addEarly(Communicator ranks, MemorySegment gradients, long from, boolean last);
 
   /**
    * Adds a micro-batch of this rank's unit by unit, as they come; {@link #add} then does no more

@@ -69,6 +69,14 @@ public record Machine(
       return 2 * gather(bufferBytes, ranks);
     }
 
+    /**
+     * Seconds for sums of a buffer's parts, one after the other, each of which one of a ring's
+     * ranks gets.
+     */
+    double reduce(double bufferBytes, int ranks) {
+      return ranks == 1 ? 0 : ranks * (ranks - 1) * latency + bufferBytes / bytes;
+    }
+
     /** Seconds to gather a buffer of which each of a ring's ranks has a part. */
     double gather(double bufferBytes, int ranks) {
       return ranks == 1 ? 0 : (ranks - 1) * (latency + bufferBytes / ranks / bytes);

@@ -12,6 +12,7 @@ import org.ftcluster.worker.parallel.Mesh.Place;
  * @param copies the ranks that hold the same of the model, of the group, among their layers
  * @param stages the ranks that hold this rank's slice of the replica's layers, among their layers
  * @param stage the ranks that hold slices of the same layers, of all replicas of the group
+ * @param summing the same ones once more, in the background
  * @param group the ranks that share things out with this one
  * @param twins the ranks that have the same share, by group
  */
@@ -24,22 +25,25 @@ public record MeshRanks(
     Communicator copies,
     Communicator stages,
     Communicator stage,
+    Communicator summing,
     Communicator group,
     Communicator twins) {
   /** All ranks make their groups at the same time. */
   public static MeshRanks of(Mesh mesh, RankLinks links) {
     Communicator layers = links.layers();
     Communicator state = links.state();
+    Communicator background = state.background();
     Place place = mesh.place(layers.rank());
     return new MeshRanks(
         mesh,
         place,
         links.hosts(),
-        state.background(),
+        background,
         layers.group("tensor", mesh.tensorGroup(place)),
         layers.group("data", mesh.dataGroup(place)),
         layers.group("pipeline", mesh.pipelineGroup(place)),
         state.group("stage", mesh.stageGroup(place)),
+        background.group("stage", mesh.stageGroup(place)),
         state.group("sharing", mesh.sharingGroup(place)),
         state.group("twins", mesh.twins(place)));
   }

@@ -120,8 +120,8 @@ public final class PipelineStage implements Replica, AutoCloseable {
               // Sent long ago, or its gradient couldn't be here; it is about to be dropped.
               slot.awaitSent(timeout);
             }
-            GradientListener complete = turn.equals(last) ? listener : GradientListener.NONE;
-            double loss = slot.pass().backward(step.lossScale(), complete);
+            GradientListener gradients = listener.gradients(turn.equals(last));
+            double loss = slot.pass().backward(step.lossScale(), gradients);
             if (schedule.sent(stages.rank(), turn) != null) {
               slot.sends().add(stages.send(slot.pass().gradient().address(), before()));
             }
@@ -150,7 +150,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
     switch (turn) {
       case Turn.Forward forward -> chunk.accompanyForward(true);
       case Turn.Backward backward -> {
-        chunk.accompanyBackward(listener);
+        chunk.accompanyBackward(listener.gradients(false));
         listener.nothing();
       }
     }

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  */
 public interface Replica {
   /** Hears what a micro-batch has left. */
-  interface Listener extends GradientListener {
+  interface Listener {
     /**
      * This rank's share of the gradient is where the parameters have their gradients, until this
      * returns; or has been heard of unit by unit.
@@ -26,14 +26,37 @@ public interface Replica {
     void done(double lossSum);
 
     /**
-     * While its last micro-batch is still in its backward, a rank's gradients are complete from
+     * While a micro-batch is still in its backward, the gradients that it leaves are complete from
      * that parameter on; some ranks never say so.
+     *
+     * @param last whether this rank has no other one behind it
      */
-    @Override
-    default void complete(long from) {}
+    void complete(long from, boolean last);
+
+    /** As {@link GradientListener#complete(int, MemorySegment)}. */
+    void complete(int unit, @Nullable MemorySegment gradients);
 
     /** Another copy of the model has had a micro-batch, and this one none. */
     void nothing();
+
+    /**
+     * Hears of one micro-batch's gradients.
+     *
+     * @param last whether this rank has no other one behind it
+     */
+    default GradientListener gradients(boolean last) {
+      return new GradientListener() {
+        @Override
+        public void complete(long from) {
+          Listener.this.complete(from, last);
+        }
+
+        @Override
+        public void complete(int unit, @Nullable MemorySegment gradients) {
+          Listener.this.complete(unit, gradients);
+        }
+      };
+    }
   }
 
   /**
@@ -78,14 +101,13 @@ public interface Replica {
         MicroBatch micro = microBatches.get(i);
         step.stopCheck().run();
         long dropoutSeed = step.dropoutSeed().applyAsLong(micro);
-        boolean last = i == microBatches.size() - 1;
-        GradientListener gradients = last ? listener : new Units(listener);
+        GradientListener gradients = listener.gradients(i == microBatches.size() - 1);
         listener.done(
             model.forwardBackward(micro.tokens(), step.lossScale(), dropoutSeed, gradients));
       }
       for (int i = microBatches.size(); i < step.most(); i++) {
         step.stopCheck().run();
-        model.accompany(true, listener);
+        model.accompany(true, listener.gradients(false));
         listener.nothing();
       }
     }
@@ -103,17 +125,6 @@ public interface Replica {
     @Override
     public void parametersChanged() {
       model.parametersChanged();
-    }
-
-    /** Others follow, so only what has no other place is heard of. */
-    private record Units(Listener listener) implements GradientListener {
-      @Override
-      public void complete(long from) {}
-
-      @Override
-      public void complete(int unit, @Nullable MemorySegment gradients) {
-        listener.complete(unit, gradients);
-      }
     }
   }
 }

@@ -84,7 +84,10 @@ public record StepTime(double microBatches, double gradients, double update) {
     return new StepTime(passes, gradients, update);
   }
 
-  /** Of summing gradients what is done while the last micro-batch is still in its backward. */
+  /**
+   * Of summing gradients once a step what is done while the last micro-batch is still in its
+   * backward.
+   */
   private static double hidden(Workload work, Layout layout, Machine machine, double sum) {
     if (!machine.overlaps() || layout.sharesGradients()) {
       return 0;
@@ -125,14 +128,16 @@ public record StepTime(double microBatches, double gradients, double update) {
     double transfer =
         mesh.pipeline() == 1 ? 0 : stages.send(activations * work.activationBytes() / slices);
     double atHead = work.head() / slices / machine.flops();
-    Cost summing = gradientSum(work, layout, machine);
     List<Cost> forwards = new ArrayList<>();
     List<Cost> backwards = new ArrayList<>();
     for (Span part : parts) {
       boolean last = part.to() == work.layers();
       int full = part.size() - (last ? 1 : 0);
       Cost forward = times(full, forward(work, layout, machine, work.tokens()));
-      Cost backward = plus(times(full, backward(work, layout, machine, work.tokens())), summing);
+      Cost backward =
+          plus(
+              times(full, backward(work, layout, machine, work.tokens())),
+              gradientSum(work, layout, machine, part.size()));
       if (last) {
         forward = plus(forward, forward(work, layout, machine, work.targets()));
         // The head's loss and gradient come out of one call.
@@ -188,8 +193,12 @@ public record StepTime(double microBatches, double gradients, double update) {
     return new Cost(compute, sums + late);
   }
 
-  /** Adding the gradient of a chunk's micro-batch to those before it. */
-  private static Cost gradientSum(Workload work, Layout layout, Machine machine) {
+  /**
+   * Adding the gradient of a chunk's micro-batch to those before it.
+   *
+   * @param layers of the chunk
+   */
+  private static Cost gradientSum(Workload work, Layout layout, Machine machine, int layers) {
     double bytes = Float.BYTES + 2 * work.sumBytes() + (layout.isInParts() ? Float.BYTES : 0);
     double exchange = 0;
     if (layout.sharesGradients()) {
@@ -197,9 +206,27 @@ public record StepTime(double microBatches, double gradients, double update) {
       Mesh mesh = layout.mesh();
       double ofStage = work.trained() * work.gradientBytes() / mesh.pipeline();
       int group = mesh.groupSize();
-      exchange = machine.link(group).gather(ofStage, group / mesh.pipeline());
+      int ranks = group / mesh.pipeline();
+      exchange =
+          layout.sharesValues(work)
+              ? machine.link(group).gather(ofStage, ranks)
+              : late(work, layout, machine, machine.link(group).reduce(ofStage, ranks), layers);
     }
     return new Cost(work.trained() * bytes / machine.memoryBytes(), exchange);
+  }
+
+  /**
+   * Of an exchange of a micro-batch's gradients what its backward, from the chunk's second layer
+   * on, leaves to be waited for. Of several chunks one's gradients are its own only.
+   */
+  private static double late(
+      Workload work, Layout layout, Machine machine, double exchange, int layers) {
+    if (!machine.overlaps()) {
+      return exchange;
+    }
+    double backward = (layers - 1) * backward(work, layout, machine, work.tokens()).work();
+    double early = exchange * (layers - 1) / (layers * layout.interleave());
+    return exchange - Math.min(backward, early);
   }
 
   private static Cost plus(Cost a, Cost b) {

@@ -21,6 +21,7 @@ import org.ftcluster.worker.optimizer.ShardLayout;
 import org.ftcluster.worker.optimizer.ShardedGradientSum;
 import org.ftcluster.worker.optimizer.ShardedUpdate;
 import org.ftcluster.worker.optimizer.Sharers;
+import org.ftcluster.worker.optimizer.UnitGradientSum;
 import org.ftcluster.worker.parallel.MeshRanks;
 
 /** How the ranks of a generation hold a job's state: each all of it, or in shards. */
@@ -87,7 +88,7 @@ final class StateSharing {
   GradientSum newSum(List<ParameterBuffer.Slice> trained) {
     JobSpec.Reduction reduction = spec.training().reduction();
     if (layout.sharesValues()) {
-      return new ShardedGradientSum(reduction, layout, state.optimizer(), sharers(), timeout);
+      return new UnitGradientSum(reduction, layout, state.optimizer(), sharers(), timeout);
     }
     return sharesGradients()
         ? new ShardedGradientSum(reduction, layout, Region.of(trained), sharers(), timeout)
@@ -95,7 +96,7 @@ final class StateSharing {
   }
 
   private Sharers sharers() {
-    return new Sharers(mesh.all(), mesh.group(), mesh.stage(), mesh.twins());
+    return new Sharers(mesh.all(), mesh.group(), mesh.summing(), mesh.twins());
   }
 
   ParameterUpdate update() {

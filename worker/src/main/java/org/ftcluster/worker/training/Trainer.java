@@ -197,9 +197,9 @@ final class Trainer implements AutoCloseable {
             }
 
             @Override
-            public void complete(long from) {
+            public void complete(long from, boolean last) {
               if (mesh.size() > 1) {
-                sum.addEarly(ranks.background(), parameters.gradients(), from);
+                sum.addEarly(ranks.background(), parameters.gradients(), from, last);
               }
             }
 

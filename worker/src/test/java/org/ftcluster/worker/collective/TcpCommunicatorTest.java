@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -141,6 +142,35 @@ class TcpCommunicatorTest {
             });
     for (double[] result : results) {
       assertArrayEquals(new double[] {3.75, -3, 2, -1}, result);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2, 3, 4, 5})
+  void reduceLeavesTheSumAtTheRoot(int size) throws Exception {
+    for (int count : COUNTS) {
+      List<long[]> results =
+          Ranks.run(
+              size,
+              ranks -> {
+                MemorySegment own = MemorySegment.NULL;
+                List<Work> reductions = new ArrayList<>();
+                for (int root = size - 1; root >= 0; root--) {
+                  int factor = root + 1;
+                  MemorySegment buffer = longs(count, i -> i * factor + ranks.rank());
+                  reductions.add(ranks.reduce(buffer, ElementType.INT64, ReduceOp.SUM, root));
+                  own = root == ranks.rank() ? buffer : own;
+                }
+                reductions.forEach(reduction -> reduction.await(LIMIT));
+                return own.toArray(ValueLayout.JAVA_LONG);
+              });
+      long others = size * (size - 1L) / 2;
+      for (int rank = 0; rank < size; rank++) {
+        long factor = size * (rank + 1L);
+        assertArrayEquals(
+            longs(count, i -> i * factor + others).toArray(ValueLayout.JAVA_LONG),
+            results.get(rank));
+      }
     }
   }
 

@@ -38,6 +38,10 @@ class FixedPointTest {
     FixedPoint.toFloats(sums, floats);
     assertArrayEquals(back, floats.toArray(ValueLayout.JAVA_FLOAT), 0f);
     assertFalse(FixedPoint.add(sums, floats(values), 0x1p-10));
+    assertTrue(FixedPoint.put(sums, floats(values), FixedPoint.limit(1)));
+    for (int i = 0; i < count; i++) {
+      assertEquals(expected[i] / 2, sums.getAtIndex(ValueLayout.JAVA_LONG, i));
+    }
   }
 
   @Test

@@ -103,6 +103,9 @@ class GradientSumTest {
                 try (GradientSum sum = GradientSum.of(reduction, size, 0)) {
                   sum.start(6);
                   fill(gradients, ranks.rank(), 0);
+                  if (early) {
+                    sum.addEarly(ranks, gradients, 0, false); // another one follows
+                  }
                   sum.add(gradients, 0.5);
                   fill(gradients, 10 + ranks.rank(), 0);
                   // Rank 2 never says so, and the others don't do it at the same places.
@@ -110,7 +113,7 @@ class GradientSumTest {
                     int from = layer * (300_000 + 1000 * ranks.rank());
                     MemorySegment yet = floats(new float[size]);
                     fill(yet, 10 + ranks.rank(), from);
-                    sum.addEarly(ranks, yet, from);
+                    sum.addEarly(ranks, yet, from, true);
                   }
                   sum.add(gradients, 0.5);
                   assertEquals(3, sum.reduce(ranks, gradients, LIMIT), 1e-6);
@@ -140,7 +143,7 @@ class GradientSumTest {
           try (GradientSum sum = GradientSum.of(Reduction.EXACT, size, 0)) {
             sum.start(2);
             if (ranks.rank() == 0) {
-              sum.addEarly(ranks, floats(new float[size]), 10);
+              sum.addEarly(ranks, floats(new float[size]), 10, true);
             }
             ranks.abort("enough");
           }

@@ -7,8 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.lang.reflect.Proxy;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
@@ -16,6 +14,7 @@ import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Ranks;
 import org.ftcluster.worker.collective.Work;
+import org.ftcluster.worker.collective.Works;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -34,17 +33,18 @@ class StagedSumTest {
             STAGES,
             ranks -> {
               int stage = ranks.rank();
-              List<Work> begun = new ArrayList<>();
-              Communicator background = noted(ranks.background(), begun);
+              Works begun = new Works(ranks.background());
+              Communicator background = begun.communicator();
               MemorySegment gradients = Arena.ofAuto().allocate(4L * SIZE, 64);
               try (GradientSum sum = GradientSum.of(reduction, SIZE, 0)) {
                 sum.start(STAGES);
                 sum.nothingFrom(background, (stage + 1L) * OWN);
                 if (stage == STAGES - 1) {
                   fill(gradients, stage);
-                  sum.addEarly(background, gradients, (long) stage * OWN);
-                  assertTrue(begun.size() > 1, "in pieces");
-                  for (Work piece : begun) {
+                  sum.addEarly(background, gradients, (long) stage * OWN, true);
+                  List<Work> pieces = begun.soFar();
+                  assertTrue(pieces.size() > 1, "in pieces");
+                  for (Work piece : pieces) {
                     piece.await(LIMIT);
                   }
                   summed.countDown();
@@ -71,19 +71,5 @@ class StagedSumTest {
     for (int i = stage * OWN; i < (stage + 1) * OWN; i++) {
       gradients.setAtIndex(ValueLayout.JAVA_FLOAT, i, (i % 255 - 127) / 128f);
     }
-  }
-
-  private static Communicator noted(Communicator ranks, List<Work> begun) {
-    return (Communicator)
-        Proxy.newProxyInstance(
-            Communicator.class.getClassLoader(),
-            new Class<?>[] {Communicator.class},
-            (proxy, method, arguments) -> {
-              Object result = method.invoke(ranks, arguments);
-              if (result instanceof Work work) {
-                begun.add(work);
-              }
-              return result;
-            });
   }
 }

@@ -55,6 +55,22 @@ class StepTimeTest {
   }
 
   @Test
+  void sharedGradientsAreSummedWhileEachBackwardGoesOn() {
+    Workload trained = trained(1e6);
+    // Four micro-batches each, of which 8 MB go over the near link, and 36 bytes a parameter
+    // through memory; of the last of ten layers' is waited for.
+    double work = trained.flops() / 2 / 1e9 + 4 * 0.036;
+    double sum = 8e6 / 1e9;
+    assertEquals(work + 4 * 0.1 * sum, time(trained, 2, 1, 1, Sharding.ZERO2).microBatches(), 1e-9);
+    // Ranks that have no core to spare wait for all of it.
+    Machine twoCores = MACHINE.sharing(2, 2, 1);
+    assertEquals(
+        work + 4 * sum,
+        StepTime.of(trained, layout(Sharding.ZERO2), twoCores).microBatches(),
+        1e-9);
+  }
+
+  @Test
   void slicesExchangeActivationsTenTimesALayer() {
     // Four sums and six times the rows of norms and gradients, of which each of two sends half.
     double sums = 8 * 10 * 10 * (100 * 1000 * 4 / 1e9) / 2;
@@ -87,11 +103,16 @@ class StepTimeTest {
     Workload few = new Workload(10, 1e6, 0, 0, 1000, 1e6, 8, 1, 1, 0, false, false, 4, 4, 8, 8);
     StepTime all = StepTime.of(few, new Layout(new Mesh(4, 1, 1), 1, Sharding.ZERO3), MACHINE);
     StepTime pairs = StepTime.of(few, new Layout(new Mesh(4, 1, 1, 2), 1, Sharding.ZERO3), MACHINE);
-    // Two micro-batches each: layers of 4 MB are gathered, and 8 MB of gradients summed, half of
-    // them over the near link instead of 3/4 over the far one, less what layers compute meanwhile.
-    double memory = 2 * 36e6 / 1e9;
-    assertEquals(2 * (20 * 3e6 + 6e6) / 1e8 + memory, all.microBatches(), 0.02);
-    assertEquals(2 * (20 * 2e6 + 4e6) / 1e9 + memory, pairs.microBatches(), 0.02);
+    // Two micro-batches each: layers of 4 MB are gathered, half over the near link instead of 3/4
+    // over the far one, and there it takes no longer than the layers; 8 MB of gradients are summed,
+    // less what nine layers' backward does meanwhile, but the first layer's.
+    double forward = 2.2e6 / 1e9;
+    double backward = 2.4e6 / 1e9;
+    double memory = 36e6 / 1e9;
+    assertEquals(
+        2 * (20 * 3e6 / 1e8 + 8e6 / 1e8 - 9 * backward + memory), all.microBatches(), 1e-9);
+    assertEquals(
+        2 * (10 * (forward + backward) + 0.1 * 8e6 / 1e9 + memory), pairs.microBatches(), 1e-9);
     // Each rank's half of the sums then goes to its twin and back, and new values inside the pair.
     assertEquals(0.75 * 4e6 / 1e8, all.gradients(), 1e-9);
     assertEquals(0.5 * 4e6 / 1e9 + 2 * 0.5 * 4e6 / 1e8, pairs.gradients(), 1e-9);

@@ -58,10 +58,16 @@ class MeshTrainingTest {
         new MeshCase(2, 2, 1, 1, "none"),
         new MeshCase(2, 1, 2, 1, "none"),
         new MeshCase(2, 1, 2, 2, "none"),
-        new MeshCase(1, 2, 2, 1, "zero1"));
+        new MeshCase(1, 2, 2, 1, "zero1"),
+        new MeshCase(2, 1, 1, 1, "zero2"),
+        new MeshCase(2, 1, 2, 2, "zero2"),
+        new MeshCase(3, 1, 1, 1, "zero3"));
   }
 
-  /** Gradients of several megabytes go in pieces, while backwards go on. */
+  /**
+   * Gradients of several megabytes go in pieces, while backwards go on; copies have a micro-batch
+   * more or less than others.
+   */
   @ParameterizedTest
   @MethodSource("meshesOfCopies")
   void soDoesOneThatSumsManyGradients(MeshCase mesh) throws Exception {

@@ -112,11 +112,24 @@ public final class NcclCommunicator implements Communicator {
   }
 
   @Override
+  public boolean isForAnyThread() {
+    return false;
+  }
+
+  @Override
   public Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op) {
     return collectives()
         .submit(
             "an all-reduce",
             (comm, stream) -> context.nccl().allReduce(buffer, type, op, comm, stream));
+  }
+
+  @Override
+  public Work reduce(MemorySegment buffer, ElementType type, ReduceOp op, int root) {
+    return collectives()
+        .submit(
+            "a reduction",
+            (comm, stream) -> context.nccl().reduce(buffer, type, op, root, comm, stream));
   }
 
   @Override

@@ -46,6 +46,7 @@ final class NcclLibrary {
   private final NativeFunction commGetAsyncError;
   private final NativeFunction commAbort;
   private final NativeFunction allReduce;
+  private final NativeFunction reduce;
   private final NativeFunction reduceScatter;
   private final NativeFunction allGather;
   private final NativeFunction broadcast;
@@ -64,6 +65,17 @@ final class NcclLibrary {
     commAbort = library.function("ncclCommAbort", ADDRESS);
     MemoryLayout[] reduction = {ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS};
     allReduce = library.function("ncclAllReduce", reduction);
+    reduce =
+        library.function(
+            "ncclReduce",
+            ADDRESS,
+            ADDRESS,
+            JAVA_LONG,
+            JAVA_INT,
+            JAVA_INT,
+            JAVA_INT,
+            ADDRESS,
+            ADDRESS);
     reduceScatter = library.function("ncclReduceScatter", reduction);
     allGather =
         library.function("ncclAllGather", ADDRESS, ADDRESS, JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS);
@@ -162,6 +174,17 @@ final class NcclLibrary {
       MemorySegment stream) {
     long count = buffer.byteSize() / type.bytes();
     call(allReduce, buffer, buffer, count, code(type), code(op), comm, stream);
+  }
+
+  void reduce(
+      MemorySegment buffer,
+      ElementType type,
+      ReduceOp op,
+      int root,
+      MemorySegment comm,
+      MemorySegment stream) {
+    long count = buffer.byteSize() / type.bytes();
+    call(reduce, buffer, buffer, count, code(type), code(op), root, comm, stream);
   }
 
   void reduceScatter(

@@ -144,10 +144,22 @@ public final class StagedCommunicator implements Communicator {
   }
 
   @Override
+  public boolean isForAnyThread() {
+    return false;
+  }
+
+  @Override
   public Work allReduce(MemorySegment buffer, ElementType type, ReduceOp op) {
     return staysOnHost(buffer)
         ? hosts.allReduce(buffer, type, op)
         : new Staged(buffer, buffer, (from, to) -> gpus.allReduce(to, type, op));
+  }
+
+  @Override
+  public Work reduce(MemorySegment buffer, ElementType type, ReduceOp op, int root) {
+    return staysOnHost(buffer)
+        ? hosts.reduce(buffer, type, op, root)
+        : new Staged(buffer, buffer, (from, to) -> gpus.reduce(to, type, op, root));
   }
 
   @Override

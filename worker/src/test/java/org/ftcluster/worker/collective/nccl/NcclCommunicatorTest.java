@@ -70,6 +70,12 @@ class NcclCommunicatorTest {
           gpus.allReduce(largest, ElementType.INT64, ReduceOp.MAX).await(LIMIT);
           assertLongs(longs(size - 1, 0), largest);
 
+          MemorySegment atRoot = longs(rank, 1);
+          gpus.reduce(atRoot, ElementType.INT64, ReduceOp.SUM, size - 1).await(LIMIT);
+          if (rank == size - 1) {
+            assertLongs(longs(size * (size - 1L) / 2, size), atRoot);
+          }
+
           MemorySegment own = longs(0);
           MemorySegment all = longs(LongStream.range(0, size).toArray());
           gpus.reduceScatter(all, own, ElementType.INT64, ReduceOp.SUM).await(LIMIT);
@@ -216,6 +222,11 @@ class NcclCommunicatorTest {
           MemorySegment half = longs(new long[count]);
           staged.reduceScatter(both, half, ElementType.INT64, ReduceOp.SUM).await(LIMIT);
           assertEquals(2L * gpus.rank(), half.getAtIndex(ValueLayout.JAVA_LONG, 0));
+          MemorySegment atRoot = longs(own);
+          staged.reduce(atRoot, ElementType.INT64, ReduceOp.SUM, 1).await(LIMIT);
+          if (gpus.rank() == 1) {
+            assertEquals(2L * count - 1, atRoot.getAtIndex(ValueLayout.JAVA_LONG, count - 1));
+          }
           MemorySegment told = longs(own);
           staged.broadcast(told, 1).await(LIMIT);
           assertEquals(count, told.getAtIndex(ValueLayout.JAVA_LONG, count - 1));

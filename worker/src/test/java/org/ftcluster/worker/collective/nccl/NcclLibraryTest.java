@@ -122,6 +122,7 @@ class NcclLibraryTest {
             MemorySegment buffer = onDevice(1 << 20);
             MemorySegment other = onDevice(1 << 20);
             all.allReduce(buffer, ElementType.FLOAT32, ReduceOp.SUM).await(limit);
+            all.reduce(buffer, ElementType.BFLOAT16, ReduceOp.SUM, 0).await(limit);
             all.reduceScatter(buffer, other, ElementType.INT64, ReduceOp.MAX).await(limit);
             all.allGather(buffer, other).await(limit);
             all.broadcast(buffer, 0).await(limit);

@@ -1,0 +1,97 @@
+package org.ftcluster.worker.optimizer;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.List;
+import org.ftcluster.protocol.job.JobSpec.Reduction;
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.collective.Communicator.ReduceOp;
+
+/**
+ * A sum of which each rank has a share only (arXiv:1910.02054, stage 2): after every micro-batch
+ * the gradients of all ranks of a pipeline's stage are summed, each parameter's on one of them.
+ * These ranks add equally often, see {@link #addNothing}; stages don't wait for each other. Of
+ * several groups each does this by itself, and once a step their sums are added.
+ *
+ * <p>Exact sums are those of {@link ExactGradientSum}, bit for bit.
+ */
+abstract sealed class ShardedSum implements GradientSum
+    permits ShardedGradientSum, UnitGradientSum {
+  final Arena arena = Arena.ofShared();
+  final SumFormat format;
+  final Sharers ranks;
+  final Duration timeout;
+  final StageSums sums;
+  final StepTail tail;
+
+  /**
+   * @param parts of the parameters, that the stage's ranks leave gradients of
+   */
+  ShardedSum(Reduction reduction, List<Shard> parts, Sharers ranks, Duration timeout) {
+    this.format = new SumFormat(reduction);
+    this.ranks = ranks;
+    this.timeout = timeout;
+    this.sums = StageSums.allocate(arena, parts, ranks.stage(), format.type());
+    this.tail = new StepTail(arena, ranks.all().size());
+  }
+
+  @Override
+  public void start(int microBatches) {
+    sums.memory().fill((byte) 0);
+    tail.start(microBatches);
+  }
+
+  @Override
+  public final void raise(Flag flag) {
+    tail.raise(flag);
+  }
+
+  @Override
+  public final int raised(Flag flag) {
+    return tail.raised(flag);
+  }
+
+  @Override
+  public final void tell(int place, long number) {
+    tail.tell(place, number);
+  }
+
+  @Override
+  public final long told(int place) {
+    return tail.told(place);
+  }
+
+  /**
+   * @param all ranks that this was made for
+   */
+  @Override
+  public final double reduce(Communicator all, MemorySegment gradients, Duration timeout) {
+    finish();
+    if (ranks.areInGroups() && sums.memory().byteSize() > 0) {
+      ranks.twins().allReduce(sums.memory(), format.type(), ReduceOp.SUM).await(timeout);
+    }
+    if (!format.areFinite(sums.memory())) {
+      tail.addUnusable();
+    }
+    double loss = tail.reduce(all, timeout);
+    handOut(gradients);
+    return loss;
+  }
+
+  /** Returns when the group's sums are complete. */
+  abstract void finish();
+
+  /** To where the update finds them; see {@link #reduce}. */
+  abstract void handOut(MemorySegment gradients);
+
+  @Override
+  public final long bytes() {
+    return sums.memory().byteSize();
+  }
+
+  @Override
+  public void close() {
+    arena.close();
+  }
+}

@@ -1,0 +1,220 @@
+package org.ftcluster.worker.optimizer;
+
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Queue;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.collective.Work;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Takes the gradients of one micro-batch after the other to the ranks of a stage that sum them, in
+ * {@link Bucket}s, while the backward goes on. All ranks have the same buckets in the same order,
+ * and begin with each when they have it.
+ *
+ * <p>Only a few buckets are on their way at once, in rooms of their own, so a thread does it: it
+ * waits for a room where the backward shouldn't. Gradients stay where they are until it comes to
+ * them. Where only one thread may send, that is the backward's.
+ */
+final class StageReduction implements AutoCloseable {
+  /** Buckets on their way at once: enough that no rank waits for another one's next. */
+  private static final int ROOMS = 4;
+
+  private final SumFormat format;
+  private final Communicator stage;
+  private final Duration timeout;
+  private final List<Bucket> buckets;
+  private final MemorySegment rooms;
+  private final long roomBytes;
+
+  /** Null where the caller does it. */
+  private final @Nullable ExecutorService thread;
+
+  /** Of the micro-batch at hand, buckets that the thread has been told of. */
+  private int told;
+
+  /** What the thread was given, from the oldest of which it isn't known that it is done. */
+  private final Queue<Future<?>> given = new ArrayDeque<>();
+
+  // From here on the thread's, and others' while it has nothing to do.
+
+  private final Deque<UnderWay> underWay = new ArrayDeque<>();
+  private int room;
+  private double limit;
+  private boolean usable = true;
+
+  private record UnderWay(Bucket bucket, MemorySegment room, Work work) {}
+
+  /**
+   * @param arena to be closed after this
+   * @param sums get the gradients
+   * @param stage in the background, so that nothing else waits for these
+   * @param timeout for a bucket
+   */
+  StageReduction(
+      Arena arena, SumFormat format, StageSums sums, Communicator stage, Duration timeout) {
+    this.format = format;
+    this.stage = stage;
+    this.timeout = timeout;
+    long most = Math.clamp(sums.largest(), 1, Buckets.BYTES / format.sent().bytes());
+    this.buckets = Bucket.of(sums, most);
+    this.roomBytes = most * format.sent().bytes();
+    this.rooms = arena.allocate(ROOMS * roomBytes, 64);
+    this.thread =
+        stage.isForAnyThread()
+            ? Executors.newSingleThreadExecutor(
+                Thread.ofPlatform().daemon().name("gradients-r" + stage.rank()).factory())
+            : null;
+  }
+
+  /**
+   * Begins a step.
+   *
+   * @param largest magnitude of a gradient that can be used
+   */
+  void start(double largest) {
+    limit = largest;
+  }
+
+  /**
+   * Begins with the buckets from a parameter on.
+   *
+   * @param gradients float32, of all parameters, complete from there on, which stay as they are
+   *     until {@link #taken}; null where this rank has none
+   * @throws CollectiveException when a rank was lost
+   */
+  void send(@Nullable MemorySegment gradients, long from) {
+    int first = told;
+    while (told < buckets.size() && buckets.get(told).parameters().from() >= from) {
+      told++;
+    }
+    if (told > first) {
+      List<Bucket> complete = buckets.subList(first, told);
+      give(() -> complete.forEach(bucket -> begin(bucket, gradients)));
+    }
+    while (!given.isEmpty() && given.element().isDone()) {
+      await(given.remove());
+    }
+  }
+
+  /**
+   * Begins with the rest of a micro-batch's buckets, and returns when its gradients aren't needed
+   * any more; some may still be on their way.
+   *
+   * @return whether all of them could be used
+   */
+  boolean taken(@Nullable MemorySegment gradients) {
+    send(gradients, 0);
+    told = 0;
+    awaitThread();
+    boolean all = usable;
+    usable = true;
+    return all;
+  }
+
+  /** Returns when the sums are complete. */
+  void finish() {
+    give(this::awaitAll);
+    awaitThread();
+  }
+
+  private void give(Runnable work) {
+    FutureTask<?> task = new FutureTask<>(Executors.callable(work));
+    given.add(task);
+    if (thread == null) {
+      task.run();
+    } else {
+      thread.execute(task);
+    }
+  }
+
+  private void awaitThread() {
+    while (!given.isEmpty()) {
+      await(given.remove());
+    }
+  }
+
+  private void await(Future<?> work) {
+    try {
+      work.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
+    } catch (ExecutionException e) {
+      if (e.getCause() instanceof RuntimeException failure) {
+        throw failure;
+      }
+      throw new IllegalStateException("gradients can't be sent", e.getCause());
+    } catch (TimeoutException e) {
+      String reason = "gradients are not on their way after " + timeout;
+      stage.abort(reason);
+      throw new CollectiveException(reason, e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      stage.abort("interrupted");
+      throw new CollectiveException("interrupted while gradients were sent", e);
+    }
+  }
+
+  private void begin(Bucket bucket, @Nullable MemorySegment gradients) {
+    if (underWay.size() == ROOMS) {
+      awaitFirst();
+    }
+    MemorySegment sent =
+        rooms.asSlice(room * roomBytes, bucket.parameters().size() * format.sent().bytes());
+    room = (room + 1) % ROOMS;
+    if (gradients == null) {
+      sent.fill((byte) 0);
+    } else {
+      usable &= format.put(sent, bucket.parameters().of(gradients), limit);
+    }
+    Work work = stage.reduce(sent, format.sent(), ReduceOp.SUM, bucket.owner());
+    underWay.add(new UnderWay(bucket, sent, work));
+  }
+
+  private void awaitAll() {
+    while (!underWay.isEmpty()) {
+      awaitFirst();
+    }
+  }
+
+  private void awaitFirst() {
+    UnderWay first = underWay.element();
+    first.work().await(timeout);
+    if (first.bucket().owner() == stage.rank()) {
+      format.add(first.bucket().sums(format.type()), first.room());
+    }
+    underWay.remove();
+  }
+
+  /** Returns when nobody uses the rooms any more; a step that wasn't finished is given up. */
+  @Override
+  public void close() {
+    if (thread != null) {
+      end(thread);
+    }
+    Buckets.letGo(underWay.stream().map(UnderWay::work).toList(), GradientSum.LET_GO);
+  }
+
+  private static void end(ExecutorService thread) {
+    thread.shutdownNow();
+    try {
+      if (!thread.awaitTermination(GradientSum.LET_GO.toSeconds(), TimeUnit.SECONDS)) {
+        throw new IllegalStateException("gradients are still being sent");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new IllegalStateException("interrupted while gradients were sent", e);
+    }
+  }
+}
