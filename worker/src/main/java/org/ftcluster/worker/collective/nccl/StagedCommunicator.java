@@ -3,6 +3,7 @@ package org.ftcluster.worker.collective.nccl;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
@@ -44,6 +45,7 @@ public final class StagedCommunicator implements Communicator {
   /** Memory of the GPU's, which goes from operation to operation. */
   private static final class Rooms {
     private final Accelerator gpu;
+    private final List<MemorySegment> all = new ArrayList<>();
     private final Map<Long, Deque<MemorySegment>> free = new HashMap<>();
 
     Rooms(Accelerator gpu) {
@@ -52,7 +54,12 @@ public final class StagedCommunicator implements Communicator {
 
     MemorySegment take(long bytes) {
       Deque<MemorySegment> fitting = ofSize(bytes);
-      return fitting.isEmpty() ? gpu.allocate(bytes) : fitting.pop();
+      if (fitting.isEmpty()) {
+        MemorySegment room = gpu.allocate(bytes);
+        all.add(room);
+        return room;
+      }
+      return fitting.pop();
     }
 
     void giveBack(MemorySegment room) {
@@ -63,8 +70,10 @@ public final class StagedCommunicator implements Communicator {
       return free.computeIfAbsent(bytes, size -> new ArrayDeque<>());
     }
 
+    /** Those of operations that came to no end, too. */
     void close() {
-      free.values().forEach(rooms -> rooms.forEach(gpu::free));
+      all.forEach(gpu::free);
+      all.clear();
       free.clear();
     }
   }
