@@ -16,7 +16,8 @@ import org.slf4j.LoggerFactory;
  * each direction of messages between neighbours has a {@link Channel} of its own, so that none
  * waits for another. Channels take memory of the GPU's, so one is made when it is first needed: all
  * ranks of a group meet at their first collective, and at their first message; those of a
- * background when that is made.
+ * background, and of its groups, when these are made, since they don't come to their first
+ * collective at the same time.
  *
  * <p>A generation's ranks meet over a communicator of its own among their hosts, which carries
  * NCCL's ids and notices a rank that is lost: NCCL would wait for it for ever, and is aborted.
@@ -35,16 +36,22 @@ public final class NcclCommunicator implements Communicator {
   /** The generation's, this one's among them. */
   private final List<Channel> channels;
 
-  private final boolean isGeneration;
+  private final Role role;
   private @Nullable Channel collectives;
   private @Nullable Neighbours neighbours;
 
+  private enum Role {
+    GENERATION,
+    GROUP,
+    BACKGROUND
+  }
+
   private NcclCommunicator(
-      NcclContext context, Communicator hosts, List<Channel> channels, boolean isGeneration) {
+      NcclContext context, Communicator hosts, List<Channel> channels, Role role) {
     this.context = context;
     this.hosts = hosts;
     this.channels = channels;
-    this.isGeneration = isGeneration;
+    this.role = role;
   }
 
   /** Why this machine can't; empty where it has what it takes. */
@@ -81,7 +88,7 @@ public final class NcclCommunicator implements Communicator {
             callersStream,
             hosts,
             deadline);
-    return new NcclCommunicator(context, hosts, new CopyOnWriteArrayList<>(), true);
+    return new NcclCommunicator(context, hosts, new CopyOnWriteArrayList<>(), Role.GENERATION);
   }
 
   @Override
@@ -101,13 +108,22 @@ public final class NcclCommunicator implements Communicator {
 
   @Override
   public NcclCommunicator group(String name, List<Integer> ranks) {
-    return new NcclCommunicator(context, hosts.group(name, ranks), channels, false);
+    Communicator members = hosts.group(name, ranks);
+    return role == Role.BACKGROUND
+        ? inBackground(members)
+        : new NcclCommunicator(context, members, channels, Role.GROUP);
   }
 
   @Override
   public NcclCommunicator background() {
-    var background = new NcclCommunicator(context, hosts.background(), channels, false);
-    background.collectives(); // ranks have something to do there at different times
+    return inBackground(hosts.background());
+  }
+
+  private NcclCommunicator inBackground(Communicator members) {
+    var background = new NcclCommunicator(context, members, channels, Role.BACKGROUND);
+    if (members.size() > 1) {
+      background.collectives();
+    }
     return background;
   }
 
@@ -204,7 +220,7 @@ public final class NcclCommunicator implements Communicator {
 
   @Override
   public void close() {
-    if (!isGeneration) {
+    if (role != Role.GENERATION) {
       return;
     }
     awaitOthers();
