@@ -17,8 +17,9 @@
 
 namespace {
 
-std::mutex mutex;  // of everything
-std::condition_variable changed;
+// Never destroyed: threads of streams may wait for them when the process ends.
+std::mutex& mutex = *new std::mutex();  // of everything
+std::condition_variable& changed = *new std::condition_variable();
 
 struct Event {
   bool happened = true;
@@ -98,7 +99,7 @@ struct CommHandle {
   std::shared_ptr<Comm> comm;
 };
 
-std::map<std::string, std::shared_ptr<World>> worlds;
+std::map<std::string, std::shared_ptr<World>>& worlds = *new std::map<std::string, std::shared_ptr<World>>();
 
 size_t bytes_of(int type) {
   switch (type) {
