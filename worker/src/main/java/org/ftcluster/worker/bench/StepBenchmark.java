@@ -108,7 +108,8 @@ public final class StepBenchmark {
           case CUDA -> CudaDevice.open(0);
         };
     long free = gpu == null ? 0 : gpu.freeBytes();
-    try (CausalLanguageModel loaded =
+    try (gpu;
+        CausalLanguageModel loaded =
             ModelLoader.loadRandom(
                 config, model, adapter, settings.savings(), settings.threads(), gpu);
         GradientSum sum = GradientSum.of(reduction, loaded.parameters().size(), 0)) {

@@ -30,7 +30,7 @@ public final class ModelLoader {
   /**
    * The same.
    *
-   * @param accelerator that runs it, closed with the model; null for the host
+   * @param accelerator that runs it, which stays when the model is closed; null for the host
    */
   public static CausalLanguageModel load(
       JobSpec.Model model,
@@ -83,7 +83,7 @@ public final class ModelLoader {
   /**
    * A model of that shape with random weights, for measurements.
    *
-   * @param accelerator that runs it, closed with the model; null for the host
+   * @param accelerator that runs it, which stays when the model is closed; null for the host
    */
   public static CausalLanguageModel loadRandom(
       ModelConfig config,
@@ -125,15 +125,17 @@ public final class ModelLoader {
       throw e;
     }
     ModelPart whole = ModelPart.whole(config);
-    Runnable release =
-        () -> {
-          parameters.close();
-          if (accelerator != null) {
-            accelerator.close();
-          }
-        };
     return load(
-        config, source, model, adapter, savings, threads, whole, parameters, accelerator, release);
+        config,
+        source,
+        model,
+        adapter,
+        savings,
+        threads,
+        whole,
+        parameters,
+        accelerator,
+        parameters::close);
   }
 
   private static List<ParameterBuffer.Slice> slices(

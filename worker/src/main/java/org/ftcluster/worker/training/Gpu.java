@@ -7,7 +7,7 @@ import org.ftcluster.worker.tensor.Accelerator;
 
 /** A GPU that a rank has, opened for its thread. */
 interface Gpu {
-  /** What the model's layers run on; closed with the model. */
+  /** What the model's layers run on. */
   Accelerator accelerator();
 
   /**

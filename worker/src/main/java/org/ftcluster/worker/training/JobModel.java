@@ -58,15 +58,26 @@ interface JobModel extends AutoCloseable {
   @Override
   void close();
 
+  private static RankLinks link(
+      @Nullable Gpu gpu, Communicator hosts, boolean inParts, Deadlines deadlines) {
+    return gpu == null ? RankLinks.ofHosts(hosts) : gpu.link(hosts, inParts, deadlines.connect());
+  }
+
+  private static void letGo(@Nullable Gpu gpu) {
+    if (gpu != null) {
+      gpu.accelerator().close();
+    }
+  }
+
   /**
    * A model that each rank holds as a whole.
    *
-   * @param gpu that it runs on; null where that is the host
+   * @param gpu that it runs on, closed with it; null where that is the host
    */
   record Whole(TrainableModel model, Deadlines deadlines, @Nullable Gpu gpu) implements JobModel {
     @Override
     public RankLinks link(Communicator hosts) {
-      return gpu == null ? RankLinks.ofHosts(hosts) : gpu.link(hosts, false, deadlines.connect());
+      return JobModel.link(gpu, hosts, false, deadlines);
     }
 
     @Override
@@ -104,6 +115,7 @@ interface JobModel extends AutoCloseable {
     @Override
     public void close() {
       model.close();
+      JobModel.letGo(gpu);
     }
   }
 
@@ -122,7 +134,7 @@ interface JobModel extends AutoCloseable {
     /**
      * Loads no weights yet.
      *
-     * @param gpu that it runs on, the caller's where this fails; null where that is the host
+     * @param gpu as above; the caller's where this fails
      * @throws org.ftcluster.protocol.job.BadJobException when the model can't be cut like that
      */
     InParts(JobSpec spec, MemorySavings savings, Deadlines deadlines, @Nullable Gpu gpu) {
@@ -163,7 +175,7 @@ interface JobModel extends AutoCloseable {
 
     @Override
     public RankLinks link(Communicator hosts) {
-      return gpu == null ? RankLinks.ofHosts(hosts) : gpu.link(hosts, true, deadlines.connect());
+      return JobModel.link(gpu, hosts, true, deadlines);
     }
 
     @Override
@@ -224,9 +236,7 @@ interface JobModel extends AutoCloseable {
     public void close() {
       letGo();
       parameters.close();
-      if (gpu != null) {
-        gpu.accelerator().close();
-      }
+      JobModel.letGo(gpu);
     }
   }
 }

@@ -171,7 +171,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     }
     try {
       return loaded(spec, savings(spec, data, device.accelerator().freeBytes()), device);
-    } catch (BadJobException e) {
+    } catch (RuntimeException | Error e) {
       device.accelerator().close();
       throw e;
     }

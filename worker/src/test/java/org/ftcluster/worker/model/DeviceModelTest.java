@@ -78,7 +78,8 @@ class DeviceModelTest {
     TokenBatch batch = batch(40, 3, 21);
     double[] losses = new double[STEPS];
     float[][] gradients = new float[STEPS][];
-    try (CausalLanguageModel loaded = ModelLoader.load(model, adapter, savings, 1, accelerator)) {
+    try (accelerator;
+        CausalLanguageModel loaded = ModelLoader.load(model, adapter, savings, 1, accelerator)) {
       ParameterBuffer parameters = loaded.parameters();
       loaded.initialize(3);
       add(parameters, new Random(2).doubles(parameters.size(), -0.05, 0.05).toArray());

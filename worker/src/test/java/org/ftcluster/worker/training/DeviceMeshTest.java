@@ -1,7 +1,6 @@
 package org.ftcluster.worker.training;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
@@ -51,23 +50,23 @@ class DeviceMeshTest {
 
   static Stream<Arguments> meshes() {
     return Stream.of(
-        Arguments.of("llama", "none", new MeshCase(2, 1, 1, 1, "none")),
-        Arguments.of("qwen2", "nf4", new MeshCase(1, 2, 1, 1, "none")),
-        Arguments.of("llama", "none", new MeshCase(1, 1, 2, 2, "none")),
-        Arguments.of("llama", "nf4", new MeshCase(1, 2, 2, 1, "none")),
-        Arguments.of("llama", "nf4", new MeshCase(2, 1, 1, 1, "zero2")),
-        Arguments.of("llama", "nf4", new MeshCase(2, 2, 1, 1, "zero3")));
+        Arguments.of("llama", "none", new MeshCase(2, 1, 1, 1, "none"), "none"),
+        Arguments.of("qwen2", "nf4", new MeshCase(1, 2, 1, 1, "none"), "cpu"),
+        Arguments.of("llama", "none", new MeshCase(1, 1, 2, 2, "none"), "cpu"),
+        Arguments.of("llama", "nf4", new MeshCase(1, 2, 2, 1, "none"), "none"),
+        Arguments.of("llama", "nf4", new MeshCase(2, 1, 1, 1, "zero2"), "none"),
+        Arguments.of("llama", "nf4", new MeshCase(2, 2, 1, 1, "zero3"), "none"));
   }
 
   @ParameterizedTest
   @MethodSource("meshes")
-  void aMeshOfGpusLearnsWhatOneCpuLearns(String model, String quantization, MeshCase mesh)
-      throws Exception {
+  void aMeshOfGpusLearnsWhatOneCpuLearns(
+      String model, String quantization, MeshCase mesh, String parameters) throws Exception {
     MeshJob.Run alone = alone(model, quantization);
-    try (SimulatedNccl nccl = SimulatedNccl.open()) {
-      assertNotNull(nccl);
+    try (var _ = SimulatedNccl.open()) {
       List<String> job = job(model, quantization);
       job.add("resources.device=cuda");
+      job.add("offload.parameters=" + parameters);
       String[] settings = mesh.settings(job.toArray(String[]::new));
       MeshJob.Run parts = new MeshJob(models, out, SimulatedGpu::open, settings).run(mesh.ranks());
       compare(alone, parts);

@@ -18,6 +18,7 @@ import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.tensor.NativeException;
+import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -76,6 +77,35 @@ class TrainingTaskFactoryTest {
         "resources.device is cuda, but this worker has no GPU that can be used: no CUDA driver is"
             + " installed (libcuda.so.1)",
         e.getMessage());
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 2})
+  void aGpuIsGivenBackOnceWhereTheJobIsWrong(int tensor) throws IOException {
+    SimulatedDevice gpu = SimulatedDevice.open();
+    TrainingTaskFactory factory =
+        new TrainingTaskFactory(
+            Generation.DEADLINES, MachineMemory.total(), () -> new SimulatedGpu(gpu));
+    Path model = Files.createDirectory(folder.resolve("base"));
+    for (String name : List.of("tokenizer.json", "tokenizer_config.json", "model.safetensors")) {
+      Files.copy(SAMPLE.resolve("base").resolve(name), model.resolve(name));
+    }
+    String config = Files.readString(SAMPLE.resolve("base/config.json"));
+    Files.writeString(
+        model.resolve("config.json"),
+        config.replaceAll("\"intermediate_size\": \\d+", "\"intermediate_size\": 64"));
+    String yaml =
+        yaml(
+            "misfit",
+            List.of("model.path=" + model, "resources.device=cuda", "parallel.tensor=" + tensor));
+    assertThrows(
+        BadJobException.class,
+        () -> {
+          try (RankTask task = factory.create("job", yaml, ListenAddress.on("127.0.0.1"))) {
+            task.take(0, tensor); // where a part is loaded
+          }
+        });
+    assertTrue(gpu.isClosed());
   }
 
   /** A simulated one, which takes a second for what a GPU does in no time. */

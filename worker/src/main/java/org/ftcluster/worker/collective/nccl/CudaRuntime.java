@@ -17,6 +17,7 @@ import org.ftcluster.worker.tensor.NativeLibrary;
 final class CudaRuntime {
   static final String PROPERTY = "ftcluster.cudart.library";
   static final String VARIABLE = "FTCLUSTER_CUDART_LIBRARY";
+  static final String MISSING = "there is no libcudart.so; " + VARIABLE + " can name one";
 
   /** {@code cudaErrorNotReady}. */
   private static final int NOT_READY = 600;

@@ -57,12 +57,9 @@ public final class NcclCommunicator implements Communicator {
   /** Why this machine can't; empty where it has what it takes. */
   public static String missing() {
     if (NcclLibrary.open().isEmpty()) {
-      return "there is no libnccl.so.2; %s can name one".formatted(NcclLibrary.VARIABLE);
+      return NcclLibrary.MISSING;
     }
-    if (CudaRuntime.open().isEmpty()) {
-      return "there is no libcudart.so; %s can name one".formatted(CudaRuntime.VARIABLE);
-    }
-    return "";
+    return CudaRuntime.open().isEmpty() ? CudaRuntime.MISSING : "";
   }
 
   /**
@@ -76,14 +73,10 @@ public final class NcclCommunicator implements Communicator {
    */
   public static NcclCommunicator connect(
       Communicator hosts, int device, MemorySegment callersStream, Duration deadline) {
-    String missing = missing();
-    if (!missing.isEmpty()) {
-      throw new CollectiveException(missing);
-    }
     NcclContext context =
         new NcclContext(
-            NcclLibrary.open().orElseThrow(),
-            CudaRuntime.open().orElseThrow(),
+            NcclLibrary.open().orElseThrow(() -> new CollectiveException(NcclLibrary.MISSING)),
+            CudaRuntime.open().orElseThrow(() -> new CollectiveException(CudaRuntime.MISSING)),
             device,
             callersStream,
             hosts,

@@ -25,6 +25,7 @@ final class NcclLibrary {
   static final String PROPERTY = "ftcluster.nccl.library";
 
   static final String VARIABLE = "FTCLUSTER_NCCL_LIBRARY";
+  static final String MISSING = "there is no libnccl.so.2; " + VARIABLE + " can name one";
 
   /** The first whose configuration has all fields that are set. */
   private static final int OLDEST_VERSION = 21800;

@@ -38,6 +38,7 @@ public final class SimulatedDevice implements Accelerator {
   private static final Map<List<Object>, SymbolLookup> LIBRARIES = new HashMap<>();
 
   private final Scratch scratch = new Scratch(this);
+  private boolean closed;
   private final Map<MemorySegment, Arena> memory = new HashMap<>();
 
   /** One of them; the test that asks is skipped where there is no compiler. */
@@ -199,8 +200,16 @@ public final class SimulatedDevice implements Accelerator {
   @Override
   public void synchronize() {}
 
+  public boolean isClosed() {
+    return closed;
+  }
+
   @Override
   public void close() {
+    if (closed) {
+      throw new IllegalStateException("closed twice");
+    }
+    closed = true;
     scratch.close();
   }
 }
