@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * arXiv:2304.11277): a {@link ParameterUnit} is put together from all shares when it is about to be
  * used, a layer one layer ahead, in the type that products are computed in. Layers take turns in
  * two rooms, so that each always has the same one; embedding and head share a third. Gradients have
- * a room a layer long, from which they are taken as soon as the layer's are complete.
+ * the same rooms: a layer's are on their way while those of the next one come about.
  *
  * <p>All ranks make the same calls in the same order. Used by the thread that runs the model.
  */
@@ -34,7 +34,7 @@ final class GatheredParameters {
   private final boolean tied;
   private final SharedVectors vectors;
   private final List<Room> rooms = new ArrayList<>();
-  private final List<Tensor> gradients = new ArrayList<>();
+  private final List<GradientRoom> gradientRooms = new ArrayList<>();
   private @Nullable Connection connection;
   private boolean vectorsAreOld = true;
 
@@ -61,6 +61,25 @@ final class GatheredParameters {
     }
   }
 
+  /** Where units leave their gradients, one after the other. */
+  private static final class GradientRoom {
+    private final Tensor gradients;
+
+    /** Of the unit that was here last. */
+    private @Nullable Work taken;
+
+    GradientRoom(Tensor gradients) {
+      this.gradients = gradients;
+    }
+
+    void await(Duration timeout) {
+      if (taken != null) {
+        taken.await(timeout);
+        taken = null;
+      }
+    }
+  }
+
   /**
    * @param shares this rank's, float32, by unit
    */
@@ -82,17 +101,15 @@ final class GatheredParameters {
     this.vectors = new SharedVectors(scope, units, shards);
     for (int room = 0; room <= roomOf(last()) || room <= roomOf(0); room++) {
       long share = 0;
-      for (int unit = 0; unit < units.size(); unit++) {
-        share = Math.max(share, roomOf(unit) == room ? units.get(unit).share(shards) : 0);
-      }
-      rooms.add(new Room(scope.empty(type, share * shards), scope.empty(type, share)));
-    }
-    for (int room = 0; room <= gradientRoomOf(last()); room++) {
       long size = 0;
       for (int unit = 0; unit < units.size(); unit++) {
-        size = Math.max(size, gradientRoomOf(unit) == room ? units.get(unit).size() : 0);
+        if (roomOf(unit) == room) {
+          share = Math.max(share, units.get(unit).share(shards));
+          size = Math.max(size, units.get(unit).size());
+        }
       }
-      gradients.add(scope.empty(DType.FLOAT32, size));
+      rooms.add(new Room(scope.empty(type, share * shards), scope.empty(type, share)));
+      gradientRooms.add(new GradientRoom(scope.empty(DType.FLOAT32, size)));
     }
   }
 
@@ -117,10 +134,6 @@ final class GatheredParameters {
     return isLayer(unit) ? unit % LAYER_ROOMS : LAYER_ROOMS + (unit > 0 && tied ? 1 : 0);
   }
 
-  private int gradientRoomOf(int unit) {
-    return isLayer(unit) ? 0 : unit > 0 && tied ? 2 : 1;
-  }
-
   private int unitOf(ParameterBuffer.Slice slice) {
     for (int unit = 0; unit < units.size(); unit++) {
       if (slice.offset() < units.get(unit).to()) {
@@ -141,7 +154,7 @@ final class GatheredParameters {
   /** float32. */
   Tensor gradient(ParameterBuffer.Slice slice) {
     int unit = unitOf(slice);
-    return part(gradients.get(gradientRoomOf(unit)), unit, slice);
+    return part(gradientRooms.get(roomOf(unit)).gradients, unit, slice);
   }
 
   private Tensor part(Tensor room, int unit, ParameterBuffer.Slice slice) {
@@ -155,8 +168,8 @@ final class GatheredParameters {
     for (Room room : rooms) {
       bytes += (room.values.elements() + room.share.elements()) * type.bytes();
     }
-    for (Tensor room : gradients) {
-      bytes += room.elements() * Float.BYTES;
+    for (GradientRoom room : gradientRooms) {
+      bytes += room.gradients.elements() * Float.BYTES;
     }
     return bytes;
   }
@@ -173,7 +186,9 @@ final class GatheredParameters {
       throw new IllegalArgumentException("%d ranks for %d shares".formatted(ranks.size(), shards));
     }
     connection = new Connection(ranks, shares, timeout);
-    rooms.forEach(room -> room.arrival = null); // of a generation that is over
+    // Of a generation that is over.
+    rooms.forEach(room -> room.arrival = null);
+    gradientRooms.forEach(room -> room.taken = null);
     changed();
   }
 
@@ -217,8 +232,13 @@ final class GatheredParameters {
 
   /** Gradients that are left by parts, or only here and there, begin at zero. */
   private void startGradients(int unit) {
-    Tensor room = gradients.get(gradientRoomOf(unit));
-    room.slice(0, 0, units.get(unit).size()).clear();
+    GradientRoom room = gradientRooms.get(roomOf(unit));
+    if (!DryRun.isOn()) {
+      long start = Profile.begin();
+      room.await(connected().timeout());
+      Profile.ended("wait for gradients", start, 0, units.get(unit).size() * Float.BYTES);
+    }
+    room.gradients.slice(0, 0, units.get(unit).size()).clear();
   }
 
   /** To be called before the head's backward. */
@@ -255,8 +275,10 @@ final class GatheredParameters {
     if (DryRun.isOn()) {
       return;
     }
-    MemorySegment room = gradients.get(gradientRoomOf(unit)).memory();
-    listener.complete(unit, room.asSlice(0, units.get(unit).size() * Float.BYTES));
+    GradientRoom room = gradientRooms.get(roomOf(unit));
+    MemorySegment memory = room.gradients.memory();
+    room.taken =
+        listener.complete(unit, memory.asSlice(0, units.get(unit).size() * Float.BYTES));
   }
 
   /** What a batch's forward would ask for, without one. */

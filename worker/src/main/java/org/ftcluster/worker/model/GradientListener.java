@@ -1,6 +1,7 @@
 package org.ftcluster.worker.model;
 
 import java.lang.foreign.MemorySegment;
+import org.ftcluster.worker.collective.Work;
 import org.jspecify.annotations.Nullable;
 
 /** Hears of gradients while a backward goes on. */
@@ -16,12 +17,12 @@ public interface GradientListener {
 
   /**
    * Where ranks share values out, all of a {@link ParameterUnit}'s gradients are complete, which
-   * then are nowhere else, and are gone once this returns. All ranks call it equally often, in the
-   * same order.
+   * are nowhere else. All ranks call it equally often, in the same order.
    *
-   * @param gradients float32; null where this rank has none, while others do
+   * @param gradients float32, which stay as they are until this is done; null where this rank has
+   *     none, while others do
    */
-  default void complete(int unit, @Nullable MemorySegment gradients) {
+  default Work complete(int unit, @Nullable MemorySegment gradients) {
     throw new IllegalStateException("nobody takes the gradients of unit " + unit);
   }
 }

@@ -19,17 +19,20 @@ record Bucket(StageSums.Run run, Shard parameters, int owner) {
    * @param most parameters of one
    */
   static List<Bucket> of(StageSums sums, long most) {
+    return sums.runs().reversed().stream().flatMap(run -> of(run, most).stream()).toList();
+  }
+
+  /** Those of one run. */
+  static List<Bucket> of(StageSums.Run run, long most) {
     List<Bucket> buckets = new ArrayList<>();
-    for (StageSums.Run run : sums.runs().reversed()) {
-      for (int owner = run.division().ranks() - 1; owner >= 0; owner--) {
-        Shard part = run.of(owner);
-        for (long to = part.to(); to > part.from(); to -= most) {
-          long from = Math.max(part.from(), to - most);
-          buckets.add(new Bucket(run, new Shard(from, to), owner));
-        }
+    for (int owner = run.division().ranks() - 1; owner >= 0; owner--) {
+      Shard part = run.of(owner);
+      for (long to = part.to(); to > part.from(); to -= most) {
+        long from = Math.max(part.from(), to - most);
+        buckets.add(new Bucket(run, new Shard(from, to), owner));
       }
     }
-    return List.copyOf(buckets);
+    return buckets;
   }
 
   /** Of the owner's sums these. */

@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.collective.Work;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -67,12 +68,13 @@ public sealed interface GradientSum extends AutoCloseable
   void addEarly(Communicator ranks, MemorySegment gradients, long from, boolean last);
 
   /**
-   * Adds a micro-batch of this rank's unit by unit, as they come; {@link #add} then does no more
-   * than to add its loss.
+   * Begins to add a micro-batch of this rank's unit by unit, as they come; {@link #add} then does
+   * no more than to add its loss.
    *
-   * @param gradients float32, of that unit's parameters; null where only other ranks have some
+   * @param gradients float32, of that unit's parameters, which stay as they are until this is done;
+   *     null where only other ranks have some
    */
-  default void addUnit(int unit, @Nullable MemorySegment gradients) {
+  default Work addUnit(int unit, @Nullable MemorySegment gradients) {
     throw new IllegalStateException("whole gradients are added here");
   }
 

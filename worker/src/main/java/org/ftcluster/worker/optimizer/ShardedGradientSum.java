@@ -6,14 +6,11 @@ import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.collective.Communicator;
 
 /**
- * Sums of which each rank has a share, where each has values and gradients of all parameters.
- * Gradients are on their way to their sum while the backward that leaves them goes on ({@link
- * StageReduction}). At the end of the step sums go where the optimizer's shards are, if they aren't
- * there.
+ * Sums of which each rank has a share, where each has values and gradients of all parameters. At
+ * the end of the step sums go where the optimizer's shards are, if they aren't there.
  */
 public final class ShardedGradientSum extends ShardedSum {
   private final ShardLayout layout;
-  private final StageReduction reduction;
 
   /**
    * @param layout of the optimizer's shards, which get the sums
@@ -24,13 +21,6 @@ public final class ShardedGradientSum extends ShardedSum {
       Reduction reduction, ShardLayout layout, Region region, Sharers ranks, Duration timeout) {
     super(reduction, region.runs(), ranks, timeout);
     this.layout = layout;
-    this.reduction = new StageReduction(arena, format, sums, ranks.stage(), timeout);
-  }
-
-  @Override
-  public void start(int microBatches) {
-    super.start(microBatches);
-    reduction.start(tail.limit());
   }
 
   /** Each micro-batch's gradients are summed over the stage's ranks, not the last one's only. */
@@ -49,11 +39,6 @@ public final class ShardedGradientSum extends ShardedSum {
     reduction.taken(null);
   }
 
-  @Override
-  void finish() {
-    reduction.finish();
-  }
-
   /**
    * @param gradients gets the sums of the optimizer's own shard; what else it holds is lost
    */
@@ -70,11 +55,5 @@ public final class ShardedGradientSum extends ShardedSum {
     return ranks.stage().size() == ranks.group().size()
         && sums.runs().size() == 1
         && sums.runs().getFirst().own().equals(layout.own());
-  }
-
-  @Override
-  public void close() {
-    reduction.close();
-    super.close();
   }
 }

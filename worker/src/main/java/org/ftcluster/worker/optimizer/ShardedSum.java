@@ -9,8 +9,9 @@ import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 
 /**
- * A sum of which each rank has a share only (arXiv:1910.02054, stage 2): after every micro-batch
- * the gradients of all ranks of a pipeline's stage are summed, each parameter's on one of them.
+ * A sum of which each rank has a share only (arXiv:1910.02054, stage 2): the gradients of all ranks
+ * of a pipeline's stage are summed micro-batch by micro-batch, each parameter's on one of them, and
+ * are on their way there while the backward that leaves them goes on ({@link StageReduction}).
  * These ranks add equally often, see {@link #addNothing}; stages don't wait for each other. Of
  * several groups each does this by itself, and once a step their sums are added.
  *
@@ -24,6 +25,7 @@ abstract sealed class ShardedSum implements GradientSum
   final Duration timeout;
   final StageSums sums;
   final StepTail tail;
+  final StageReduction reduction;
 
   /**
    * @param parts of the parameters, that the stage's ranks leave gradients of
@@ -34,12 +36,14 @@ abstract sealed class ShardedSum implements GradientSum
     this.timeout = timeout;
     this.sums = StageSums.allocate(arena, parts, ranks.stage(), format.type());
     this.tail = new StepTail(arena, ranks.all().size());
+    this.reduction = new StageReduction(arena, format, sums, ranks.stage(), timeout);
   }
 
   @Override
-  public void start(int microBatches) {
+  public final void start(int microBatches) {
     sums.memory().fill((byte) 0);
     tail.start(microBatches);
+    reduction.start(tail.limit());
   }
 
   @Override
@@ -67,7 +71,7 @@ abstract sealed class ShardedSum implements GradientSum
    */
   @Override
   public final double reduce(Communicator all, MemorySegment gradients, Duration timeout) {
-    finish();
+    reduction.finish();
     if (ranks.areInGroups() && sums.memory().byteSize() > 0) {
       ranks.twins().allReduce(sums.memory(), format.type(), ReduceOp.SUM).await(timeout);
     }
@@ -79,9 +83,6 @@ abstract sealed class ShardedSum implements GradientSum
     return loss;
   }
 
-  /** Returns when the group's sums are complete. */
-  abstract void finish();
-
   /** To where the update finds them; see {@link #reduce}. */
   abstract void handOut(MemorySegment gradients);
 
@@ -91,7 +92,8 @@ abstract sealed class ShardedSum implements GradientSum
   }
 
   @Override
-  public void close() {
+  public final void close() {
+    reduction.close();
     arena.close();
   }
 }

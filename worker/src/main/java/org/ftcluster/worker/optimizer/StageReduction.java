@@ -14,10 +14,12 @@ import java.util.concurrent.Future;
 import java.util.concurrent.FutureTask;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 import org.ftcluster.worker.collective.Work;
+import org.ftcluster.worker.optimizer.StageSums.Run;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -37,6 +39,10 @@ final class StageReduction implements AutoCloseable {
   private final Communicator stage;
   private final Duration timeout;
   private final List<Bucket> buckets;
+
+  /** Parameters of a bucket at most. */
+  private final long most;
+
   private final MemorySegment rooms;
   private final long roomBytes;
 
@@ -69,7 +75,7 @@ final class StageReduction implements AutoCloseable {
     this.format = format;
     this.stage = stage;
     this.timeout = timeout;
-    long most = Math.clamp(sums.largest(), 1, Buckets.BYTES / format.sent().bytes());
+    this.most = Math.clamp(sums.largest(), 1, Buckets.BYTES / format.sent().bytes());
     this.buckets = Bucket.of(sums, most);
     this.roomBytes = most * format.sent().bytes();
     this.rooms = arena.allocate(ROOMS * roomBytes, 64);
@@ -103,10 +109,39 @@ final class StageReduction implements AutoCloseable {
     }
     if (told > first) {
       List<Bucket> complete = buckets.subList(first, told);
-      give(() -> complete.forEach(bucket -> begin(bucket, gradients)));
+      give(task(() -> complete.forEach(bucket -> begin(bucket, gradients, 0))));
     }
+    forgetDone();
+  }
+
+  /**
+   * Begins with all of a run's buckets, whichever others have begun.
+   *
+   * @param gradients float32, of the run's parameters; null where this rank has none
+   * @return done when they aren't needed any more
+   * @throws CollectiveException when a rank was lost
+   */
+  Work send(Run run, @Nullable MemorySegment gradients) {
+    List<Bucket> all = Bucket.of(run, most);
+    FutureTask<?> begun = task(() -> all.forEach(bucket -> begin(bucket, gradients, run.start())));
+    give(begun);
+    forgetDone();
+    return new Work() {
+      @Override
+      public void await(Duration limit) {
+        StageReduction.this.await(begun, limit);
+      }
+
+      @Override
+      public boolean isDone() {
+        return begun.isDone();
+      }
+    };
+  }
+
+  private void forgetDone() {
     while (!given.isEmpty() && given.element().isDone()) {
-      await(given.remove());
+      await(given.remove(), timeout);
     }
   }
 
@@ -120,6 +155,19 @@ final class StageReduction implements AutoCloseable {
     send(gradients, 0);
     told = 0;
     awaitThread();
+    return wereUsable();
+  }
+
+  /**
+   * The same of runs, without waiting.
+   *
+   * @param listener hears, when their gradients aren't needed any more, whether all could be used
+   */
+  void whenTaken(Consumer<Boolean> listener) {
+    give(task(() -> listener.accept(wereUsable())));
+  }
+
+  private boolean wereUsable() {
     boolean all = usable;
     usable = true;
     return all;
@@ -127,12 +175,15 @@ final class StageReduction implements AutoCloseable {
 
   /** Returns when the sums are complete. */
   void finish() {
-    give(this::awaitAll);
+    give(task(this::awaitAll));
     awaitThread();
   }
 
-  private void give(Runnable work) {
-    FutureTask<?> task = new FutureTask<>(Executors.callable(work));
+  private static FutureTask<?> task(Runnable work) {
+    return new FutureTask<>(Executors.callable(work));
+  }
+
+  private void give(FutureTask<?> task) {
     given.add(task);
     if (thread == null) {
       task.run();
@@ -143,20 +194,20 @@ final class StageReduction implements AutoCloseable {
 
   private void awaitThread() {
     while (!given.isEmpty()) {
-      await(given.remove());
+      await(given.remove(), timeout);
     }
   }
 
-  private void await(Future<?> work) {
+  private void await(Future<?> work, Duration limit) {
     try {
-      work.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
+      work.get(limit.toMillis(), TimeUnit.MILLISECONDS);
     } catch (ExecutionException e) {
       if (e.getCause() instanceof RuntimeException failure) {
         throw failure;
       }
       throw new IllegalStateException("gradients can't be sent", e.getCause());
     } catch (TimeoutException e) {
-      String reason = "gradients are not on their way after " + timeout;
+      String reason = "gradients are not on their way after " + limit;
       stage.abort(reason);
       throw new CollectiveException(reason, e);
     } catch (InterruptedException e) {
@@ -166,7 +217,10 @@ final class StageReduction implements AutoCloseable {
     }
   }
 
-  private void begin(Bucket bucket, @Nullable MemorySegment gradients) {
+  /**
+   * @param gradients from the parameter {@code start} on
+   */
+  private void begin(Bucket bucket, @Nullable MemorySegment gradients, long start) {
     if (underWay.size() == ROOMS) {
       awaitFirst();
     }
@@ -176,7 +230,7 @@ final class StageReduction implements AutoCloseable {
     if (gradients == null) {
       sent.fill((byte) 0);
     } else {
-      usable &= format.put(sent, bucket.parameters().of(gradients), limit);
+      usable &= format.put(sent, bucket.parameters().in(gradients, start), limit);
     }
     Work work = stage.reduce(sent, format.sent(), ReduceOp.SUM, bucket.owner());
     underWay.add(new UnderWay(bucket, sent, work));

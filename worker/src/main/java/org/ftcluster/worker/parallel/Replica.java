@@ -3,6 +3,7 @@ package org.ftcluster.worker.parallel;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
 import java.util.function.ToLongFunction;
+import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.GradientListener;
 import org.ftcluster.worker.model.ParameterBuffer;
@@ -34,7 +35,7 @@ public interface Replica {
     void complete(long from, boolean last);
 
     /** As {@link GradientListener#complete(int, MemorySegment)}. */
-    void complete(int unit, @Nullable MemorySegment gradients);
+    Work complete(int unit, @Nullable MemorySegment gradients);
 
     /** Another copy of the model has had a micro-batch, and this one none. */
     void nothing();
@@ -52,8 +53,8 @@ public interface Replica {
         }
 
         @Override
-        public void complete(int unit, @Nullable MemorySegment gradients) {
-          Listener.this.complete(unit, gradients);
+        public Work complete(int unit, @Nullable MemorySegment gradients) {
+          return Listener.this.complete(unit, gradients);
         }
       };
     }

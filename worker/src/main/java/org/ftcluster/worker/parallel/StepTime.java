@@ -208,9 +208,7 @@ public record StepTime(double microBatches, double gradients, double update) {
       int group = mesh.groupSize();
       int ranks = group / mesh.pipeline();
       exchange =
-          layout.sharesValues(work)
-              ? machine.link(group).gather(ofStage, ranks)
-              : late(work, layout, machine, machine.link(group).reduce(ofStage, ranks), layers);
+          late(work, layout, machine, machine.link(group).reduce(ofStage, ranks), layers);
     }
     return new Cost(work.trained() * bytes / machine.memoryBytes(), exchange);
   }

@@ -14,6 +14,7 @@ import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.TrainingState;
+import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
@@ -204,8 +205,8 @@ final class Trainer implements AutoCloseable {
             }
 
             @Override
-            public void complete(int unit, @Nullable MemorySegment gradients) {
-              sum.addUnit(unit, gradients);
+            public Work complete(int unit, @Nullable MemorySegment gradients) {
+              return sum.addUnit(unit, gradients);
             }
 
             @Override

@@ -12,6 +12,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Ranks;
+import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.collective.Works;
 import org.ftcluster.worker.data.Dataset;
 import org.ftcluster.worker.data.GlobalBatches;
@@ -91,7 +92,7 @@ class EarlyGradientsTest {
             }
 
             @Override
-            public void complete(int unit, @Nullable MemorySegment ofUnit) {
+            public Work complete(int unit, @Nullable MemorySegment ofUnit) {
               throw new AssertionError("values are here");
             }
 

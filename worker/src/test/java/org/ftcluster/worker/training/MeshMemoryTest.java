@@ -83,12 +83,13 @@ class MeshMemoryTest {
     double parameters = 2 * table + 4 * layer;
     assertEquals((16 + 4) * parameters, estimate(full).trained(), 0.01 * 20 * parameters);
     // A share of values, moments, gradients and sums; rooms for two layers, and the embedding or
-    // the head, and what of them is on its way; for gradients of one layer and the one or the
-    // other.
-    double rooms = 4 * (1.25 * (2 * layer + table) + layer + table);
+    // the head, and what of them is on its way; for gradients of as many.
+    double rooms = 4 * (1.25 * (2 * layer + table) + 2 * layer + table);
     double shared = trained("zero3", four);
     assertEquals(20 * parameters / 4 + rooms, shared, 0.06 * shared);
-    assertTrue(shared < 0.8 * trained("zero2", four));
+    // Rooms are the same for more workers, and much of so small a model.
+    String[] eight = {full[0], full[1], "elastic.min_workers=8", "parallel.mirror=false"};
+    assertTrue(trained("zero3", eight) < 0.8 * trained("zero2", eight));
     // In groups of two a rank has half, and nothing is mirrored.
     String[] pairs = {full[0], full[1], "elastic.min_workers=4", "parallel.sharding_group=2"};
     double halves = trained("zero3", pairs);
