@@ -9,7 +9,6 @@ final class Supported {
   private Supported() {}
 
   static void check(JobSpec spec, Problems problems) {
-    sharding(spec, problems);
     device(spec, problems);
     if (spec.model().quantization().type() == QuantizationType.INT8) {
       problems.add(
@@ -61,20 +60,6 @@ final class Supported {
               "offload.activations",
               "is %s, which is not supported yet together with resources.device cuda; give none"
                   .formatted(activations.name().toLowerCase(Locale.ROOT)));
-    }
-  }
-
-  private static void sharding(JobSpec spec, Problems problems) {
-    switch (spec.parallel().sharding()) {
-      case NONE, ZERO1, ZERO2 -> {}
-      case ZERO3 -> {
-        if (spec.sharesValues() && spec.parallel().pipeline() > 1) {
-          problems.add(
-              "parallel.sharding",
-              "is zero3, which is not supported yet together with parallel.pipeline where"
-                  + " adapter.type is none; give pipeline 1, or zero2");
-        }
-      }
     }
   }
 }

@@ -78,7 +78,6 @@ class JobSpecProblemsTest {
           parallel: {sharding_group: 2}              | parallel.sharding_group is 2, but parallel.sharding is none; give zero1, zero2 or zero3, or leave it out.
           parallel: {tensor: 2, sharding: zero2, sharding_group: 3} | parallel.sharding_group is 3, but must be a multiple of the 2 workers that a copy of the model takes.
           parallel: {data: 6, sharding: zero2, sharding_group: 4} | parallel.sharding_group is 4, but must divide the 6 workers of parallel.data, tensor and pipeline.
-          parallel: {pipeline: 2, sharding: zero3}\\nadapter: {type: none} | parallel.sharding is zero3, which is not supported yet together with parallel.pipeline where adapter.type is none; give pipeline 1, or zero2.
           offload: {parameters: disk}\\nparallel: {sharding: zero3} | offload.parameters is disk, but parallel.sharding is zero3, which shares the same weights out; leave one out.
           offload: {parameters: disk}\\nadapter: {type: none} | offload.parameters is disk, but adapter.type is none, which leaves no frozen weights; leave it out.
           offload: {parameters: tape}                | offload.parameters must be auto or none or cpu or disk, not tape.

@@ -62,13 +62,25 @@ public final class CausalLanguageModel implements TrainableModel {
    * Connects the ranks that hold the shares of what is trained, for a generation, where they do.
    *
    * @param ranks one a share, in their order
+   * @param stages the ranks that hold the same of the model's other parts, by stage
    * @param shares this rank's values, float32, by {@link ParameterUnit}; asked for whenever one is
    *     needed
    * @param timeout for each of their exchanges
    */
   public void connectTrained(
-      Communicator ranks, IntFunction<MemorySegment> shares, Duration timeout) {
-    part.supply().connectTrained(ranks, shares, timeout);
+      Communicator ranks,
+      Communicator stages,
+      IntFunction<MemorySegment> shares,
+      Duration timeout) {
+    part.supply().connectTrained(ranks, stages, shares, timeout);
+  }
+
+  /**
+   * To be called, by all stages, before the first pass after {@link #parametersChanged} of a part
+   * whose other parts are elsewhere.
+   */
+  public void beforePasses() {
+    part.supply().beforePasses();
   }
 
   @Override

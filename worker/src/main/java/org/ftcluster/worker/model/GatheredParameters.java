@@ -1,175 +1,114 @@
 package org.ftcluster.worker.model;
 
+import static org.ftcluster.worker.model.PartUnits.EMBEDDING;
+
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import java.util.function.IntFunction;
 import org.ftcluster.worker.collective.Communicator;
-import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.Profile;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What is trained, where each rank has a share of its values only (arXiv:1910.02054, stage 3;
- * arXiv:2304.11277): a {@link ParameterUnit} is put together from all shares when it is about to be
- * used, a layer one layer ahead, in the type that products are computed in. Layers take turns in
- * two rooms, so that each always has the same one; embedding and head share a third. Gradients have
- * the same rooms: a layer's are on their way while those of the next one come about.
+ * What is trained of a part's layers, where each rank has a share of its values only
+ * (arXiv:1910.02054, stage 3; arXiv:2304.11277): a {@link ParameterUnit} is put together from all
+ * shares when it is about to be used, a layer one layer ahead, in the type that products are
+ * computed in. Layers take turns in two rooms, so that each always has the same one; embedding and
+ * head share a third. Gradients have the same rooms: a layer's are on their way while those of the
+ * next one come about.
+ *
+ * <p>Where the head is the embedding, and in another stage, that gets its share from the stage that
+ * has it, whenever it has changed.
  *
  * <p>All ranks make the same calls in the same order. Used by the thread that runs the model.
  */
 final class GatheredParameters {
-  private static final int NONE = -1;
-  private static final int LAYER_ROOMS = 2;
-
-  private final List<ParameterUnit> units;
+  private final ModelPart part;
+  private final PartUnits units;
   private final int shards;
   private final DType type;
-  private final boolean tied;
   private final SharedVectors vectors;
-  private final List<Room> rooms = new ArrayList<>();
-  private final List<GradientRoom> gradientRooms = new ArrayList<>();
+  private final Map<Integer, GatherRoom> rooms = new HashMap<>();
+
+  /** A share of the embedding, float32, that another stage has lent; null where none does. */
+  private final @Nullable Tensor lent;
+
   private @Nullable Connection connection;
-  private boolean vectorsAreOld = true;
-
-  /** Where units are gathered, one after the other. */
-  private static final class Room {
-    private final Tensor values;
-
-    /** This rank's share, on its way. */
-    private final Tensor share;
-
-    private int unit = NONE;
-    private @Nullable Work arrival;
-
-    Room(Tensor values, Tensor share) {
-      this.values = values;
-      this.share = share;
-    }
-
-    void await(Duration timeout) {
-      if (arrival != null) {
-        arrival.await(timeout);
-        arrival = null;
-      }
-    }
-  }
-
-  /** Where units leave their gradients, one after the other. */
-  private static final class GradientRoom {
-    private final Tensor gradients;
-
-    /** Of the unit that was here last. */
-    private @Nullable Work taken;
-
-    GradientRoom(Tensor gradients) {
-      this.gradients = gradients;
-    }
-
-    void await(Duration timeout) {
-      if (taken != null) {
-        taken.await(timeout);
-        taken = null;
-      }
-    }
-  }
+  private boolean isOld = true;
 
   /**
+   * @param ranks by share
+   * @param stages by stage
    * @param shares this rank's, float32, by unit
    */
   private record Connection(
-      Communicator ranks, IntFunction<MemorySegment> shares, Duration timeout) {}
+      Communicator ranks,
+      Communicator stages,
+      IntFunction<MemorySegment> shares,
+      Duration timeout) {}
 
   /**
    * @param scope where rooms stay
    * @param units of the whole model
-   * @param shards ranks that have one each
+   * @param part what of it is here, and how many ranks share it out
    * @param type that matrices are used in
    * @param tied whether the embedding is the head, too
    */
-  GatheredParameters(Scope scope, List<ParameterUnit> units, int shards, DType type, boolean tied) {
-    this.units = units;
-    this.shards = shards;
+  GatheredParameters(
+      Scope scope, List<ParameterUnit> units, ModelPart part, DType type, boolean tied) {
+    this.part = part;
+    this.units = new PartUnits(units, part, tied);
+    this.shards = part.trainedShards();
     this.type = type;
-    this.tied = tied;
-    this.vectors = new SharedVectors(scope, units, shards);
-    for (int room = 0; room <= roomOf(last()) || room <= roomOf(0); room++) {
-      long share = 0;
-      long size = 0;
-      for (int unit = 0; unit < units.size(); unit++) {
-        if (roomOf(unit) == room) {
-          share = Math.max(share, units.get(unit).share(shards));
-          size = Math.max(size, units.get(unit).size());
-        }
-      }
-      rooms.add(new Room(scope.empty(type, share * shards), scope.empty(type, share)));
-      gradientRooms.add(new GradientRoom(scope.empty(DType.FLOAT32, size)));
-    }
-  }
-
-  private int last() {
-    return units.size() - 1;
-  }
-
-  private int layers() {
-    return units.size() - 2;
-  }
-
-  private static int unitOf(int layer) {
-    return layer + 1;
-  }
-
-  private boolean isLayer(int unit) {
-    return unit > 0 && unit < last();
-  }
-
-  /** A tied head is the embedding, so what is behind the layers can't take its room. */
-  private int roomOf(int unit) {
-    return isLayer(unit) ? unit % LAYER_ROOMS : LAYER_ROOMS + (unit > 0 && tied ? 1 : 0);
-  }
-
-  private int unitOf(ParameterBuffer.Slice slice) {
-    for (int unit = 0; unit < units.size(); unit++) {
-      if (slice.offset() < units.get(unit).to()) {
-        return unit;
+    this.vectors = new SharedVectors(scope, this.units, shards);
+    for (int room = 0; room < PartUnits.ROOMS; room++) {
+      long size = this.units.largestIn(room);
+      if (size > 0) {
+        rooms.put(room, new GatherRoom(scope, type, size, shards));
       }
     }
-    throw new IllegalArgumentException(slice.name());
+    this.lent =
+        this.units.borrowsEmbedding()
+            ? scope.empty(DType.FLOAT32, this.units.get(EMBEDDING).share(shards))
+            : null;
+  }
+
+  private GatherRoom room(int unit) {
+    return Objects.requireNonNull(rooms.get(units.roomOf(unit)), "another part's unit");
   }
 
   /** As the layers use it: a matrix in the type of products, a vector in float32. */
   Tensor value(ParameterBuffer.Slice slice) {
-    int unit = unitOf(slice);
+    int unit = units.of(slice);
     return SharedVectors.isVector(slice)
         ? vectors.value(slice)
-        : part(rooms.get(roomOf(unit)).values, unit, slice);
+        : piece(room(unit).values(), unit, slice);
   }
 
   /** float32. */
   Tensor gradient(ParameterBuffer.Slice slice) {
-    int unit = unitOf(slice);
-    return part(gradientRooms.get(roomOf(unit)).gradients, unit, slice);
+    int unit = units.of(slice);
+    return piece(room(unit).gradients(), unit, slice);
   }
 
-  private Tensor part(Tensor room, int unit, ParameterBuffer.Slice slice) {
+  private Tensor piece(Tensor room, int unit, ParameterBuffer.Slice slice) {
     long from = slice.offset() - units.get(unit).from();
     return room.slice(0, from, from + slice.size()).view(slice.shape());
   }
 
   /** Bytes of all rooms. */
   long bytes() {
-    long bytes = vectors.bytes();
-    for (Room room : rooms) {
-      bytes += (room.values.elements() + room.share.elements()) * type.bytes();
-    }
-    for (GradientRoom room : gradientRooms) {
-      bytes += room.gradients.elements() * Float.BYTES;
+    long bytes = vectors.bytes() + (lent == null ? 0 : lent.elements() * Float.BYTES);
+    for (GatherRoom room : rooms.values()) {
+      bytes += room.bytes();
     }
     return bytes;
   }
@@ -178,136 +117,190 @@ final class GatheredParameters {
    * Connects the ranks that hold the shares, for a generation.
    *
    * @param ranks by share
+   * @param stages the ranks that hold the same of the other stages, by stage
    * @param shares this rank's, float32, by unit; asked for whenever one is needed
    * @param timeout for a unit
    */
-  void connect(Communicator ranks, IntFunction<MemorySegment> shares, Duration timeout) {
+  void connect(
+      Communicator ranks,
+      Communicator stages,
+      IntFunction<MemorySegment> shares,
+      Duration timeout) {
     if (ranks.size() != shards) {
       throw new IllegalArgumentException("%d ranks for %d shares".formatted(ranks.size(), shards));
     }
-    connection = new Connection(ranks, shares, timeout);
-    // Of a generation that is over.
-    rooms.forEach(room -> room.arrival = null);
-    gradientRooms.forEach(room -> room.taken = null);
-    changed();
+    connection = new Connection(ranks, stages, shares, timeout);
+    rooms.values().forEach(GatherRoom::disconnect);
+    isOld = true;
   }
 
   /** Values are others now: whatever was gathered is old. */
   void changed() {
-    vectorsAreOld = true;
-    rooms.forEach(room -> room.unit = NONE);
+    isOld = true;
+    rooms.values().forEach(GatherRoom::forget);
+  }
+
+  /**
+   * Gets what is here all the time from those who have it, if that has changed. Happens by itself
+   * with the first unit that is needed, which is too late where other stages are waited for before.
+   */
+  void refresh() {
+    if (!isOld) {
+      return;
+    }
+    Connection to = connected();
+    vectors.gather(to.ranks(), to.shares(), to.timeout());
+    Communicator stages = to.stages();
+    if (lent != null) {
+      MemorySegment share = lentShare(lent);
+      if (share.byteSize() > 0) {
+        stages.recv(share, 0).await(to.timeout());
+      }
+    } else if (units.lendsEmbedding()) {
+      MemorySegment share = to.shares().apply(EMBEDDING);
+      if (share.byteSize() > 0) {
+        stages.send(share, stages.size() - 1).await(to.timeout());
+      }
+    }
+    isOld = false;
+  }
+
+  /** As much as there is for this rank. */
+  private MemorySegment lentShare(Tensor room) {
+    ParameterUnit embedding = units.get(EMBEDDING);
+    long share = embedding.share(shards);
+    long size = Math.clamp(embedding.size() - connected().ranks().rank() * share, 0, share);
+    return room.memory().asSlice(0, size * Float.BYTES);
   }
 
   void beforeEmbedding() {
-    need(0);
-    fetch(unitOf(0));
+    need(EMBEDDING);
+    fetch(units.ofLayer(0));
   }
 
   void afterEmbedding() {
-    fetch(last());
+    if (part.isLast()) {
+      fetch(units.last());
+    }
   }
 
   void beforeForward(int layer) {
-    need(unitOf(layer));
-    if (layer + 1 < layers()) {
-      fetch(unitOf(layer + 1));
+    need(units.ofLayer(layer));
+    if (layer + 1 < part.layers().size()) {
+      fetch(units.ofLayer(layer + 1));
     }
   }
 
   void beforeHead() {
-    need(last());
-    if (tied) {
-      need(0);
+    need(units.last());
+    if (units.tied()) {
+      need(EMBEDDING);
     }
   }
 
   void beforeBackward(int layer) {
-    need(unitOf(layer));
+    need(units.ofLayer(layer));
     if (layer > 0) {
-      fetch(unitOf(layer - 1));
-    } else if (layers() > 1) {
-      fetch(unitOf(1)); // for the next batch
+      fetch(units.ofLayer(layer - 1));
+    } else if (part.layers().size() > 1) {
+      fetch(units.ofLayer(1)); // for the next batch
     }
   }
 
   /** Gradients that are left by parts, or only here and there, begin at zero. */
   private void startGradients(int unit) {
-    GradientRoom room = gradientRooms.get(roomOf(unit));
+    GatherRoom room = room(unit);
+    long size = units.get(unit).size();
     if (!DryRun.isOn()) {
       long start = Profile.begin();
-      room.await(connected().timeout());
-      Profile.ended("wait for gradients", start, 0, units.get(unit).size() * Float.BYTES);
+      room.awaitTaken(connected().timeout());
+      Profile.ended("wait for gradients", start, 0, size * Float.BYTES);
     }
-    room.gradients.slice(0, 0, units.get(unit).size()).clear();
+    room.gradients().slice(0, 0, size).clear();
   }
 
   /** To be called before the head's backward. */
   void startHeadGradients() {
-    startGradients(last());
-    if (tied) {
-      startGradients(0);
+    startGradients(units.last());
+    if (units.tied()) {
+      startGradients(EMBEDDING);
     }
   }
 
   void startLayerGradients(int layer) {
-    startGradients(unitOf(layer));
+    startGradients(units.ofLayer(layer));
   }
 
   void startEmbeddingGradients() {
-    if (!tied) {
-      startGradients(0);
+    if (!units.tied() || units.lendsEmbedding()) {
+      startGradients(EMBEDDING);
     }
   }
 
   void headGradientsDone(GradientListener listener) {
-    done(last(), listener);
+    done(units.last(), listener);
+    if (units.borrowsEmbedding()) {
+      done(EMBEDDING, listener);
+    }
   }
 
   void layerGradientsDone(int layer, GradientListener listener) {
-    done(unitOf(layer), listener);
+    done(units.ofLayer(layer), listener);
   }
 
   void embeddingGradientsDone(GradientListener listener) {
-    done(0, listener);
+    done(EMBEDDING, listener);
   }
 
   private void done(int unit, GradientListener listener) {
-    if (DryRun.isOn()) {
-      return;
+    if (!DryRun.isOn()) {
+      room(unit).handOver(unit, units.get(unit).size(), listener);
     }
-    GradientRoom room = gradientRooms.get(roomOf(unit));
-    MemorySegment memory = room.gradients.memory();
-    room.taken =
-        listener.complete(unit, memory.asSlice(0, units.get(unit).size() * Float.BYTES));
   }
 
-  /** What a batch's forward would ask for, without one. */
-  void accompanyForward() {
-    beforeEmbedding();
-    afterEmbedding();
-    for (int layer = 0; layer < layers(); layer++) {
+  /**
+   * What a batch's forward would ask for, without one.
+   *
+   * @param training whether the backward follows, and begins with the head
+   */
+  void accompanyForward(boolean training) {
+    if (part.isFirst()) {
+      beforeEmbedding();
+      afterEmbedding();
+    }
+    for (int layer = 0; layer < part.layers().size(); layer++) {
       beforeForward(layer);
+    }
+    if (part.isLast() && !training) {
+      beforeHead();
     }
   }
 
   /** The same of its backward, which leaves no gradients. */
   void accompanyBackward(GradientListener listener) {
-    beforeHead();
-    listener.complete(last(), null);
-    for (int layer = layers() - 1; layer >= 0; layer--) {
-      beforeBackward(layer);
-      listener.complete(unitOf(layer), null);
+    if (part.isLast()) {
+      beforeHead();
+      listener.complete(units.last(), null);
+      if (units.borrowsEmbedding()) {
+        listener.complete(EMBEDDING, null);
+      }
     }
-    listener.complete(0, null);
+    for (int layer = part.layers().size() - 1; layer >= 0; layer--) {
+      beforeBackward(layer);
+      listener.complete(units.ofLayer(layer), null);
+    }
+    if (part.isFirst()) {
+      listener.complete(EMBEDDING, null);
+    }
   }
 
   private void need(int unit) {
     if (DryRun.isOn()) {
       return;
     }
-    Room room = fetch(unit);
+    fetch(unit);
     long start = Profile.begin();
-    room.await(connected().timeout());
+    room(unit).await(connected().timeout());
     Profile.ended("wait for values", start, 0, units.get(unit).size() * type.bytes());
   }
 
@@ -319,27 +312,14 @@ final class GatheredParameters {
   }
 
   /** Sees to it that a unit is there, or on its way. */
-  private Room fetch(int index) {
-    Room room = rooms.get(roomOf(index));
-    if (DryRun.isOn() || room.unit == index) {
-      return room;
+  private void fetch(int unit) {
+    if (DryRun.isOn() || room(unit).has(unit)) {
+      return;
     }
+    refresh();
     Connection to = connected();
-    if (vectorsAreOld) {
-      vectors.gather(to.ranks(), to.shares(), to.timeout());
-      vectorsAreOld = false;
-    }
-    room.await(to.timeout());
-    long share = units.get(index).share(shards) * type.bytes();
-    MemorySegment own = to.shares().apply(index);
-    MemorySegment outgoing = room.share.memory().asSlice(0, share);
-    if (type == DType.BFLOAT16) {
-      RowOps.toBfloat16(outgoing.asSlice(0, own.byteSize() / Float.BYTES * Short.BYTES), own);
-    } else {
-      MemorySegment.copy(own, 0, outgoing, 0, own.byteSize());
-    }
-    room.unit = index;
-    room.arrival = to.ranks().allGather(outgoing, room.values.memory().asSlice(0, share * shards));
-    return room;
+    MemorySegment own =
+        unit == EMBEDDING && lent != null ? lentShare(lent) : to.shares().apply(unit);
+    room(unit).gather(unit, own, units.get(unit).share(shards), to.ranks(), to.timeout());
   }
 }

@@ -3,6 +3,7 @@ package org.ftcluster.worker.model;
 import java.util.Arrays;
 import java.util.List;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.model.TrainedShare.Sizes;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DryRun;
 
@@ -89,15 +90,11 @@ public record MemoryEstimate(
         () -> {
           try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter, savings)) {
             long weights = 0;
-            long ofStage =
-                parts.stream()
-                    .flatMap(part -> part.trained(parameters.slices()).stream())
-                    .mapToLong(ParameterBuffer.Slice::size)
-                    .sum();
-            long offloaded = offloaded(savings, model, share, parameters.size());
+            Sizes sizes = share.sizes(parameters, parts);
+            long offloaded = offloaded(savings, model, share, sizes);
             // All values have room on the disk, though a rank may have a share of them only.
             long whole = share.sharesValues() ? valuesOnDisk(savings, model, parameters.size()) : 0;
-            long trained = share.bytes(parameters.size(), ofStage, reduction) - offloaded + whole;
+            long trained = share.bytes(sizes, reduction) - offloaded + whole;
             long activations = 0;
             long filed = 0;
             long batch = 0;
@@ -112,7 +109,7 @@ public record MemoryEstimate(
                 batch += hollow.filedActivationBytes();
               }
             }
-            long spare = share.spareBytes(parameters.size(), ofStage, reduction, saved, offloaded);
+            long spare = share.spareBytes(sizes, reduction, saved, offloaded);
             DiskUse disk = new DiskUse(filed, offloaded, batch, inFlight);
             return new MemoryEstimate(weights, trained, activations, spare, PROCESS_BYTES, disk);
           }
@@ -121,9 +118,9 @@ public record MemoryEstimate(
 
   /** Bytes of what is trained that lie on a disk. */
   private static long offloaded(
-      MemorySavings savings, JobSpec.Model model, TrainedShare share, long parameters) {
-    long values = valuesOnDisk(savings, model, parameters);
-    return savings.optimizerIn() == null ? 0 : values + share.optimizerBytes(parameters);
+      MemorySavings savings, JobSpec.Model model, TrainedShare share, Sizes sizes) {
+    long values = valuesOnDisk(savings, model, sizes.all());
+    return savings.optimizerIn() == null ? 0 : values + share.optimizerBytes(sizes);
   }
 
   private static long valuesOnDisk(MemorySavings savings, JobSpec.Model model, long parameters) {
@@ -143,9 +140,9 @@ public record MemoryEstimate(
         () -> {
           try (CausalLanguageModel hollow =
               ModelLoader.loadHollow(config, model, adapter, savings)) {
-            long parameters = hollow.parameters().size();
-            long offloaded = offloaded(savings, model, TrainedShare.ALL, parameters);
-            long state = TrainedShare.ALL.bytes(parameters, parameters, reduction) - offloaded;
+            Sizes all = Sizes.whole(hollow.parameters().size());
+            long offloaded = offloaded(savings, model, TrainedShare.ALL, all);
+            long state = TrainedShare.ALL.bytes(all, reduction) - offloaded;
             long active = hollow.activationBytes(shape.batch(), shape.batch(), 1);
             return new MemoryEstimate(
                 hollow.frozenBytes(),

@@ -195,10 +195,10 @@ public final class ModelLoader {
       WeightReader reader = new WeightReader(source, scope, computeType);
       boolean tied = isTied(config, source);
       GatheredParameters gathered =
-          part.trainedShards() == 1
+          part.trainedShards() == 0
               ? null
               : new GatheredParameters(
-                  scope, ParameterUnit.of(parameters), part.trainedShards(), computeType, tied);
+                  scope, ParameterUnit.of(parameters), part, computeType, tied);
       TrainedTensors trained = new TrainedTensors(scope, parameters, computeType, gathered);
       return new PartBuilder(
               config, model, adapter, part, reader, trained, window, activations, gathered)

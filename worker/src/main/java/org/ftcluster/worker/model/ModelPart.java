@@ -16,7 +16,8 @@ import org.ftcluster.protocol.job.BadJobException;
  * @param slice of {@code slices}
  * @param shard of {@code shards}: which share of the frozen layers this copy of the part holds,
  *     where copies share them out
- * @param trainedShards among how many ranks what is trained is shared out
+ * @param trainedShards among how many ranks what is trained of this part is shared out; 0 where
+ *     every rank has all that is trained
  */
 public record ModelPart(
     Span layers,
@@ -34,7 +35,7 @@ public record ModelPart(
    */
   public static ModelPart of(ModelConfig config, Span layers, int slice, int slices) {
     return new ModelPart(
-        layers, layers.from() == 0, layers.to() == config.layers(), slice, slices, 0, 1, 1);
+        layers, layers.from() == 0, layers.to() == config.layers(), slice, slices, 0, 1, 0);
   }
 
   /** The same part as one of several copies that share its frozen layers out. */
@@ -42,7 +43,7 @@ public record ModelPart(
     return new ModelPart(layers, isFirst, isLast, slice, slices, shard, shards, trainedShards);
   }
 
-  /** The same part on one of several ranks that share out what is trained. */
+  /** The same part on one of so many ranks that share out what is trained of it. */
   public ModelPart withTrainedShards(int ranks) {
     return new ModelPart(layers, isFirst, isLast, slice, slices, shard, shards, ranks);
   }
@@ -66,6 +67,16 @@ public record ModelPart(
                   ? isFirst || (tied && isLast)
                   : isLast;
             })
+        .toList();
+  }
+
+  /**
+   * Those of which this part's ranks have values: of a head that is the embedding, and in another
+   * part, they have not.
+   */
+  public List<ParameterBuffer.Slice> owned(List<ParameterBuffer.Slice> all) {
+    return trained(all).stream()
+        .filter(slice -> isFirst || !slice.name().equals(BaseLayout.EMBEDDING))
         .toList();
   }
 

@@ -5,7 +5,6 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.time.Duration;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.function.IntFunction;
@@ -19,7 +18,7 @@ import org.ftcluster.worker.tensor.Tensor;
  * computed in, that every rank has them all, gathered once a step.
  */
 final class SharedVectors {
-  private final List<ParameterUnit> units;
+  private final PartUnits units;
   private final int shards;
   private final Tensor values;
 
@@ -43,13 +42,13 @@ final class SharedVectors {
    * @param scope where they stay
    * @param shards ranks that have one each
    */
-  SharedVectors(Scope scope, List<ParameterUnit> units, int shards) {
+  SharedVectors(Scope scope, PartUnits units, int shards) {
     this.units = units;
     this.shards = shards;
     long size = 0;
-    for (ParameterUnit unit : units) {
-      for (ParameterBuffer.Slice slice : unit.slices()) {
-        if (isVector(slice)) {
+    for (int unit = 0; unit < units.count(); unit++) {
+      for (ParameterBuffer.Slice slice : units.get(unit).slices()) {
+        if (units.isHere(unit) && isVector(slice)) {
           places.put(slice.name(), size);
           size += slice.size();
         }
@@ -118,14 +117,14 @@ final class SharedVectors {
   }
 
   private void forEach(int rank, Part part) {
-    for (int u = 0; u < units.size(); u++) {
+    for (int u = 0; u < units.count(); u++) {
       ParameterUnit unit = units.get(u);
       long from = unit.from() + rank * unit.share(shards);
       long to = Math.min(unit.to(), from + unit.share(shards));
       for (ParameterBuffer.Slice slice : unit.slices()) {
         long first = Math.max(from, slice.offset());
         long count = Math.min(to, slice.offset() + slice.size()) - first;
-        if (isVector(slice) && count > 0) {
+        if (units.isHere(u) && isVector(slice) && count > 0) {
           part.here(u, place(slice) + first - slice.offset(), first - from, count);
         }
       }

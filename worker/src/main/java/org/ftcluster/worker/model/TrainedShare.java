@@ -1,20 +1,23 @@
 package org.ftcluster.worker.model;
 
+import java.util.List;
+import java.util.function.Function;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
+import org.ftcluster.worker.model.ParameterBuffer.Slice;
 
 /**
  * How much of what is trained a rank holds.
  *
  * @param ranks that share it out
- * @param stages that they make up; sums of gradients are shared out within each
- * @param mirrored whether each has its neighbour's share as well
+ * @param stages that they make up; sums of gradients are shared out within each, and so are values
+ * @param mirrored the parts of the rank whose share this one has as well; none where it hasn't
  * @param values whether values are shared out, too
  */
 public record TrainedShare(
-    Sharding sharding, int ranks, int stages, boolean mirrored, boolean values) {
+    Sharding sharding, int ranks, int stages, List<ModelPart> mirrored, boolean values) {
   /** Nobody shares anything. */
-  public static final TrainedShare ALL = new TrainedShare(Sharding.NONE, 1, 1, false, false);
+  public static final TrainedShare ALL = new TrainedShare(Sharding.NONE, 1, 1, List.of(), false);
 
   /** Of a parameter's value and gradient. */
   private static final int VALUE_BYTES = 2 * Float.BYTES;
@@ -22,27 +25,63 @@ public record TrainedShare(
   /** Of both its moments. */
   private static final int MOMENT_BYTES = 2 * Float.BYTES;
 
-  /**
-   * Bytes for all parameters.
-   *
-   * @param ofStage those that the stage's layers have
-   */
-  public long bytes(long parameters, long ofStage, Reduction reduction) {
-    double values = sharesValues() ? valueShare() : VALUE_BYTES;
-    double sums = sumBytes(parameters, ofStage, reduction);
-    return Math.round(values * parameters + sums) + optimizerBytes(parameters);
+  public TrainedShare {
+    mirrored = List.copyOf(mirrored);
   }
 
-  private double sumBytes(long parameters, long ofStage, Reduction reduction) {
+  /**
+   * Parameters that a rank has to do with.
+   *
+   * @param all that the job trains
+   * @param ofStage those that the stage's layers have
+   * @param own those of which it has a share
+   * @param mirrored those of which it has another rank's share
+   */
+  record Sizes(long all, long ofStage, long own, long mirrored) {
+    /** One rank's that shares nothing. */
+    static Sizes whole(long all) {
+      return new Sizes(all, all, all, 0);
+    }
+  }
+
+  /**
+   * Those of a rank.
+   *
+   * @param parts that it has
+   */
+  Sizes sizes(ParameterBuffer parameters, List<ModelPart> parts) {
+    long all = parameters.size();
+    long ofStage = sum(parts, part -> part.trained(parameters.slices()));
+    return sharesValues()
+        ? new Sizes(
+            all,
+            ofStage,
+            sum(parts, part -> part.owned(parameters.slices())),
+            sum(mirrored, part -> part.owned(parameters.slices())))
+        : new Sizes(all, ofStage, all, mirrored.isEmpty() ? 0 : all);
+  }
+
+  private static long sum(List<ModelPart> parts, Function<ModelPart, List<Slice>> slices) {
+    return parts.stream().flatMap(part -> slices.apply(part).stream()).mapToLong(Slice::size).sum();
+  }
+
+  /** Bytes of all. */
+  long bytes(Sizes sizes, Reduction reduction) {
+    double values = sharesValues() ? Float.BYTES * held(sizes) : VALUE_BYTES * (double) sizes.all();
+    return Math.round(values + sumBytes(sizes, reduction)) + optimizerBytes(sizes);
+  }
+
+  private double sumBytes(Sizes sizes, Reduction reduction) {
     return switch (sharding) {
-      case NONE, ZERO1 -> (double) parameters * wholeSum(reduction);
-      case ZERO2, ZERO3 -> (double) ofStage / ranks * stages * reduction.sumBytes();
+      case NONE, ZERO1 -> (double) sizes.all() * wholeSum(reduction);
+      case ZERO2, ZERO3 -> (double) sizes.ofStage() / ranks * stages * reduction.sumBytes();
     };
   }
 
-  /** Bytes of a parameter. */
-  private double valueShare() {
-    return (double) Float.BYTES * (mirrored ? 2 : 1) / ranks;
+  /** Parameters of the shares that a rank has. */
+  private double held(Sizes sizes) {
+    double sharers = sharesValues() ? (double) ranks / stages : ranks;
+    return (sizes.own() + sizes.mirrored()) / sharers;
   }
 
   /**
@@ -54,17 +93,15 @@ public record TrainedShare(
    * @param saved whether checkpoints are written while training goes on
    * @param onDisk how many of the trained bytes are there, and a copy of them, too
    */
-  long spareBytes(long parameters, long ofStage, Reduction reduction, boolean saved, long onDisk) {
+  long spareBytes(Sizes sizes, Reduction reduction, boolean saved, long onDisk) {
     if (!isShared()) {
-      long state = parameters * (Float.BYTES + MOMENT_BYTES);
+      long state = sizes.all() * (Float.BYTES + MOMENT_BYTES);
       return saved ? Math.max(0, state - onDisk) : 0;
     }
-    double values = sharesValues() ? valueShare() * parameters : 0;
-    double share = values + Math.max(0, optimizerBytes(parameters) - onDisk);
+    double values = sharesValues() ? Float.BYTES * held(sizes) : 0;
+    double share = values + Math.max(0, optimizerBytes(sizes) - onDisk);
     return Math.round(
-        Math.max(
-            2.0 * FloatSource.PIECE * Float.BYTES,
-            share - sumBytes(parameters, ofStage, reduction)));
+        Math.max(2.0 * FloatSource.PIECE * Float.BYTES, share - sumBytes(sizes, reduction)));
   }
 
   private boolean isShared() {
@@ -77,13 +114,11 @@ public record TrainedShare(
   }
 
   /** How many of them are what the optimizer remembers. */
-  long optimizerBytes(long parameters) {
+  long optimizerBytes(Sizes sizes) {
     // A share's gradients are kept for as long as other ranks may not have come as far.
-    double each =
-        !isShared()
-            ? MOMENT_BYTES
-            : (double) (MOMENT_BYTES + Float.BYTES) * (mirrored ? 2 : 1) / ranks;
-    return Math.round(each * parameters);
+    return isShared()
+        ? Math.round((MOMENT_BYTES + Float.BYTES) * held(sizes))
+        : MOMENT_BYTES * sizes.all();
   }
 
   /** With a copy to send, where that is of another type. */

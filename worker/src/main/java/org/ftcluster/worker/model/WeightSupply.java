@@ -29,11 +29,23 @@ record WeightSupply(@Nullable LayerWindow window, @Nullable GatheredParameters g
    * Connects those that hold the other shares of what is trained.
    *
    * @param ranks by share
+   * @param stages the ranks that hold the same of the other stages, by stage
    * @param shares this rank's, float32, by unit
    */
-  void connectTrained(Communicator ranks, IntFunction<MemorySegment> shares, Duration timeout) {
+  void connectTrained(
+      Communicator ranks,
+      Communicator stages,
+      IntFunction<MemorySegment> shares,
+      Duration timeout) {
     if (gathered != null) {
-      gathered.connect(ranks, shares, timeout);
+      gathered.connect(ranks, stages, shares, timeout);
+    }
+  }
+
+  /** To be called before passes of a stage, for which it waits for others. */
+  void beforePasses() {
+    if (gathered != null) {
+      gathered.refresh();
     }
   }
 
@@ -116,10 +128,7 @@ record WeightSupply(@Nullable LayerWindow window, @Nullable GatheredParameters g
       window.accompanyForward(training);
     }
     if (gathered != null) {
-      gathered.accompanyForward();
-      if (!training) {
-        gathered.beforeHead();
-      }
+      gathered.accompanyForward(training);
     }
   }
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.ftcluster.worker.model.ParameterUnit;
+import org.ftcluster.worker.parallel.UnitStages;
 
 /**
  * How ranks share the optimizer's memory out: each has its own neighbouring parameters of each
@@ -11,11 +12,14 @@ import org.ftcluster.worker.model.ParameterUnit;
  * besides. So what a lost rank held is still there, unless its neighbour is lost with it.
  *
  * @param units neighbouring parameters that are divided by themselves; they leave none out. Several
- *     where values are shared out as well: a layer's are on all ranks, which gather it together
+ *     where values are shared out as well: a layer's are on all ranks of its stage, which gather it
+ *     together
+ * @param stages that have the units
  * @param rank this one
  * @param ranks that share
  */
-public record ShardLayout(List<Shard> units, int rank, int ranks, boolean mirrored) {
+public record ShardLayout(
+    List<Shard> units, UnitStages stages, int rank, int ranks, boolean mirrored) {
   /** Shards begin at multiples of this, so that they are whole blocks of the gradient's norm. */
   static final int BLOCK = GradientClip.BLOCK;
 
@@ -24,6 +28,11 @@ public record ShardLayout(List<Shard> units, int rank, int ranks, boolean mirror
     if (rank < 0 || rank >= ranks) {
       throw new IllegalArgumentException("rank %d of %d".formatted(rank, ranks));
     }
+  }
+
+  /** All ranks have a part of each unit. */
+  public ShardLayout(List<Shard> units, int rank, int ranks, boolean mirrored) {
+    this(units, UnitStages.one(units.size()), rank, ranks, mirrored);
   }
 
   /**
@@ -42,7 +51,7 @@ public record ShardLayout(List<Shard> units, int rank, int ranks, boolean mirror
 
   /** The same as another rank has it. */
   public ShardLayout at(int otherRank, int otherRanks, boolean isMirrored) {
-    return new ShardLayout(units, otherRank, otherRanks, isMirrored);
+    return new ShardLayout(units, stages, otherRank, otherRanks, isMirrored);
   }
 
   /** Parameters. */
@@ -55,12 +64,22 @@ public record ShardLayout(List<Shard> units, int rank, int ranks, boolean mirror
     return units.size() > 1 && ranks > 1;
   }
 
-  /** A rank's own parameters of a unit; the last ranks may have fewer than others. */
+  /**
+   * A rank's own parameters of a unit; the last ranks may have fewer than others, and those of
+   * other stages none.
+   */
   public Shard of(int unit, int other) {
     Shard all = units.get(unit);
-    long share = ParameterUnit.share(all.size(), ranks);
-    long from = Math.min(all.to(), all.from() + other * share);
+    if (stages.stage(other) != stages.owner(unit)) {
+      return new Shard(all.to(), all.to());
+    }
+    long share = share(unit);
+    long from = Math.min(all.to(), all.from() + stages.place(other) * share);
     return new Shard(from, Math.min(all.to(), from + share));
+  }
+
+  private long share(int unit) {
+    return ParameterUnit.share(units.get(unit).size(), ranks / stages.pipeline());
   }
 
   /** A rank's own parameters, where all are one unit. */
@@ -83,8 +102,9 @@ public record ShardLayout(List<Shard> units, int rank, int ranks, boolean mirror
 
   /** The rank whose own it is. */
   public int ownerOf(long parameter) {
-    Shard all = units.get(unitOf(parameter));
-    return Math.toIntExact((parameter - all.from()) / ParameterUnit.share(all.size(), ranks));
+    int unit = unitOf(parameter);
+    long place = (parameter - units.get(unit).from()) / share(unit);
+    return stages.rank(stages.owner(unit), Math.toIntExact(place));
   }
 
   /** This rank's, where all are one unit. */

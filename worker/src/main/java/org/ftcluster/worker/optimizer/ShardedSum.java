@@ -72,6 +72,7 @@ abstract sealed class ShardedSum implements GradientSum
   @Override
   public final double reduce(Communicator all, MemorySegment gradients, Duration timeout) {
     reduction.finish();
+    bringTogether();
     if (ranks.areInGroups() && sums.memory().byteSize() > 0) {
       ranks.twins().allReduce(sums.memory(), format.type(), ReduceOp.SUM).await(timeout);
     }
@@ -82,6 +83,9 @@ abstract sealed class ShardedSum implements GradientSum
     handOut(gradients);
     return loss;
   }
+
+  /** Where several stages have summed gradients of the same parameters by themselves. */
+  void bringTogether() {}
 
   /** To where the update finds them; see {@link #reduce}. */
   abstract void handOut(MemorySegment gradients);

@@ -58,17 +58,29 @@ record SumFormat(Reduction reduction) {
    */
   void add(MemorySegment sums, MemorySegment received) {
     switch (reduction) {
+      case EXACT, FAST -> addSums(sums, received);
+      case BFLOAT16 -> RowOps.addBfloat16(sums, received);
+    }
+  }
+
+  /**
+   * Adds sums to others.
+   *
+   * @param sums of {@link #type}
+   * @param others as many of the same
+   */
+  void addSums(MemorySegment sums, MemorySegment others) {
+    switch (reduction) {
       case EXACT -> {
         for (long i = 0; i < sums.byteSize() / Long.BYTES; i++) {
-          sums.setAtIndex(LONG, i, sums.getAtIndex(LONG, i) + received.getAtIndex(LONG, i));
+          sums.setAtIndex(LONG, i, sums.getAtIndex(LONG, i) + others.getAtIndex(LONG, i));
         }
       }
-      case FAST -> {
+      case FAST, BFLOAT16 -> {
         for (long i = 0; i < sums.byteSize() / Float.BYTES; i++) {
-          sums.setAtIndex(FLOAT, i, sums.getAtIndex(FLOAT, i) + received.getAtIndex(FLOAT, i));
+          sums.setAtIndex(FLOAT, i, sums.getAtIndex(FLOAT, i) + others.getAtIndex(FLOAT, i));
         }
       }
-      case BFLOAT16 -> RowOps.addBfloat16(sums, received);
     }
   }
 

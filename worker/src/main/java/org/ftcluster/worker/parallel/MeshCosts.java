@@ -106,7 +106,7 @@ public record MeshCosts(
             * activations
             / mesh.tensor()
             * activationBytes(spec),
-        microBatches * shares(spec, config, mesh, layers),
+        shares(spec, config, mesh, layers, microBatches),
         bubble(config, parts, new Schedule(mesh.pipeline(), chunks, load.microBatches())),
         Workload.of(
             spec, config, trainedParameters, load.allMicroBatches(), load.tokens(), load.targets()),
@@ -140,20 +140,28 @@ public record MeshCosts(
     return ScheduleTimes.of(new Costs(costs, costs, 0), schedule).bubble();
   }
 
-  /** Bytes that a rank sends of its shares while a micro-batch goes through. */
-  private static double shares(JobSpec spec, ModelConfig config, Mesh mesh, int layers) {
+  /** Bytes that a rank sends of its shares in a step. */
+  private static double shares(
+      JobSpec spec, ModelConfig config, Mesh mesh, int layers, double microBatches) {
     if (spec.parallel().sharding() != JobSpec.Sharding.ZERO3) {
       return 0;
     }
     if (spec.sharesValues()) {
-      // All ranks of a group gather whole layers, forward and backward; embedding and head once.
+      // All ranks of a stage gather whole layers, forward and backward; embedding and head once,
+      // in different stages once a step.
+      double table = (double) config.vocabularySize() * config.hiddenSize();
       double tables =
-          (config.tiedHead() ? 1.0 : 2.0) * config.vocabularySize() * config.hiddenSize();
-      return gathered(mesh.groupSize())
-          * (2 * layers * config.layerWeights() + tables)
+          mesh.pipeline() > 1 ? table : microBatches * (config.tiedHead() ? 1 : 2) * table;
+      return gathered(mesh.groupSize() / mesh.pipeline())
+          * (microBatches * 2 * layers * config.layerWeights() + tables)
           * activationBytes(spec);
     }
-    return 2 * gathered(mesh.groupData()) * layers * layerBytes(spec, config) / mesh.tensor();
+    return microBatches
+        * 2
+        * gathered(mesh.groupData())
+        * layers
+        * layerBytes(spec, config)
+        / mesh.tensor();
   }
 
   /** Bytes that a rank sends of each parameter's gradient, and of what is updated with it. */
@@ -166,16 +174,18 @@ public record MeshCosts(
       case NONE -> allReduced(ranks) * gradientBytes(spec);
       case ZERO1 -> allReduced(ranks) * gradientBytes(spec) + values;
       case ZERO2, ZERO3 ->
-          // Among the ranks of a stage, and from there to the optimizer's shards.
+          // Among the ranks of a stage, and from there to the optimizer's shards, unless they are
+          // there: then a chunk's gradients go alone.
           microBatches
-                  * spec.parallel().interleave()
+                  * (spec.sharesValues() ? 1 : spec.parallel().interleave())
                   * gathered(group / mesh.pipeline())
                   * gradientBytes(spec)
                   / mesh.pipeline()
               // Among those that have summed the same, one of each group.
               + allReduced(mesh.groups()) * spec.training().reduction().sumBytes() / group
-              + (mesh.pipeline() > 1 ? gathered(group) * gradientBytes(spec) : 0)
-              + (spec.sharesValues() ? 0 : values)
+              + (spec.sharesValues()
+                  ? 0
+                  : values + (mesh.pipeline() > 1 ? gathered(group) * gradientBytes(spec) : 0))
               + (mirrored ? (double) Float.BYTES / ranks : 0);
     };
   }

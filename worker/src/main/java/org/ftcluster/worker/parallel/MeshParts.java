@@ -1,11 +1,16 @@
 package org.ftcluster.worker.parallel;
 
+import java.util.Collections;
 import java.util.List;
+import java.util.Set;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelPart;
+import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.model.ParameterUnit;
 import org.ftcluster.worker.model.Span;
 
 /** Which part of a model belongs where in a mesh. */
@@ -52,10 +57,36 @@ public final class MeshParts {
     return switch (spec.parallel().sharding()) {
       case NONE, ZERO1, ZERO2 -> part;
       case ZERO3 ->
-          spec.sharesValues()
-              ? part.withTrainedShards(mesh.groupSize())
+          spec.sharesValues() && mesh.groupSize() > 1
+              ? part.withTrainedShards(mesh.groupSize() / mesh.pipeline())
               : part.sharded(place.data() % mesh.groupData(), mesh.groupData());
     };
+  }
+
+  /** The stages that compute with each unit of what a job trains. */
+  public static UnitStages unitStages(
+      ModelConfig config, JobSpec spec, ParameterBuffer parameters) {
+    JobSpec.Parallel parallel = spec.parallel();
+    Mesh replica = new Mesh(1, parallel.pipeline(), parallel.tensor());
+    List<Set<ParameterBuffer.Slice>> trained =
+        IntStream.range(0, replica.pipeline())
+            .mapToObj(stage -> parts(config, replica, new Mesh.Place(0, stage, 0), spec))
+            .map(
+                parts ->
+                    parts.stream()
+                        .flatMap(part -> part.trained(parameters.slices()).stream())
+                        .collect(Collectors.toSet()))
+            .toList();
+    List<List<Integer>> stages =
+        ParameterUnit.of(parameters).stream()
+            .map(
+                unit ->
+                    IntStream.range(0, replica.pipeline())
+                        .filter(stage -> !Collections.disjoint(trained.get(stage), unit.slices()))
+                        .boxed()
+                        .toList())
+            .toList();
+    return new UnitStages(replica.pipeline(), replica.tensor(), stages);
   }
 
   /** The layers of each chunk, in the model's order. */

@@ -160,7 +160,7 @@ public final class MeshSearch {
       case ZERO3 ->
           switch (adapter) {
             case LORA -> mesh.data() > 1;
-            case NONE -> mesh.size() > 1 && mesh.pipeline() == 1;
+            case NONE -> mesh.size() > 1;
           };
     };
   }

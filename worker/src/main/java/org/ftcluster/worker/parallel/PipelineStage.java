@@ -82,6 +82,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
    */
   @Override
   public void train(List<MicroBatch> microBatches, Step step, Listener listener) {
+    beforePasses();
     // All stages leave out what has nothing to learn from.
     List<MicroBatch> useful =
         microBatches.stream().filter(micro -> micro.targetCount() > 0).toList();
@@ -156,6 +157,10 @@ public final class PipelineStage implements Replica, AutoCloseable {
     }
   }
 
+  private void beforePasses() {
+    chunks.forEach(CausalLanguageModel::beforePasses);
+  }
+
   private static Place place(Turn turn) {
     return new Place(turn.microBatch(), turn.chunk());
   }
@@ -198,6 +203,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
       accompany();
       return 0;
     }
+    beforePasses();
     double loss = 0;
     Workspace workspace = free.isEmpty() ? chunks.getFirst().newWorkspace() : free.pop();
     try {
@@ -224,6 +230,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
 
   @Override
   public void accompany() {
+    beforePasses();
     chunks.forEach(chunk -> chunk.accompany(false, GradientListener.NONE));
   }
 

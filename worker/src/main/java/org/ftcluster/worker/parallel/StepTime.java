@@ -60,11 +60,11 @@ public record StepTime(double microBatches, double gradients, double update) {
           case NONE -> all.allReduce(sums, mesh.size());
           case ZERO1 -> all.allReduce(sums, mesh.size()) + within.gather(values, group);
           case ZERO2, ZERO3 ->
-              (layout.sharesValues(work) ? 0 : within.gather(values, group))
-                  // Each rank's share over the groups.
-                  + all.allReduce(work.trained() * work.sumBytes() / group, mesh.groups())
+              // Each rank's share over the groups.
+              all.allReduce(work.trained() * work.sumBytes() / group, mesh.groups())
+                  + (layout.sharesValues(work) ? 0 : within.gather(values, group))
                   // From the stages that sum to the optimizer's shards.
-                  + (mesh.pipeline() > 1
+                  + (mesh.pipeline() > 1 && !layout.sharesValues(work)
                       ? within.gather(work.trained() * work.sumBytes(), group)
                       : 0);
         };
@@ -183,11 +183,13 @@ public record StepTime(double microBatches, double gradients, double update) {
     if (layout.sharding() != Sharding.ZERO3) {
       return new Cost(compute, sums);
     }
-    // Those that all ranks have shares of are gathered whole.
+    // Those that all ranks of a stage have shares of are gathered whole.
     boolean whole = layout.sharesValues(work);
     double bytes = work.layerWeights() / (whole ? 1 : slices) * work.weightBytes();
     double gather =
-        machine.link(mesh.groupSize()).gather(bytes, whole ? mesh.groupSize() : mesh.groupData());
+        machine
+            .link(mesh.groupSize())
+            .gather(bytes, whole ? mesh.groupSize() / mesh.pipeline() : mesh.groupData());
     // At best the layer is gathered while the one before computes.
     double late = machine.overlaps() ? Math.max(0, gather - compute - sums) : gather;
     return new Cost(compute, sums + late);
@@ -207,23 +209,31 @@ public record StepTime(double microBatches, double gradients, double update) {
       double ofStage = work.trained() * work.gradientBytes() / mesh.pipeline();
       int group = mesh.groupSize();
       int ranks = group / mesh.pipeline();
+      Link link = machine.link(group);
+      // Where values are shared out a chunk's gradients go alone.
+      int chunks = layout.interleave();
       exchange =
-          late(work, layout, machine, machine.link(group).reduce(ofStage, ranks), layers);
+          layout.sharesValues(work)
+              ? late(work, layout, machine, link.reduce(ofStage / chunks, ranks), layers, 1)
+              : late(work, layout, machine, link.reduce(ofStage, ranks), layers, chunks);
     }
     return new Cost(work.trained() * bytes / machine.memoryBytes(), exchange);
   }
 
   /**
    * Of an exchange of a micro-batch's gradients what its backward, from the chunk's second layer
-   * on, leaves to be waited for. Of several chunks one's gradients are its own only.
+   * on, leaves to be waited for.
+   *
+   * @param layers of the chunk
+   * @param chunks whose gradients go together, of which only its own come about meanwhile
    */
   private static double late(
-      Workload work, Layout layout, Machine machine, double exchange, int layers) {
+      Workload work, Layout layout, Machine machine, double exchange, int layers, int chunks) {
     if (!machine.overlaps()) {
       return exchange;
     }
     double backward = (layers - 1) * backward(work, layout, machine, work.tokens()).work();
-    double early = exchange * (layers - 1) / (layers * layout.interleave());
+    double early = exchange * (layers - 1) / (layers * chunks);
     return exchange - Math.min(backward, early);
   }
 

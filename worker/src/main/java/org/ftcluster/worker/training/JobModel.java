@@ -183,7 +183,7 @@ interface JobModel extends AutoCloseable {
       CausalLanguageModel first = taken();
       for (CausalLanguageModel model : loaded) {
         model.connect(ranks.slices(), ranks.copies(), deadlines.progress());
-        model.connectTrained(ranks.stage(), shares, deadlines.progress());
+        model.connectTrained(ranks.stage(), ranks.stages(), shares, deadlines.progress());
       }
       disconnect();
       if (ranks.mesh().pipeline() == 1) {

@@ -2,6 +2,7 @@ package org.ftcluster.worker.training;
 
 import java.nio.file.Path;
 import java.util.Comparator;
+import java.util.List;
 import java.util.Locale;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -17,6 +18,7 @@ import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
+import org.ftcluster.worker.model.ModelPart;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.model.TrainedShare;
 import org.ftcluster.worker.parallel.Mesh;
@@ -204,9 +206,18 @@ public record MemoryPlan(
                         spec.parallel().sharding(),
                         mesh.groupSize(),
                         mesh.pipeline(),
-                        spec.parallel().mirror() && mesh.groups() == 1,
+                        mirrored(spec, config, mesh, stage),
                         spec.sharesValues()),
                     spec.checkpoint().everySteps() > 0));
+  }
+
+  /** The parts of the rank before: of slices all but the first have one of their own stage. */
+  private static List<ModelPart> mirrored(JobSpec spec, ModelConfig config, Mesh mesh, int stage) {
+    if (!spec.parallel().mirror() || mesh.groups() > 1) {
+      return List.of();
+    }
+    int before = mesh.tensor() > 1 ? stage : Math.floorMod(stage - 1, mesh.pipeline());
+    return MeshParts.parts(config, mesh, new Mesh.Place(0, before, 0), spec);
   }
 
   /** Of a copy that has as many micro-batches as any. */

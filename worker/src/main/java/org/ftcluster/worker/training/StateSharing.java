@@ -9,6 +9,8 @@ import org.ftcluster.worker.checkpoint.StateContent;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.model.FloatSource;
+import org.ftcluster.worker.model.ModelConfig;
+import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.ParameterUnit;
 import org.ftcluster.worker.optimizer.AdamW;
@@ -22,7 +24,9 @@ import org.ftcluster.worker.optimizer.ShardedGradientSum;
 import org.ftcluster.worker.optimizer.ShardedUpdate;
 import org.ftcluster.worker.optimizer.Sharers;
 import org.ftcluster.worker.optimizer.UnitGradientSum;
+import org.ftcluster.worker.parallel.MeshParts;
 import org.ftcluster.worker.parallel.MeshRanks;
+import org.ftcluster.worker.parallel.UnitStages;
 
 /** How the ranks of a generation hold a job's state: each all of it, or in shards. */
 final class StateSharing {
@@ -47,7 +51,7 @@ final class StateSharing {
     boolean mirrored = spec.parallel().mirror() && mesh.mesh().groups() == 1;
     this.layout =
         spec.sharesValues()
-            ? new ShardLayout(units(state), ranks.rank(), ranks.size(), mirrored)
+            ? new ShardLayout(units(state), stages(), ranks.rank(), ranks.size(), mirrored)
             : new ShardLayout(state.parameters().size(), ranks.rank(), ranks.size(), mirrored);
     this.lent = new LentState(ranks, layout, state.optimizer(), FloatSource.PIECE, timeout);
   }
@@ -56,6 +60,11 @@ final class StateSharing {
     return ParameterUnit.of(state.parameters()).stream()
         .map(unit -> new Shard(unit.from(), unit.to()))
         .toList();
+  }
+
+  private UnitStages stages() {
+    ModelConfig config = ModelConfigReader.read(spec.model().path());
+    return MeshParts.unitStages(config, spec, state.parameters());
   }
 
   /** Whether ranks of the job may have shards. */

@@ -119,6 +119,22 @@ class StepTimeTest {
   }
 
   @Test
+  void ofAllWeightsEachChunksGradientsGoAloneToWhereTheyAreNeeded() {
+    Workload all = new Workload(10, 1e6, 0, 0, 0, 1e7, 2, 1000, 1000, 0, false, true, 4, 4, 8, 8);
+    Mesh stages = new Mesh(2, 2, 1);
+    Machine machine = new Machine(1e9, 1e15, new Link(1e9, 0), new Link(1e9, 0), 4);
+    // One micro-batch, whose backward goes through one stage after the other. Of a stage's 40 MB
+    // those of the first of its five layers are waited for.
+    double alone = all.flops() / 2 / 1e9;
+    StepTime time = StepTime.of(all, new Layout(stages, 1, Sharding.ZERO3), machine);
+    assertEquals(alone + 2 * 0.2 * 40e6 / 1e9, time.microBatches(), 1e-5);
+    assertEquals(0, time.gradients(), "sums are where values are, and these stay");
+    // Of five chunks of a layer each, each one's 8 MB are.
+    StepTime interleaved = StepTime.of(all, new Layout(stages, 5, Sharding.ZERO3), machine);
+    assertEquals(alone + 10 * 8e6 / 1e9, interleaved.microBatches(), 1e-5);
+  }
+
+  @Test
   void recomputationIsWorkThatStepsDontNeed() {
     Workload recomputed =
         new Workload(10, 1e6, 0, 0, 1000, 0, 8, 100, 100, 0, true, false, 4, 4, 8, 8);

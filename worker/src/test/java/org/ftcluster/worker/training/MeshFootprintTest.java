@@ -61,6 +61,7 @@ class MeshFootprintTest {
 
   static Stream<MeshCase> sharings() {
     MeshCase shared = new MeshCase(4, 1, 1, 1, "zero3");
+    MeshCase staged = new MeshCase(2, 1, 2, 1, "zero3");
     return System.getProperty("footprint", "few").equals("all")
         ? Stream.of(
             MeshCase.ALONE,
@@ -69,8 +70,12 @@ class MeshFootprintTest {
             new MeshCase(2, 1, 1, 1, "zero3"),
             shared,
             new MeshCase(2, 2, 1, 1, "zero3"),
-            new MeshCase(4, 1, 1, 1, "zero3", 2))
-        : Stream.of(shared);
+            new MeshCase(4, 1, 1, 1, "zero3", 2),
+            new MeshCase(1, 1, 2, 1, "zero3"),
+            new MeshCase(1, 1, 4, 1, "zero3"),
+            staged,
+            new MeshCase(2, 1, 2, 2, "zero3"))
+        : Stream.of(shared, staged);
   }
 
   /** Of a job that trains every weight. */

@@ -90,6 +90,11 @@ class MeshMemoryTest {
     // Rooms are the same for more workers, and much of so small a model.
     String[] eight = {full[0], full[1], "elastic.min_workers=8", "parallel.mirror=false"};
     assertTrue(trained("zero3", eight) < 0.8 * trained("zero2", eight));
+    // Of two stages one has the embedding and most layers, and two workers that share them out.
+    String[] stages = {full[0], full[1], "elastic.min_workers=4", "parallel.pipeline=2", four[3]};
+    double first = 3 * layer + table;
+    double staged = 20 * first / 2 + 4 * (1.5 * (2 * layer + table) + 2 * layer + table);
+    assertEquals(staged, trained("zero3", stages), 0.06 * staged);
     // In groups of two a rank has half, and nothing is mirrored.
     String[] pairs = {full[0], full[1], "elastic.min_workers=4", "parallel.sharding_group=2"};
     double halves = trained("zero3", pairs);
