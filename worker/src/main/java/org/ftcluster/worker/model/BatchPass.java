@@ -1,8 +1,5 @@
 package org.ftcluster.worker.model;
 
-import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.List;
 import org.ftcluster.worker.model.CausalLanguageModel.LayerObserver;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
@@ -15,9 +12,7 @@ import org.jspecify.annotations.Nullable;
  * filled before the forward; where it isn't the last, {@link #gradient} before the backward, which
  * leaves there what the part before wants.
  *
- * <p>Each layer keeps what its backward needs in a frame of the workspace, and frames close in the
- * order in which the backward runs. With recomputation a layer keeps its output only, and runs its
- * forward again first.
+ * <p>What layers keep meanwhile is in {@link LayerFrames}.
  */
 public final class BatchPass implements AutoCloseable {
   /** See {@link TokenBatch#padded}. */
@@ -32,32 +27,18 @@ public final class BatchPass implements AutoCloseable {
   private final LoadedPart part;
   private final TokenBatch batch;
   private final Pass pass;
-  private final int @Nullable [] rows;
+  private final BatchLayers layers;
+  private final LayerFrames frames;
   private final Purpose purpose;
   private final @Nullable LayerObserver observer;
   private final Scope base;
   private final Tensor input;
-  private final List<Frame> frames = new ArrayList<>();
-
-  /** Null where all that layers keep stays in memory. */
-  private final FiledActivations.@Nullable Batch filed;
 
   /** Of the rows that carry a loss; null where the part isn't the last, or nothing is learned. */
   private final @Nullable Tensor lossGradient;
 
   private final @Nullable Tensor gradient;
   private Tensor output;
-
-  /**
-   * @param saved null where the layer is to be computed again
-   * @param outputPages of the workspace, where anything is to be put away
-   */
-  private record Frame(
-      Scope scope,
-      Tensor input,
-      Tensor output,
-      DecoderLayer.@Nullable Saved saved,
-      @Nullable MemorySegment outputPages) {}
 
   private BatchPass(
       LoadedPart part,
@@ -69,16 +50,16 @@ public final class BatchPass implements AutoCloseable {
     this.part = part;
     this.batch = batch;
     this.pass = pass;
-    this.rows = part.place().isLast() ? lossRows : null;
+    int[] rows = part.place().isLast() ? lossRows : null;
+    this.layers = new BatchLayers(part, pass, rows);
     this.purpose = purpose;
     this.observer = observer;
     boolean training = purpose == Purpose.TRAINING;
-    FiledActivations disk = training ? part.activations() : null;
-    this.filed = disk == null ? null : disk.open(pass.workspace());
+    this.frames = new LayerFrames(layers, training ? part.activations() : null);
     this.base = pass.workspace().open();
-    this.lossGradient = training && rows != null ? newTensor(base, rows.length) : null;
-    this.gradient = training ? newTensor(base, pass.tokens()) : null;
-    this.input = newTensor(base, pass.tokens());
+    this.lossGradient = training && rows != null ? layers.newTensor(base, rows.length) : null;
+    this.gradient = training ? layers.newTensor(base, pass.tokens()) : null;
+    this.input = layers.newTensor(base, pass.tokens());
     this.output = input;
   }
 
@@ -156,11 +137,9 @@ public final class BatchPass implements AutoCloseable {
       part.supply().afterEmbedding();
     }
     if (purpose == Purpose.TRAINING) {
-      for (int i = 0; i < part.layers().size(); i++) {
+      for (int i = 0; i < layers.count(); i++) {
         part.supply().beforeForward(i, true);
-        Frame frame = frame(i, output);
-        frames.add(frame);
-        output = frame.output();
+        output = frames.forward(i, output);
       }
     } else {
       forwardOnly();
@@ -203,14 +182,9 @@ public final class BatchPass implements AutoCloseable {
       part.supply().afterHead(listener);
       dx.clear();
     }
-    for (int i = frames.size() - 1; i >= 0; i--) {
-      backward(i, dx, dy);
-      Scope frame = frames.removeLast().scope();
-      if (filed == null) {
-        frame.close();
-      } else {
-        filed.end(frame);
-      }
+    for (int i = layers.count() - 1; i >= 0; i--) {
+      part.supply().beforeBackward(i);
+      frames.backward(i, dx, dy);
       dy = dx;
       part.supply().afterBackward(i, listener);
       listener.complete(part.firstParameter(i));
@@ -250,13 +224,14 @@ public final class BatchPass implements AutoCloseable {
   }
 
   private void forwardOnly() {
-    Tensor other = newTensor(base, pass.tokens());
-    Tensor last = newTensor(base, rowsOf(part.layers().size() - 1));
-    for (int i = 0; i < part.layers().size(); i++) {
+    int last = layers.count() - 1;
+    Tensor other = layers.newTensor(base, pass.tokens());
+    Tensor wanted = layers.newOutput(base, last);
+    for (int i = 0; i <= last; i++) {
       part.supply().beforeForward(i, false);
-      Tensor y = isLastLayer(i) ? last : other;
+      Tensor y = i == last ? wanted : other;
       try (Scope temporary = pass.workspace().open()) {
-        DecoderLayer.Saved saved = run(i, temporary, y, output);
+        DecoderLayer.Saved saved = layers.forward(i, temporary, y, output);
         if (observer != null) {
           QueryKeyValue heads = saved.attention().heads();
           observer.layer(i, heads.k(), heads.v());
@@ -267,82 +242,8 @@ public final class BatchPass implements AutoCloseable {
     }
   }
 
-  private Frame frame(int layer, Tensor x) {
-    Scope scope = pass.workspace().open();
-    try {
-      return filed == null
-          ? frame(layer, scope, x, newTensor(scope, rowsOf(layer)), null)
-          : filedFrame(filed, layer, scope, x);
-    } catch (RuntimeException | Error e) {
-      scope.close();
-      throw e;
-    }
-  }
-
-  /** What the layer's backward needs is put away, with its input, which nothing else does. */
-  private Frame filedFrame(FiledActivations.Batch to, int layer, Scope scope, Tensor x) {
-    Workspace memory = pass.workspace();
-    long start = memory.pageBoundary();
-    Tensor y = newTensor(scope, rowsOf(layer));
-    long kept = memory.pageBoundary();
-    Frame frame = frame(layer, scope, x, y, memory.pages(start, kept));
-    if (!part.offloads(layer)) {
-      to.settle();
-    } else {
-      MemorySegment saved = memory.pages(kept, memory.pageBoundary());
-      MemorySegment inputPages = frames.isEmpty() ? null : frames.getLast().outputPages();
-      to.kept(layer, inputPages == null ? List.of(saved) : List.of(inputPages, saved));
-    }
-    return frame;
-  }
-
-  private Frame frame(
-      int layer, Scope scope, Tensor x, Tensor y, @Nullable MemorySegment outputPages) {
-    if (!part.savings().recomputes(layer)) {
-      return new Frame(scope, x, y, run(layer, scope, y, x), outputPages);
-    }
-    try (Scope temporary = pass.workspace().open()) {
-      run(layer, temporary, y, x);
-    }
-    return new Frame(scope, x, y, null, outputPages);
-  }
-
-  private void backward(int layer, Tensor dx, Tensor dy) {
-    part.supply().beforeBackward(layer);
-    if (filed != null) {
-      filed.need(layer);
-    }
-    Frame frame = frames.get(layer);
-    boolean wantInput = layer > 0 || part.wantsInputGradient();
-    if (frame.saved() != null) {
-      part.layers().get(layer).backward(pass, dx, dy, frame.saved(), wantInput);
-      return;
-    }
-    try (Scope temporary = pass.workspace().open()) {
-      DecoderLayer.Saved saved = run(layer, temporary, frame.output(), frame.input());
-      part.layers().get(layer).backward(pass, dx, dy, saved, wantInput);
-    }
-  }
-
-  private DecoderLayer.Saved run(int layer, Scope scope, Tensor y, Tensor x) {
-    return part.layers().get(layer).forward(pass, scope, y, x, isLastLayer(layer) ? rows : null);
-  }
-
-  /** Of the whole model's last layer only the rows that are wanted are computed. */
-  private boolean isLastLayer(int layer) {
-    return rows != null && layer == part.layers().size() - 1;
-  }
-
-  private int rowsOf(int layer) {
-    return rows != null && isLastLayer(layer) ? rows.length : pass.tokens();
-  }
-
-  /** Of a slice its own rows of so many. */
-  private Tensor newTensor(Scope scope, int rowCount) {
-    return scope.empty(part.computeType(), rowCount / part.place().slices(), part.hiddenSize());
-  }
-
   private int[] targets() {
+    int[] rows = layers.rows();
     if (rows == null) {
       throw new IllegalStateException("only the last part of a model knows a loss");
     }
@@ -355,11 +256,7 @@ public final class BatchPass implements AutoCloseable {
 
   @Override
   public void close() {
-    if (filed != null) {
-      filed.close();
-    }
-    frames.reversed().forEach(frame -> frame.scope().close());
-    frames.clear();
+    frames.close();
     base.close();
   }
 }
