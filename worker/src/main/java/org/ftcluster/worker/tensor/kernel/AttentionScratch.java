@@ -1,6 +1,10 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
+import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorOperators;
 import org.ftcluster.worker.tensor.kernel.ShortAttention.Shape;
 
 /**
@@ -13,6 +17,9 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
 
   static final int LANES = Rows.FLOATS.length();
 
+  /** 0, 1, 2, ... */
+  private static final IntVector QUERIES = IntVector.zero(Rows.INTS).addIndex(1);
+
   final Shape shape;
 
   /** Rows, and columns, of a head's matrices. */
@@ -20,6 +27,9 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
 
   final int width;
   private final float[] row;
+
+  /** [LANES]: where as many rows begin, one after the other. */
+  private final int[] rowStarts;
 
   /** [tokens, width]. */
   final float[] keys;
@@ -46,6 +56,7 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
     tokens = Tiles.pad(shape.tokens(), BLOCK);
     width = Tiles.pad(shape.headSize(), Tiles.COLUMNS);
     row = new float[shape.headSize()];
+    rowStarts = IntStream.range(0, LANES).map(t -> t * width).toArray();
     keys = new float[tokens * width];
     values = new float[tokens * width];
     queries = new float[BLOCK * width];
@@ -95,9 +106,10 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
   }
 
   void transpose(float[] from, float[] to) {
-    for (int t = 0; t < BLOCK; t++) {
-      for (int i = 0; i < width; i++) {
-        to[i * BLOCK + t] = from[t * width + i];
+    for (int i = 0; i < width; i++) {
+      for (int lane = 0; lane < BLOCK; lane += LANES) {
+        FloatVector.fromArray(Rows.FLOATS, from, lane * width + i, rowStarts, 0)
+            .intoArray(to, i * BLOCK + lane);
       }
     }
   }
@@ -174,11 +186,15 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
 
   private void hide(Block block, int from, int to) {
     for (int key = from; key < to; key++) {
-      for (int t = 0; t < BLOCK; t++) {
-        int query = block.first() + t;
-        if (key > query || key <= query - shape.window()) {
-          p[key * BLOCK + t] = Float.NEGATIVE_INFINITY;
-        }
+      // A query looks at the keys from its own back to window - 1 before.
+      for (int lane = 0; lane < BLOCK; lane += LANES) {
+        IntVector back = QUERIES.add(block.first() + lane - key);
+        FloatVector score = FloatVector.fromArray(Rows.FLOATS, p, key * BLOCK + lane);
+        score
+            .blend(
+                Float.NEGATIVE_INFINITY,
+                back.lt(0).or(back.compare(VectorOperators.GE, shape.window())).cast(Rows.FLOATS))
+            .intoArray(p, key * BLOCK + lane);
       }
     }
   }

@@ -19,7 +19,7 @@ import org.ftcluster.worker.tensor.Tensor;
  */
 final class Rows {
   static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
-  private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
+  static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Short> SHORTS =
       VectorSpecies.of(
           short.class, VectorShape.forBitSize(Math.max(FLOATS.vectorBitSize() / 2, 64)));

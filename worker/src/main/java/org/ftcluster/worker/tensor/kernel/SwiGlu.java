@@ -88,10 +88,10 @@ public final class SwiGlu {
     int i = 0;
     for (int end = Rows.FLOATS.loopBound(count); i < end; i += Rows.FLOATS.length()) {
       FloatVector x = FloatVector.fromArray(Rows.FLOATS, g, i);
-      x.mul(sigmoid(x)).mul(FloatVector.fromArray(Rows.FLOATS, u, i)).intoArray(g, i);
+      x.mul(VectorMath.sigmoid(x)).mul(FloatVector.fromArray(Rows.FLOATS, u, i)).intoArray(g, i);
     }
     for (; i < count; i++) {
-      g[i] = g[i] * sigmoid(g[i]) * u[i];
+      g[i] = g[i] * VectorMath.sigmoid(g[i]) * u[i];
     }
   }
 
@@ -101,7 +101,7 @@ public final class SwiGlu {
       FloatVector x = FloatVector.fromArray(Rows.FLOATS, g, i);
       FloatVector up = FloatVector.fromArray(Rows.FLOATS, u, i);
       FloatVector dy = FloatVector.fromArray(Rows.FLOATS, d, i);
-      FloatVector s = sigmoid(x);
+      FloatVector s = VectorMath.sigmoid(x);
       FloatVector silu = x.mul(s);
       silu.mul(up).intoArray(a, i);
       dy.mul(silu).intoArray(u, i);
@@ -109,22 +109,13 @@ public final class SwiGlu {
       dy.mul(up).mul(s.add(silu).sub(silu.mul(s))).intoArray(g, i);
     }
     for (; i < count; i++) {
-      float s = sigmoid(g[i]);
+      float s = VectorMath.sigmoid(g[i]);
       float silu = g[i] * s;
       float up = u[i];
       a[i] = silu * up;
       u[i] = d[i] * silu;
       g[i] = d[i] * up * (s + silu - silu * s);
     }
-  }
-
-  private static FloatVector sigmoid(FloatVector x) {
-    FloatVector one = FloatVector.broadcast(Rows.FLOATS, 1f);
-    return one.div(VectorMath.exp(x.neg()).add(one));
-  }
-
-  private static float sigmoid(float x) {
-    return 1 / (1 + VectorMath.exp(-x));
   }
 
   private static Rows rows(Tensor tensor, Tensor like) {

@@ -9,6 +9,10 @@ import jdk.incubator.vector.VectorShuffle;
  * Sums and exponentials whose bits are the same whether the loop around them is interpreted or
  * compiled. The Vector API's own {@code reduceLanes} and {@code EXP} leave order and rounding to
  * the compiler's tier, which would let the same step give different bits early and late in a run.
+ *
+ * <p>All of it has to be inlined where it is used: vectors that are handed over between methods are
+ * objects, which makes a loop ten times as slow. The compiler decides that by what it has seen
+ * until then, so the JVM is told to ({@code jvm.vectors} in the root pom).
  */
 final class VectorMath {
   private static final float LOG2_E = 1.44269504f;
@@ -100,6 +104,15 @@ final class VectorMath {
   /** {@code exp(x)}, the same bits as a lane of the vector form. */
   static float exp(float x) {
     return exp(broadcast(x)).lane(0);
+  }
+
+  static FloatVector sigmoid(FloatVector x) {
+    FloatVector one = broadcast(1f);
+    return one.div(exp(x.neg()).add(one));
+  }
+
+  static float sigmoid(float x) {
+    return 1 / (1 + exp(-x));
   }
 
   private static FloatVector broadcast(float value) {
