@@ -6,8 +6,8 @@ import java.util.stream.Stream;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention;
 import org.ftcluster.worker.tensor.kernel.DeviceAttention;
-import org.ftcluster.worker.tensor.kernel.ShortAttention;
 
 /** Attention of several sequences, by the CPU's kernel or a device's own. */
 final class AttentionCase {
@@ -66,7 +66,8 @@ final class AttentionCase {
       int start = 0;
       for (int length : size.sequences()) {
         Operands own = all.slice(start, start + length);
-        ShortAttention.backward(
+        BlockedAttention.backward(
+            BlockedAttention.Products.FLOAT32,
             shape(size, window, length),
             own.dQueries(),
             own.dKeys(),
@@ -91,7 +92,8 @@ final class AttentionCase {
     int start = 0;
     for (int length : size.sequences()) {
       Operands own = all.slice(start, start + length);
-      ShortAttention.forward(
+      BlockedAttention.forward(
+          BlockedAttention.Products.FLOAT32,
           shape(size, window, length),
           own.output(),
           own.queries(),
@@ -107,8 +109,8 @@ final class AttentionCase {
         size.sequences(), size.heads(), size.group(), size.headSize(), window, scale(size));
   }
 
-  private static ShortAttention.Shape shape(KernelCases.Size size, int window, int length) {
-    return new ShortAttention.Shape(
+  private static BlockedAttention.Shape shape(KernelCases.Size size, int window, int length) {
+    return new BlockedAttention.Shape(
         length,
         size.heads() / size.group(),
         size.group(),

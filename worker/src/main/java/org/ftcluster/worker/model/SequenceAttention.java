@@ -4,19 +4,20 @@ import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.FlashAttention;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.ShortAttention;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention.Products;
 
 /**
  * Causal attention inside each sequence of a batch, one sequence after the other, so that packed
  * sequences never see each other and nothing is spent on padding.
  *
- * <p>All of it runs in float32, also where products run in bfloat16: on CPUs libtorch's backward
- * for short sequences takes two to three times as long in bfloat16. While keys and values of a head
- * fit the caches our own kernel takes half the time of libtorch's; beyond that libtorch's fused
- * calls win.
+ * <p>On CPUs it runs on our own kernel: with products of bfloat16 where layers run in it and the
+ * processor multiplies it, else in float32 while keys and values of a head fit the caches. Beyond
+ * that libtorch's fused calls win, in float32 too: its backward takes two to three times as long in
+ * bfloat16.
  */
 final class SequenceAttention {
-  /** Elements of a head's keys up to which our kernel is the faster one: 1,024 tokens of 64. */
+  /** Elements of a head's keys up to which ours is the faster in float32: 1,024 tokens of 64. */
   private static final long SHORT = 1 << 16;
 
   private final ModelConfig config;
@@ -58,6 +59,7 @@ final class SequenceAttention {
     if (attended.isOnDevice()) {
       return device.forward(pass, saved, attended, in);
     }
+    Products products = Products.of(attended.dtype());
     Tensor logSumExp = saved.empty(DType.FLOAT32, attended.size(0) * config.heads());
     long start = 0;
     for (int length : pass.lengths()) {
@@ -65,8 +67,9 @@ final class SequenceAttention {
       Tensor out = attended.slice(0, start, end);
       QueryKeyValue own = in.slice(start, end);
       Tensor statistics = statistics(logSumExp, start, length);
-      if (isShort(length)) {
-        ShortAttention.forward(shape(length), out, own.q(), own.k(), own.v(), statistics);
+      if (isOurs(products, length)) {
+        BlockedAttention.forward(
+            products, shape(length), out, own.q(), own.k(), own.v(), statistics);
       } else {
         try (Scope scope = pass.workspace().open()) {
           fused.forward(pass, out, own.inFloat32(scope), statistics);
@@ -94,6 +97,7 @@ final class SequenceAttention {
       device.backward(pass, gradients, gradient, attended, in, saved);
       return;
     }
+    Products products = Products.of(attended.dtype());
     Tensor logSumExp = saved.logSumExp();
     long start = 0;
     for (int length : pass.lengths()) {
@@ -103,8 +107,9 @@ final class SequenceAttention {
       Tensor out = attended.slice(0, start, end);
       QueryKeyValue own = in.slice(start, end);
       Tensor statistics = statistics(logSumExp, start, length);
-      if (isShort(length)) {
-        ShortAttention.backward(
+      if (isOurs(products, length)) {
+        BlockedAttention.backward(
+            products,
             shape(length),
             ownGradients.q(),
             ownGradients.k(),
@@ -130,12 +135,12 @@ final class SequenceAttention {
     }
   }
 
-  private boolean isShort(int length) {
-    return (long) length * config.headSize() <= SHORT;
+  private boolean isOurs(Products products, int length) {
+    return products == Products.BFLOAT16 || (long) length * config.headSize() <= SHORT;
   }
 
-  private ShortAttention.Shape shape(int length) {
-    return new ShortAttention.Shape(
+  private BlockedAttention.Shape shape(int length) {
+    return new BlockedAttention.Shape(
         length,
         config.keyValueHeads(),
         config.groupSize(),

@@ -15,6 +15,7 @@ import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -126,6 +127,11 @@ final class LibTorch {
 
   private static @Nullable String named() {
     return NativeLibraries.setting(PROPERTY, VARIABLE);
+  }
+
+  /** A function that not every libtorch has. */
+  static Optional<MemorySegment> find(String name) {
+    return LOOKUP.find(name);
   }
 
   private static MethodHandle status(String name, MemoryLayout... arguments) {

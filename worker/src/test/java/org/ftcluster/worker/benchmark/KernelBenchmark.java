@@ -19,10 +19,10 @@ import org.ftcluster.worker.quantization.Nf4Weight;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention;
 import org.ftcluster.worker.tensor.kernel.CrossEntropy;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.Rotary;
-import org.ftcluster.worker.tensor.kernel.ShortAttention;
 import org.ftcluster.worker.tensor.kernel.SwiGlu;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
@@ -74,8 +74,8 @@ public class KernelBenchmark {
   private final NDArray sinArray = inputs.manager().zeros(heads(1));
 
   private static final int SEQUENCE = 512;
-  private final ShortAttention.Shape attention =
-      new ShortAttention.Shape(SEQUENCE, HIDDEN / HEAD, 1, HEAD, SEQUENCE, 1 / Math.sqrt(HEAD));
+  private final BlockedAttention.Shape attention =
+      new BlockedAttention.Shape(SEQUENCE, HIDDEN / HEAD, 1, HEAD, SEQUENCE, 1 / Math.sqrt(HEAD));
   private final Tensor query = inputs.random(SEQUENCE, HIDDEN);
   private final Tensor key = inputs.random(SEQUENCE, HIDDEN);
   private final Tensor value = inputs.random(SEQUENCE, HIDDEN);
@@ -185,7 +185,8 @@ public class KernelBenchmark {
 
   @Benchmark
   public Tensor attention() {
-    ShortAttention.forward(attention, attended, query, key, value, logSumExp);
+    BlockedAttention.forward(
+        BlockedAttention.Products.FLOAT32, attention, attended, query, key, value, logSumExp);
     return attended;
   }
 
@@ -200,8 +201,18 @@ public class KernelBenchmark {
   @Benchmark
   public Tensor attentionWithBackward() {
     attention();
-    ShortAttention.backward(
-        attention, dQuery, dKey, dValue, dAttended, attended, query, key, value, logSumExp);
+    BlockedAttention.backward(
+        BlockedAttention.Products.FLOAT32,
+        attention,
+        dQuery,
+        dKey,
+        dValue,
+        dAttended,
+        attended,
+        query,
+        key,
+        value,
+        logSumExp);
     return dQuery;
   }
 

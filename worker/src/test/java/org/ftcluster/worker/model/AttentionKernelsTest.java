@@ -1,16 +1,21 @@
 package org.ftcluster.worker.model;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
-import org.ftcluster.worker.tensor.kernel.ShortAttention;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention.Products;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -28,7 +33,7 @@ class AttentionKernelsTest {
     ModelConfig config = ModelConfigReader.read(Path.of("src/test/resources/golden", name));
     int window = config.slidingWindow() == 0 ? tokens : config.slidingWindow();
     var shape =
-        new ShortAttention.Shape(
+        new BlockedAttention.Shape(
             tokens,
             config.keyValueHeads(),
             config.groupSize(),
@@ -45,8 +50,9 @@ class AttentionKernelsTest {
       Tensor[] ours = results(scope, config, tokens);
       Tensor[] theirs = results(scope, config, tokens);
 
-      ShortAttention.forward(shape, ours[0], q, k, v, ours[1]);
-      ShortAttention.backward(shape, ours[2], ours[3], ours[4], dy, ours[0], q, k, v, ours[1]);
+      BlockedAttention.forward(Products.FLOAT32, shape, ours[0], q, k, v, ours[1]);
+      BlockedAttention.backward(
+          Products.FLOAT32, shape, ours[2], ours[3], ours[4], dy, ours[0], q, k, v, ours[1]);
       FusedAttention fused = new FusedAttention(config);
       QueryKeyValue in = new QueryKeyValue(q, k, v);
       QueryKeyValue gradients = new QueryKeyValue(theirs[2], theirs[3], theirs[4]);
@@ -57,6 +63,68 @@ class AttentionKernelsTest {
         assertArrayEquals(theirs[i].toFloats(), ours[i].toFloats(), 2e-5f, "result " + i);
       }
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"70, 70", "576, 576", "576, 300", "33, 9"})
+  void productsOfBfloat16RoundWhatTheyMultiplyAndNothingElse(int tokens, int window) {
+    assumeTrue(
+        Products.of(DType.BFLOAT16) == Products.BFLOAT16, "this processor has no such products");
+    Aten.initialize();
+    var shape = new BlockedAttention.Shape(tokens, 2, 3, 48, window, 0.13);
+    try (Scope scope = Scope.persistent()) {
+      Tensor q = rounded(scope, tokens, 6 * 48);
+      Tensor k = rounded(scope, tokens, 2 * 48);
+      Tensor v = rounded(scope, tokens, 2 * 48);
+      Tensor dy = rounded(scope, tokens, 6 * 48);
+      List<float[]> exact = attention(scope, Products.FLOAT32, shape, q, k, v, dy);
+      List<float[]> fast = attention(scope, Products.BFLOAT16, shape, q, k, v, dy);
+
+      for (int i = 0; i < exact.size(); i++) {
+        // Half a step of bfloat16 is 1/256 of a number; errors of many numbers cancel.
+        assertTrue(
+            difference(exact.get(i), fast.get(i)) < 1 / 256.0,
+            "result %d: %.5f".formatted(i, difference(exact.get(i), fast.get(i))));
+      }
+      assertArrayEquals(exact.get(1), fast.get(1), 1e-5f, "the softmax's denominators");
+    }
+  }
+
+  /** Output, statistics, dq, dk, dv. */
+  private static List<float[]> attention(
+      Scope scope,
+      Products products,
+      BlockedAttention.Shape shape,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor dy) {
+    Tensor y = scope.zeros(DType.BFLOAT16, q.shape());
+    Tensor logSumExp =
+        scope.zeros(DType.FLOAT32, (long) shape.keyValueHeads() * shape.group(), shape.tokens());
+    Tensor dq = scope.zeros(DType.BFLOAT16, q.shape());
+    Tensor dk = scope.zeros(DType.BFLOAT16, k.shape());
+    Tensor dv = scope.zeros(DType.BFLOAT16, v.shape());
+    BlockedAttention.forward(products, shape, y, q, k, v, logSumExp);
+    BlockedAttention.backward(products, shape, dq, dk, dv, dy, y, q, k, v, logSumExp);
+    return Stream.of(y, logSumExp, dq, dk, dv).map(Tensor::toFloats).toList();
+  }
+
+  /** The root of the mean square of differences, as a share of that of the numbers. */
+  private static double difference(float[] expected, float[] actual) {
+    double errors = 0;
+    double squares = 0;
+    for (int i = 0; i < expected.length; i++) {
+      errors += Math.pow(expected[i] - (double) actual[i], 2);
+      squares += Math.pow(expected[i], 2);
+    }
+    return Math.sqrt(errors / squares);
+  }
+
+  private Tensor rounded(Scope scope, long... shape) {
+    Tensor tensor = scope.empty(DType.BFLOAT16, shape);
+    Aten.copy(tensor, tensor(scope, shape));
+    return tensor;
   }
 
   /** Output, statistics, dq, dk, dv. */

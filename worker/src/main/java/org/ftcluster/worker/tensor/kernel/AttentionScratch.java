@@ -4,14 +4,15 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
-import org.ftcluster.worker.tensor.kernel.ShortAttention.Shape;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /**
- * Matrices of one key/value head, padded with zeros, and those of the block of query rows at hand,
- * as forward and backward both need them. Belongs to one thread.
+ * How attention goes through heads and blocks of query rows, and what it needs whatever its
+ * products run in. Belongs to one thread.
  */
-abstract sealed class AttentionScratch permits AttentionForward, AttentionBackward {
+abstract sealed class AttentionScratch permits Float32Scratch, Bfloat16Scratch {
   /** Query rows handled at once; a block looks at no key past its last row. */
   static final int BLOCK = Tiles.COLUMNS;
 
@@ -22,30 +23,16 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
 
   final Shape shape;
 
-  /** Rows, and columns, of a head's matrices. */
+  /** Rows of a head's matrices, and columns of a block's. */
   final int tokens;
 
   final int width;
   private final float[] row;
 
-  /** [LANES]: where as many rows begin, one after the other. */
-  private final int[] rowStarts;
-
-  /** [tokens, width]. */
-  final float[] keys;
-
-  final float[] values;
-
-  /** [BLOCK, width]; already scaled. */
-  final float[] queries;
-
-  /** [width, BLOCK]. */
-  final float[] queriesT;
-
   /** [BLOCK, width]: the block's output. */
   final float[] o;
 
-  /** [tokens, BLOCK]: scores, then what is made of them; see {@link ShortAttention}. */
+  /** [tokens, BLOCK]: scores, then what is made of them; see {@link BlockedAttention}. */
   final float[] p;
 
   /** [tokens]. */
@@ -56,11 +43,6 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
     tokens = Tiles.pad(shape.tokens(), BLOCK);
     width = Tiles.pad(shape.headSize(), Tiles.COLUMNS);
     row = new float[shape.headSize()];
-    rowStarts = IntStream.range(0, LANES).map(t -> t * width).toArray();
-    keys = new float[tokens * width];
-    values = new float[tokens * width];
-    queries = new float[BLOCK * width];
-    queriesT = new float[width * BLOCK];
     o = new float[BLOCK * width];
     p = new float[tokens * BLOCK];
     logSumExp = new float[tokens];
@@ -68,20 +50,42 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
 
   /**
    * Query rows [first, first + BLOCK) and the keys [from, to) that they look at, both multiples of
-   * a tile's rows.
+   * {@code BLOCK}.
    *
    * @param count those of the query rows that there are
    */
   record Block(int first, int count, int from, int to) {
     static Block at(Shape shape, int first) {
       int end = Math.min(first + BLOCK, shape.tokens());
-      return new Block(
-          first,
-          end - first,
-          shape.firstKey(first) / Tiles.ROWS * Tiles.ROWS,
-          Tiles.pad(end, Tiles.ROWS));
+      return new Block(first, end - first, shape.firstKey(first) / BLOCK * BLOCK, first + BLOCK);
     }
   }
+
+  /** Goes through key/value heads [from, to), and the query heads that share each of them. */
+  final void run(int from, int to) {
+    for (int head = from; head < to; head++) {
+      begin(head);
+      for (int g = 0; g < shape.group(); g++) {
+        int queryHead = head * shape.group() + g;
+        beginQueries(queryHead);
+        for (int first = 0; first < shape.tokens(); first += BLOCK) {
+          run(queryHead, Block.at(shape, first));
+        }
+        endQueries(queryHead);
+      }
+      end(head);
+    }
+  }
+
+  abstract void begin(int keyValueHead);
+
+  void beginQueries(int queryHead) {}
+
+  abstract void run(int queryHead, Block block);
+
+  void endQueries(int queryHead) {}
+
+  void end(int keyValueHead) {}
 
   void read(Rows from, int head, float[] to) {
     for (int t = 0; t < shape.tokens(); t++) {
@@ -99,86 +103,58 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
     Arrays.fill(to, block.count() * width, BLOCK * width, 0);
   }
 
-  void readQueries(Rows from, int head, Block block) {
-    readBlock(from, head, block, queries);
-    scaleRows(queries, (float) shape.scale());
-    transpose(queries, queriesT);
+  void writeBlock(float[] from, Rows to, int head, Block block) {
+    write(from, to, head, block.first(), block.count());
   }
 
-  void transpose(float[] from, float[] to) {
-    for (int i = 0; i < width; i++) {
-      for (int lane = 0; lane < BLOCK; lane += LANES) {
-        FloatVector.fromArray(Rows.FLOATS, from, lane * width + i, rowStarts, 0)
-            .intoArray(to, i * BLOCK + lane);
+  void write(float[] from, Rows to, int head) {
+    write(from, to, head, 0, shape.tokens());
+  }
+
+  private void write(float[] from, Rows to, int head, int first, int count) {
+    for (int t = 0; t < count; t++) {
+      System.arraycopy(from, t * width, row, 0, shape.headSize());
+      to.write(first + t, head * shape.headSize(), row, shape.headSize());
+    }
+  }
+
+  /**
+   * Columns of a matrix as rows.
+   *
+   * @param from [rows, columns]
+   * @param to [columns, rows]
+   * @param rows a multiple of {@code LANES}
+   */
+  static void transpose(float[] from, float[] to, int rows, int columns) {
+    int[] starts = rowStarts(columns);
+    for (int column = 0; column < columns; column++) {
+      for (int lane = 0; lane < rows; lane += LANES) {
+        FloatVector.fromArray(Rows.FLOATS, from, lane * columns + column, starts, 0)
+            .intoArray(to, column * rows + lane);
       }
     }
   }
 
-  /** The block's scores in {@code p}, minus infinity where a query doesn't look at a key. */
-  void scores(Block block) {
-    scores(p, keys, queriesT, block);
-    hide(block);
+  /** Where as many rows as there are lanes begin. */
+  static int[] rowStarts(int columns) {
+    return IntStream.range(0, LANES).map(lane -> lane * columns).toArray();
   }
 
-  void writeBlock(float[] from, Rows to, int head, Block block) {
-    for (int t = 0; t < block.count(); t++) {
-      System.arraycopy(from, t * width, row, 0, shape.headSize());
-      to.write(block.first() + t, head * shape.headSize(), row, shape.headSize());
+  static void scale(float[] values, float factor) {
+    for (int i = 0; i < values.length; i++) {
+      values[i] *= factor;
     }
   }
 
-  void write(float[] from, Rows to, int head) {
-    for (int t = 0; t < shape.tokens(); t++) {
-      System.arraycopy(from, t * width, row, 0, shape.headSize());
-      to.write(t, head * shape.headSize(), row, shape.headSize());
+  /** rowsum(dO O) of a block's rows. */
+  void projections(float[] dO, float[] into) {
+    for (int t = 0; t < BLOCK; t++) {
+      into[t] = VectorMath.dot(dO, t * width, o, t * width, shape.headSize());
     }
   }
 
-  void scaleRows(float[] block, float factor) {
-    for (int i = 0; i < BLOCK * width; i++) {
-      block[i] *= factor;
-    }
-  }
-
-  /** {@code scores = m bᵀ}, for m [tokens, width] and a block's transposed b. */
-  void scores(float[] scores, float[] m, float[] transposed, Block block) {
-    Tiles.multiply(
-        m,
-        block.from() * width,
-        width,
-        1,
-        transposed,
-        0,
-        BLOCK,
-        scores,
-        block.from() * BLOCK,
-        BLOCK,
-        block.to() - block.from(),
-        shape.headSize(),
-        BLOCK,
-        false);
-  }
-
-  /** {@code out = sᵀ m} for scores s [tokens, BLOCK] and m [tokens, width]. */
-  void times(float[] scores, float[] m, float[] out, Block block) {
-    Tiles.multiply(
-        scores,
-        block.from() * BLOCK,
-        1,
-        BLOCK,
-        m,
-        block.from() * width,
-        width,
-        out,
-        0,
-        width,
-        BLOCK,
-        block.to() - block.from(),
-        width,
-        false);
-  }
-
-  private void hide(Block block) {
+  /** Makes scores in {@code p} minus infinity where a query doesn't look at a key. */
+  void hide(Block block) {
     int oldest = Math.min(block.first() + BLOCK - shape.window(), block.first() + 1);
     hide(block, block.from(), oldest);
     hide(block, block.first() + 1, block.to());
@@ -186,14 +162,13 @@ abstract sealed class AttentionScratch permits AttentionForward, AttentionBackwa
 
   private void hide(Block block, int from, int to) {
     for (int key = from; key < to; key++) {
-      // A query looks at the keys from its own back to window - 1 before.
       for (int lane = 0; lane < BLOCK; lane += LANES) {
+        // How far a query looks back to the key.
         IntVector back = QUERIES.add(block.first() + lane - key);
-        FloatVector score = FloatVector.fromArray(Rows.FLOATS, p, key * BLOCK + lane);
-        score
-            .blend(
-                Float.NEGATIVE_INFINITY,
-                back.lt(0).or(back.compare(VectorOperators.GE, shape.window())).cast(Rows.FLOATS))
+        VectorMask<Integer> hidden =
+            back.lt(0).or(back.compare(VectorOperators.GE, shape.window()));
+        FloatVector.fromArray(Rows.FLOATS, p, key * BLOCK + lane)
+            .blend(Float.NEGATIVE_INFINITY, hidden.cast(Rows.FLOATS))
             .intoArray(p, key * BLOCK + lane);
       }
     }

@@ -83,7 +83,7 @@ public final class CrossEntropy {
     FloatVector best = FloatVector.broadcast(Rows.FLOATS, Float.NEGATIVE_INFINITY);
     int i = 0;
     for (int end = Rows.FLOATS.loopBound(row.length); i < end; i += Rows.FLOATS.length()) {
-      best = best.max(FloatVector.fromArray(Rows.FLOATS, row, i));
+      best = VectorMath.max(best, FloatVector.fromArray(Rows.FLOATS, row, i));
     }
     float max = best.reduceLanes(VectorOperators.MAX);
     for (; i < row.length; i++) {

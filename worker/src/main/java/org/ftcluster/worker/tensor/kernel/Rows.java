@@ -13,14 +13,11 @@ import jdk.incubator.vector.VectorSpecies;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Tensor;
 
-/**
- * Rows of a matrix to and from float32 scratch. bfloat16 is rounded to nearest, ties to even, as
- * libtorch does.
- */
+/** Rows of a matrix to and from float32 scratch. */
 final class Rows {
   static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
   static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
-  private static final VectorSpecies<Short> SHORTS =
+  static final VectorSpecies<Short> SHORTS =
       VectorSpecies.of(
           short.class, VectorShape.forBitSize(Math.max(FLOATS.vectorBitSize() / 2, 64)));
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
@@ -97,13 +94,7 @@ final class Rows {
     }
     int i = 0;
     for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
-      IntVector bits = FloatVector.fromArray(FLOATS, from, i).reinterpretAsInts();
-      IntVector odd = bits.lanewise(VectorOperators.LSHR, 16).and(1);
-      ((ShortVector)
-              bits.add(odd)
-                  .add(0x7FFF)
-                  .lanewise(VectorOperators.LSHR, 16)
-                  .convertShape(VectorOperators.I2S, SHORTS, 0))
+      VectorMath.toBfloat16(FloatVector.fromArray(FLOATS, from, i))
           .intoMemorySegment(memory, (start + i) * Short.BYTES, nativeOrder());
     }
     for (; i < count; i++) {
@@ -111,6 +102,7 @@ final class Rows {
     }
   }
 
+  /** As {@link VectorMath#toBfloat16}. */
   private static short toBfloat16(float value) {
     int bits = Float.floatToRawIntBits(value);
     return (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);

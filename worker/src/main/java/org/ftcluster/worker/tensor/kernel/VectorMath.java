@@ -2,13 +2,16 @@ package org.ftcluster.worker.tensor.kernel;
 
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
+import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShuffle;
 
 /**
- * Sums and exponentials whose bits are the same whether the loop around them is interpreted or
- * compiled. The Vector API's own {@code reduceLanes} and {@code EXP} leave order and rounding to
- * the compiler's tier, which would let the same step give different bits early and late in a run.
+ * Sums, exponentials and roundings whose bits are the same whether the loop around them is
+ * interpreted or compiled. The Vector API's own {@code reduceLanes} and {@code EXP} leave order and
+ * rounding to the compiler's tier, which would let the same step give different bits early and late
+ * in a run.
  *
  * <p>All of it has to be inlined where it is used: vectors that are handed over between methods are
  * objects, which makes a loop ten times as slow. The compiler decides that by what it has seen
@@ -82,7 +85,10 @@ final class VectorMath {
    * {@code expf}).
    */
   static FloatVector exp(FloatVector x) {
-    FloatVector clamped = x.max(LOWEST).min(HIGHEST);
+    // Java's own maximum and minimum cost four times as much, for the sake of zeros' signs.
+    VectorMask<Float> low = x.compare(VectorOperators.LT, LOWEST);
+    FloatVector clamped =
+        x.blend(LOWEST, low).blend(HIGHEST, x.compare(VectorOperators.GT, HIGHEST));
     FloatVector shifted = clamped.fma(broadcast(LOG2_E), broadcast(ROUND));
     FloatVector n = shifted.sub(ROUND);
     FloatVector r = n.fma(broadcast(-LN2_HIGH), clamped);
@@ -98,12 +104,17 @@ final class VectorMath {
     // below 1 and at the lower end above it, so none overflows.
     IntVector exponent = shifted.reinterpretAsInts().lanewise(VectorOperators.LSHL, 23);
     FloatVector result = p.reinterpretAsInts().add(exponent).reinterpretAsFloats();
-    return result.blend(0f, x.compare(VectorOperators.LT, LOWEST));
+    return result.blend(0f, low);
   }
 
   /** {@code exp(x)}, the same bits as a lane of the vector form. */
   static float exp(float x) {
     return exp(broadcast(x)).lane(0);
+  }
+
+  /** The larger of each two lanes; {@code a} where {@code b} is NaN. */
+  static FloatVector max(FloatVector a, FloatVector b) {
+    return a.blend(b, b.compare(VectorOperators.GT, a));
   }
 
   static FloatVector sigmoid(FloatVector x) {
@@ -113,6 +124,26 @@ final class VectorMath {
 
   static float sigmoid(float x) {
     return 1 / (1 + exp(-x));
+  }
+
+  /** To nearest, ties to even, as libtorch rounds. */
+  static ShortVector toBfloat16(FloatVector x) {
+    return (ShortVector) upperHalves(rounded(x)).convertShape(VectorOperators.I2S, Rows.SHORTS, 0);
+  }
+
+  /** Lane by lane two numbers of bfloat16 side by side, the first one first in memory. */
+  static IntVector bfloat16Pairs(FloatVector first, FloatVector second) {
+    return upperHalves(rounded(first)).or(rounded(second).and(0xFFFF0000));
+  }
+
+  /** Numbers whose upper halves are bfloat16. */
+  private static IntVector rounded(FloatVector x) {
+    IntVector bits = x.reinterpretAsInts();
+    return bits.add(upperHalves(bits).and(1)).add(0x7FFF);
+  }
+
+  private static IntVector upperHalves(IntVector bits) {
+    return bits.lanewise(VectorOperators.LSHR, 16);
   }
 
   private static FloatVector broadcast(float value) {

@@ -241,7 +241,8 @@ class KernelGradientsTest {
     HeadOps.sumGroups(dv, gradients.value());
 
     // The same with our own kernel, from and to rows of all heads side by side.
-    var settings = new ShortAttention.Shape(tokens, keyValueHeads, group, headSize, tokens, scale);
+    var settings =
+        new BlockedAttention.Shape(tokens, keyValueHeads, group, headSize, tokens, scale);
     Tensor statistics = autograd.zeros((long) keyValueHeads * group, tokens);
     Tensor rows = autograd.zeros(q.shape());
     Tensor dRows = autograd.zeros(q.shape());
@@ -250,8 +251,20 @@ class KernelGradientsTest {
     Tensor dq2 = autograd.zeros(q.shape());
     Tensor dk2 = autograd.zeros(k.shape());
     Tensor dv2 = autograd.zeros(v.shape());
-    ShortAttention.forward(settings, rows, q, k, v, statistics);
-    ShortAttention.backward(settings, dq2, dk2, dv2, dRows, rows, q, k, v, statistics);
+    BlockedAttention.forward(
+        BlockedAttention.Products.FLOAT32, settings, rows, q, k, v, statistics);
+    BlockedAttention.backward(
+        BlockedAttention.Products.FLOAT32,
+        settings,
+        dq2,
+        dk2,
+        dv2,
+        dRows,
+        rows,
+        q,
+        k,
+        v,
+        statistics);
     Tensor output2 = autograd.zeros(shape);
     Aten.copy(output2, rows.strided(shape, rowStrides, 0));
 

@@ -2,22 +2,22 @@ package org.ftcluster.worker.tensor.kernel;
 
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
-import org.ftcluster.worker.tensor.kernel.ShortAttention.Shape;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /**
  * The backward of one block: {@code dV += Pᵀ dO}, {@code dS = P (dO Vᵀ - rowsum(dO O))}, {@code dQ
  * = scale dS K}, {@code dK += scale dSᵀ Q}.
  */
-final class AttentionBackward extends AttentionScratch {
+final class Float32Backward extends Float32Scratch {
   /** [tokens, width], summed over the query heads that share the keys. */
-  final float[] dKeys;
+  private final float[] dKeys;
 
-  final float[] dValues;
+  private final float[] dValues;
 
   /** [BLOCK, width]. */
-  final float[] dO;
+  private final float[] dO;
 
-  final float[] dQ;
+  private final float[] dQ;
 
   /** [width, BLOCK]. */
   private final float[] dOT;
@@ -28,8 +28,22 @@ final class AttentionBackward extends AttentionScratch {
   /** [BLOCK]: rowsum(dO O). */
   private final float[] projection = new float[BLOCK];
 
-  AttentionBackward(Shape shape) {
+  private final BlockedAttention.Inputs in;
+  private final BlockedAttention.Outputs forward;
+  private final Rows gradient;
+  private final BlockedAttention.Inputs gradients;
+
+  Float32Backward(
+      Shape shape,
+      BlockedAttention.Inputs in,
+      BlockedAttention.Outputs forward,
+      Rows gradient,
+      BlockedAttention.Inputs gradients) {
     super(shape);
+    this.in = in;
+    this.forward = forward;
+    this.gradient = gradient;
+    this.gradients = gradients;
     dKeys = new float[tokens * width];
     dValues = new float[tokens * width];
     dO = new float[BLOCK * width];
@@ -38,22 +52,39 @@ final class AttentionBackward extends AttentionScratch {
     dS = new float[tokens * BLOCK];
   }
 
-  /** Begins another key/value head. */
-  void clear() {
+  @Override
+  void begin(int keyValueHead) {
+    read(in.keys(), keyValueHead, keys);
+    read(in.values(), keyValueHead, values);
     Arrays.fill(dKeys, 0);
     Arrays.fill(dValues, 0);
   }
 
-  /** Adds to {@code dKeys} and {@code dValues}, and leaves {@code dQ}. */
-  void run(Block block) {
+  @Override
+  void beginQueries(int queryHead) {
+    forward.logSumExp().read(queryHead, logSumExp);
+  }
+
+  @Override
+  void run(int queryHead, Block block) {
+    readQueries(in.queries(), queryHead, block);
+    readBlock(forward.attended(), queryHead, block, o);
+    readBlock(gradient, queryHead, block, dO);
     scores(block);
-    transpose(dO, dOT);
+    transpose(dO, dOT, BLOCK, width);
     scores(dS, values, dOT, block);
     scoreGradients(block);
     transposedTimes(p, dO, dValues, block);
     transposedTimes(dS, queries, dKeys, block);
     times(dS, keys, dQ, block);
-    scaleRows(dQ, (float) shape.scale());
+    scale(dQ, (float) shape.scale());
+    writeBlock(dQ, gradients.queries(), queryHead, block);
+  }
+
+  @Override
+  void end(int keyValueHead) {
+    write(dKeys, gradients.keys(), keyValueHead);
+    write(dValues, gradients.values(), keyValueHead);
   }
 
   /**
@@ -61,9 +92,7 @@ final class AttentionBackward extends AttentionScratch {
    * (dP - rowsum(dO O))} from dP in {@code dS}.
    */
   private void scoreGradients(Block block) {
-    for (int t = 0; t < BLOCK; t++) {
-      projection[t] = VectorMath.dot(dO, t * width, o, t * width, shape.headSize());
-    }
+    projections(dO, projection);
     for (int lane = 0; lane < BLOCK; lane += LANES) {
       FloatVector shift = FloatVector.fromArray(Rows.FLOATS, logSumExp, block.first() + lane);
       FloatVector less = FloatVector.fromArray(Rows.FLOATS, projection, lane);

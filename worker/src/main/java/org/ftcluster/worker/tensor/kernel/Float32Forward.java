@@ -1,23 +1,41 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import jdk.incubator.vector.FloatVector;
-import org.ftcluster.worker.tensor.kernel.ShortAttention.Shape;
+import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /** The forward of one block: {@code P = softmax(scale Q Kᵀ)}, {@code O = P V}. */
-final class AttentionForward extends AttentionScratch {
+final class Float32Forward extends Float32Scratch {
   /** [BLOCK]: what makes probabilities of exponentials. */
   private final float[] inverse = new float[BLOCK];
 
-  AttentionForward(Shape shape) {
+  private final BlockedAttention.Inputs in;
+  private final BlockedAttention.Outputs out;
+
+  Float32Forward(Shape shape, BlockedAttention.Inputs in, BlockedAttention.Outputs out) {
     super(shape);
+    this.in = in;
+    this.out = out;
   }
 
-  /** Leaves {@code o} and {@code logSumExp}. */
-  void run(Block block) {
+  @Override
+  void begin(int keyValueHead) {
+    read(in.keys(), keyValueHead, keys);
+    read(in.values(), keyValueHead, values);
+  }
+
+  @Override
+  void run(int queryHead, Block block) {
+    readQueries(in.queries(), queryHead, block);
     scores(block);
     softmax(block);
     times(p, values, o, block);
     normalize();
+    writeBlock(o, out.attended(), queryHead, block);
+  }
+
+  @Override
+  void endQueries(int queryHead) {
+    out.logSumExp().write(queryHead, logSumExp);
   }
 
   /**
@@ -28,7 +46,7 @@ final class AttentionForward extends AttentionScratch {
     for (int lane = 0; lane < BLOCK; lane += LANES) {
       FloatVector max = FloatVector.broadcast(Rows.FLOATS, Float.NEGATIVE_INFINITY);
       for (int key = block.from(); key < block.to(); key++) {
-        max = max.max(FloatVector.fromArray(Rows.FLOATS, p, key * BLOCK + lane));
+        max = VectorMath.max(max, FloatVector.fromArray(Rows.FLOATS, p, key * BLOCK + lane));
       }
       FloatVector sum = FloatVector.zero(Rows.FLOATS);
       for (int key = block.from(); key < block.to(); key++) {
