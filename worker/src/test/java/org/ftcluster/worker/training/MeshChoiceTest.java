@@ -62,6 +62,15 @@ class MeshChoiceTest {
   }
 
   @Test
+  void stagesMayShareOutAllWeights() {
+    String[] full = {"adapter.type=none", "parallel.pipeline=2", "parallel.sharding=zero3"};
+    JobSpec job = job("parallel.tensor=auto", full[0], full[1], full[2]);
+    Parallel chosen = choose(job, 4, PLENTY);
+    assertEquals(2, chosen.pipeline());
+    assertEquals(Sharding.ZERO3, chosen.sharding());
+  }
+
+  @Test
   void memoryIsSavedBeforeAJobIsRefused() {
     long alone = need(choose(job("parallel=auto"), 1, PLENTY), 1);
     assertEquals(1, choose(job("parallel=auto"), 1, alone - 1).pipeline());
