@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -69,6 +70,7 @@ struct Call {
   size_t count;
   const void* input;
   void* output;
+  const void* comm = nullptr;
 };
 
 enum Kind { ALL_REDUCE, REDUCE, REDUCE_SCATTER, ALL_GATHER, BROADCAST, SEND, RECV };
@@ -207,6 +209,7 @@ void meet(std::shared_ptr<Comm> comm, std::string key, int place, size_t expecte
 
 int submit(void* handle, void* stream, std::string key, int place, size_t expected, Call call) {
   std::shared_ptr<Comm> comm = ((CommHandle*)handle)->comm;
+  call.comm = comm.get();
   give(stream, [=](std::unique_lock<std::mutex>& lock) {
     if (!comm->aborted) meet(comm, key, place, expected, call, lock);
   });
@@ -324,7 +327,16 @@ int ncclCommGetAsyncError(void* handle, int* state) {
 int ncclCommAbort(void* handle) {
   {
     std::unique_lock<std::mutex> lock(mutex);
-    ((CommHandle*)handle)->comm->aborted = true;
+    Comm& comm = *((CommHandle*)handle)->comm;
+    comm.aborted = true;
+    // From now on nobody reads or writes its buffers.
+    for (auto& meeting : comm.world->meetings) {
+      if (meeting.second.done) continue;
+      std::map<int, Call>& calls = meeting.second.calls;
+      for (auto call = calls.begin(); call != calls.end();) {
+        call = call->second.comm == &comm ? calls.erase(call) : std::next(call);
+      }
+    }
     changed.notify_all();
   }
   delete (CommHandle*)handle;

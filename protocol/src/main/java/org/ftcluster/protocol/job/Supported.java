@@ -17,8 +17,8 @@ final class Supported {
   }
 
   /**
-   * On a CPU what is below memory is a disk. A GPU has its part of the model in its own memory,
-   * while the optimizer works in the host's.
+   * On a CPU what is below memory is a disk. Below a GPU's memory is the host's, and below that,
+   * for the optimizer, a disk.
    */
   private static void device(JobSpec spec, Problems problems) {
     JobSpec.Offload offload = spec.offload();

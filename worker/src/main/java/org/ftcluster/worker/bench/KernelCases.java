@@ -109,6 +109,7 @@ final class KernelCases {
     all.rows();
     all.attention();
     all.slicedLosses();
+    all.cases.addAll(OptimizerCase.all());
     return all.cases;
   }
 

@@ -9,17 +9,23 @@ import java.util.List;
 import java.util.SplittableRandom;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.CausalLanguageModel;
+import org.ftcluster.worker.model.DeviceParameters;
+import org.ftcluster.worker.model.GradientListener;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
 import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ModelLoader;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.optimizer.AdamW;
+import org.ftcluster.worker.optimizer.DeviceGradientSum;
+import org.ftcluster.worker.optimizer.DeviceUpdate;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.OptimizerState;
+import org.ftcluster.worker.optimizer.ParameterUpdate;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.Profile;
 import org.ftcluster.worker.tensor.cuda.CudaDevice;
@@ -112,7 +118,7 @@ public final class StepBenchmark {
         CausalLanguageModel loaded =
             ModelLoader.loadRandom(
                 config, model, adapter, settings.savings(), settings.threads(), gpu);
-        GradientSum sum = GradientSum.of(reduction, loaded.parameters().size(), 0)) {
+        GradientSum sum = sum(reduction, loaded.parameters(), settings.savings())) {
       Times times = time(loaded, sum, batch(settings, config.vocabularySize()), settings);
       double median = times.median();
       double tokens = (double) settings.batch() * settings.sequence();
@@ -139,12 +145,22 @@ public final class StepBenchmark {
   private static Times time(
       CausalLanguageModel model, GradientSum sum, TokenBatch batch, Settings settings) {
     int steps = settings.steps();
-    AdamW optimizer = new AdamW(0.9, 0.999, 1e-8, 0);
     var parameters = model.parameters();
     double[] seconds = new double[steps];
     model.initialize(1);
+    GradientListener listener =
+        new GradientListener() {
+          @Override
+          public void complete(long from) {}
+
+          @Override
+          public boolean takesFromDevice() {
+            return sum.takesFromDevice();
+          }
+        };
     try (OptimizerState state =
-        OptimizerState.whole(parameters.size(), settings.savings().optimizerIn())) {
+            OptimizerState.whole(parameters.size(), settings.savings().optimizerIn());
+        ParameterUpdate update = update(parameters, state, settings.savings())) {
       @Nullable Profile profile = null;
       for (int step = 0; step <= steps; step++) {
         if (step == 1 && settings.profile()) {
@@ -152,10 +168,10 @@ public final class StepBenchmark {
         }
         long start = System.nanoTime();
         sum.start(1);
-        double loss = model.forwardBackward(batch, 1.0 / batch.targetCount(), step);
+        double loss = model.forwardBackward(batch, 1.0 / batch.targetCount(), step, listener);
         sum.add(parameters.gradients(), loss);
-        double norm = GradientClip.norm(parameters.gradients());
-        optimizer.update(parameters, state, step + 1, 1e-4, GradientClip.scale(norm, 1));
+        double norm = update.gradientNorm();
+        update.apply(new AdamW.At(step + 1, 1e-4, GradientClip.scale(norm, 1)));
         model.parametersChanged();
         if (step > 0) {
           seconds[step - 1] = (System.nanoTime() - start) / 1e9;
@@ -163,6 +179,29 @@ public final class StepBenchmark {
       }
       return new Times(seconds, profile == null ? null : perStep(profile, seconds));
     }
+  }
+
+  /** The GPU that gradients stay on; else null. */
+  private static @Nullable DeviceParameters updating(
+      ParameterBuffer parameters, MemorySavings savings) {
+    return savings.optimizesOnDevice() ? parameters.device() : null;
+  }
+
+  private static GradientSum sum(
+      JobSpec.Reduction reduction, ParameterBuffer parameters, MemorySavings savings) {
+    DeviceParameters device = updating(parameters, savings);
+    return device == null
+        ? GradientSum.of(reduction, parameters.size(), 0)
+        : new DeviceGradientSum(reduction, device, 0, null, false, false);
+  }
+
+  private static ParameterUpdate update(
+      ParameterBuffer parameters, OptimizerState state, MemorySavings savings) {
+    AdamW adamW = new AdamW(0.9, 0.999, 1e-8, 0);
+    DeviceParameters device = updating(parameters, savings);
+    return device == null
+        ? new ParameterUpdate.Whole(adamW, parameters, state)
+        : new DeviceUpdate(adamW, parameters, device, state);
   }
 
   /** As jobs have it by default. */

@@ -163,10 +163,9 @@ public final class BatchPass implements AutoCloseable {
    * @param listener hears, after each layer, which gradients are complete
    */
   public double backward(double lossScale, GradientListener listener) {
-    // Those of an accelerator come to the host together, once all are there.
-    double loss =
-        throughLayers(lossScale, part.trained().areOnDevice() ? GradientListener.NONE : listener);
-    part.trained().gradientsDone();
+    boolean brought = part.trained().areToBeBrought(listener);
+    double loss = throughLayers(lossScale, brought ? GradientListener.NONE : listener);
+    part.trained().gradientsDone(listener);
     return loss;
   }
 
@@ -203,16 +202,13 @@ public final class BatchPass implements AutoCloseable {
     return part.head().loss(pass.workspace(), null, output, targets(), 0);
   }
 
-  /**
-   * Gradients that are summed in several places, or are other parts', begin at zero. What an
-   * accelerator has of other parts' stays as it was in the beginning.
-   */
+  /** Gradients that are summed in several places, or are other parts', begin at zero. */
   private void startGradients() {
     if (part.supply().gathered() != null) {
       return; // those of each unit when its turn comes
     }
-    if (!part.place().isWhole() && !part.trained().areOnDevice()) {
-      part.parameters().gradients().fill((byte) 0);
+    if (!part.place().isWhole()) {
+      part.trained().clearGradients();
       return;
     }
     if (part.firstEmbedding() != null) {

@@ -193,7 +193,8 @@ public final class CausalLanguageModel implements TrainableModel {
       TokenBatch batch, double lossScale, long dropoutSeed, GradientListener listener) {
     if (batch.targetCount() == 0) {
       if (part.supply().gathered() == null) {
-        part.parameters().gradients().fill((byte) 0);
+        part.trained().clearGradients();
+        part.trained().gradientsDone(listener);
       }
       accompany(true, listener);
       return 0;

@@ -10,10 +10,18 @@ public interface GradientListener {
   GradientListener NONE = from -> {};
 
   /**
-   * From that parameter on those in the {@link ParameterBuffer} are complete; ever smaller ones,
-   * and some models never say so.
+   * From that parameter on those in the {@link ParameterBuffer} are complete, or in its copy in an
+   * accelerator's memory, as far as that was told; ever smaller ones, and some models never say so.
    */
   void complete(long from);
+
+  /**
+   * Whether it takes gradients from where an accelerator's layers leave them. Otherwise they come
+   * to the {@link ParameterBuffer}, all together when the backward is done, and it hears nothing.
+   */
+  default boolean takesFromDevice() {
+    return false;
+  }
 
   /**
    * Where ranks share values out, all of a {@link ParameterUnit}'s gradients are complete, which

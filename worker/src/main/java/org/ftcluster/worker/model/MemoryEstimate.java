@@ -94,7 +94,8 @@ public record MemoryEstimate(
             long offloaded = offloaded(savings, model, share, sizes);
             // All values have room on the disk, though a rank may have a share of them only.
             long whole = share.sharesValues() ? valuesOnDisk(savings, model, parameters.size()) : 0;
-            long trained = share.bytes(sizes, reduction) - offloaded + whole;
+            long onHost = savings.optimizerOnHost() ? share.optimizerBytes(sizes) : 0;
+            long trained = share.bytes(sizes, reduction) - offloaded - onHost + whole;
             long activations = 0;
             long filed = 0;
             long batch = 0;

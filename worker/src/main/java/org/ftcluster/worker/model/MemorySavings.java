@@ -23,6 +23,8 @@ import org.jspecify.annotations.Nullable;
  * @param activationsIn likewise for what {@code offloadedLayers} keep
  * @param parametersOnHost whether an accelerator's layers have their frozen weights in the host's
  *     memory
+ * @param optimizerOnHost whether the optimizer of what an accelerator's layers train works on the
+ *     host
  */
 public record MemorySavings(
     int recomputedLayers,
@@ -30,8 +32,9 @@ public record MemorySavings(
     @Nullable Path parametersIn,
     @Nullable Path optimizerIn,
     @Nullable Path activationsIn,
-    boolean parametersOnHost) {
-  public static final MemorySavings NONE = new MemorySavings(0, 0, null, null, null, false);
+    boolean parametersOnHost,
+    boolean optimizerOnHost) {
+  public static final MemorySavings NONE = new MemorySavings(0, 0, null, null, null, false, false);
 
   /** All layers, of however many. */
   public static final MemorySavings RECOMPUTED = NONE.recomputing(Integer.MAX_VALUE);
@@ -39,19 +42,37 @@ public record MemorySavings(
   /** The same with another number of layers that run their forward again. */
   public MemorySavings recomputing(int layers) {
     return new MemorySavings(
-        layers, offloadedLayers, parametersIn, optimizerIn, activationsIn, parametersOnHost);
+        layers,
+        offloadedLayers,
+        parametersIn,
+        optimizerIn,
+        activationsIn,
+        parametersOnHost,
+        optimizerOnHost);
   }
 
   /** The same with the layers' frozen weights there. */
   public MemorySavings withParametersIn(@Nullable Path folder) {
     return new MemorySavings(
-        recomputedLayers, offloadedLayers, folder, optimizerIn, activationsIn, parametersOnHost);
+        recomputedLayers,
+        offloadedLayers,
+        folder,
+        optimizerIn,
+        activationsIn,
+        parametersOnHost,
+        optimizerOnHost);
   }
 
   /** The same with what the optimizer remembers there. */
   public MemorySavings withOptimizerIn(@Nullable Path folder) {
     return new MemorySavings(
-        recomputedLayers, offloadedLayers, parametersIn, folder, activationsIn, parametersOnHost);
+        recomputedLayers,
+        offloadedLayers,
+        parametersIn,
+        folder,
+        activationsIn,
+        parametersOnHost,
+        optimizerOnHost);
   }
 
   /**
@@ -67,13 +88,32 @@ public record MemorySavings(
         parametersIn,
         optimizerIn,
         any ? folder : null,
-        parametersOnHost);
+        parametersOnHost,
+        optimizerOnHost);
   }
 
   /** The same with the frozen weights of an accelerator's layers in the host's memory. */
   public MemorySavings withParametersOnHost() {
     return new MemorySavings(
-        recomputedLayers, offloadedLayers, parametersIn, optimizerIn, activationsIn, true);
+        recomputedLayers,
+        offloadedLayers,
+        parametersIn,
+        optimizerIn,
+        activationsIn,
+        true,
+        optimizerOnHost);
+  }
+
+  /** The same with the optimizer of what an accelerator's layers train on the host. */
+  public MemorySavings withOptimizerOnHost() {
+    return new MemorySavings(
+        recomputedLayers,
+        offloadedLayers,
+        parametersIn,
+        optimizerIn,
+        activationsIn,
+        parametersOnHost,
+        true);
   }
 
   /** How many of a model's layers it makes sense for: the last ones are needed again at once. */
@@ -95,19 +135,24 @@ public record MemorySavings(
   }
 
   private String whereTheRestIs() {
+    List<String> places = new ArrayList<>();
+    addPlace(places, "in the host's memory", parametersOnHost, optimizerOnHost);
+    addPlace(places, "on a disk", parametersIn != null, optimizerIn != null);
+    return places.isEmpty() ? "all else stays in memory" : String.join(", and ", places);
+  }
+
+  private static void addPlace(
+      List<String> places, String place, boolean parameters, boolean optimizer) {
     List<String> things = new ArrayList<>();
-    if (parametersIn != null) {
+    if (parameters) {
       things.add("frozen weights");
     }
-    if (optimizerIn != null) {
+    if (optimizer) {
       things.add("the optimizer's moments");
     }
-    String onDisk = "%s are on a disk".formatted(String.join(" and ", things));
-    if (parametersOnHost) {
-      String onHost = "frozen weights are in the host's memory";
-      return things.isEmpty() ? onHost : "%s, and %s".formatted(onHost, onDisk);
+    if (!things.isEmpty()) {
+      places.add("%s are %s".formatted(String.join(" and ", things), place));
     }
-    return things.isEmpty() ? "all else stays in memory" : onDisk;
   }
 
   /** Where trained values lie: with what the optimizer remembers, unless layers use them. */
@@ -116,6 +161,11 @@ public record MemorySavings(
       case BFLOAT16 -> optimizerIn;
       case FLOAT32 -> null;
     };
+  }
+
+  /** Whether the optimizer works where an accelerator's layers leave their gradients. */
+  public boolean optimizesOnDevice() {
+    return !optimizerOnHost && optimizerIn == null;
   }
 
   /** What a job file would say to have as much on a disk. */

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.List;
+import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.FiledMemory;
@@ -55,6 +56,9 @@ public final class ParameterBuffer implements AutoCloseable {
   private final MemorySegment values;
   private final MemorySegment gradients;
 
+  /** Null where layers compute with what is here. */
+  private @Nullable DeviceParameters device;
+
   /**
    * A zeroed buffer in memory; {@code slices} follow each other, with gaps of less than a block.
    */
@@ -103,9 +107,24 @@ public final class ParameterBuffer implements AutoCloseable {
     return values;
   }
 
-  /** float32 gradients of the micro-batch at hand. */
+  /** float32 gradients of the micro-batch at hand, as far as they come here. */
   public MemorySegment gradients() {
     return gradients;
+  }
+
+  /** The copy that layers compute with, which goes with this; made when it is first asked for. */
+  public DeviceParameters on(Accelerator accelerator) {
+    DeviceParameters copy = device;
+    if (copy == null) {
+      copy = new DeviceParameters(this, accelerator);
+      device = copy;
+    }
+    return copy;
+  }
+
+  /** The copy that layers compute with; null where they compute with what is here. */
+  public @Nullable DeviceParameters device() {
+    return device;
   }
 
   /**
@@ -119,6 +138,9 @@ public final class ParameterBuffer implements AutoCloseable {
 
   @Override
   public void close() {
+    if (device != null) {
+      device.close();
+    }
     scope.close();
     memory.close();
     files.close();

@@ -1,31 +1,33 @@
 package org.ftcluster.worker.model;
 
+import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.FiledMemory;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where layers find what is trained, and leave its gradients: the {@link ParameterBuffer} itself,
- * or a copy of it in an accelerator's memory.
+ * or its copy in an accelerator's memory.
  */
 final class ParameterTensors {
   private final ParameterBuffer buffer;
+  private final @Nullable DeviceParameters copy;
   private final Tensor values;
   private final Tensor gradients;
 
   /**
-   * @param scope where a copy stays, if it is an accelerator's
+   * @param scope of the layers; where it is an accelerator's, the copy there is meant
    */
   ParameterTensors(Scope scope, ParameterBuffer buffer) {
     this.buffer = buffer;
-    if (scope.isOnDevice()) {
-      values = scope.zeros(DType.FLOAT32, buffer.size());
-      gradients = scope.zeros(DType.FLOAT32, buffer.size());
-    } else {
-      values = scope.wrap(buffer.values(), DType.FLOAT32, buffer.size());
-      gradients = scope.wrap(buffer.gradients(), DType.FLOAT32, buffer.size());
-    }
+    Accelerator accelerator = scope.accelerator();
+    copy = accelerator == null ? null : buffer.on(accelerator);
+    values = scope.at(copy == null ? buffer.values() : copy.values(), DType.FLOAT32, buffer.size());
+    gradients =
+        scope.at(
+            copy == null ? buffer.gradients() : copy.gradients(), DType.FLOAT32, buffer.size());
   }
 
   /** float32. */
@@ -42,14 +44,10 @@ final class ParameterTensors {
     return all.slice(0, slice.offset(), slice.offset() + slice.size()).view(slice.shape());
   }
 
-  boolean areOnDevice() {
-    return values.isOnDevice();
-  }
-
   /** Takes over what was written to the buffer's values. */
   void valuesChanged() {
-    if (areOnDevice()) {
-      values.device().upload(values.address(), buffer.values());
+    if (copy != null) {
+      copy.takeValues();
     }
   }
 
@@ -58,10 +56,20 @@ final class ParameterTensors {
     FiledMemory.letGo(buffer.values());
   }
 
-  /** Brings all gradients to the buffer. */
-  void gradientsDone() {
-    if (areOnDevice()) {
-      gradients.device().download(buffer.gradients(), gradients.address());
+  /** All of them become zero. */
+  void clearGradients() {
+    gradients.clear();
+  }
+
+  /** Whether layers leave gradients where the listener doesn't take them from. */
+  boolean areToBeBrought(GradientListener listener) {
+    return copy != null && !listener.takesFromDevice();
+  }
+
+  /** Brings all gradients to where the listener takes them from. */
+  void gradientsDone(GradientListener listener) {
+    if (copy != null && areToBeBrought(listener)) {
+      copy.bringGradients();
     }
   }
 }

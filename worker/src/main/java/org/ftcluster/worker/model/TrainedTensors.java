@@ -101,13 +101,18 @@ final class TrainedTensors {
     }
   }
 
-  /** Whether layers leave gradients elsewhere than in the parameter buffer. */
-  boolean areOnDevice() {
-    return parameters.areOnDevice();
+  /** All gradients become zero, those of other parts, too. */
+  void clearGradients() {
+    parameters.clearGradients();
   }
 
-  /** Brings the gradients that layers have left to the parameter buffer. */
-  void gradientsDone() {
-    parameters.gradientsDone();
+  /** Whether layers leave gradients where the listener doesn't take them from. */
+  boolean areToBeBrought(GradientListener listener) {
+    return parameters.areToBeBrought(listener);
+  }
+
+  /** Brings the gradients that layers have left to where the listener takes them from. */
+  void gradientsDone(GradientListener listener) {
+    parameters.gradientsDone(listener);
   }
 }

@@ -41,6 +41,33 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
    */
   public record At(long step, double learningRate, float gradientScale) {}
 
+  /** What an update multiplies with, the same for all elements but for their decay. */
+  record Factors(
+      float negativeStepSize,
+      float rootCorrection,
+      float gradientScale,
+      float gain1,
+      float keep2,
+      float gain2,
+      float epsilon) {}
+
+  /** Computed in float64, and rounded. */
+  Factors factors(At at) {
+    return new Factors(
+        (float) -(at.learningRate() / (1 - Math.pow(beta1, (double) at.step()))),
+        (float) Math.sqrt(1 - Math.pow(beta2, (double) at.step())),
+        at.gradientScale(),
+        (float) (1 - beta1),
+        (float) beta2,
+        (float) (1 - beta2),
+        (float) epsilon);
+  }
+
+  /** What is left of a parameter. */
+  float decay(boolean decays, At at) {
+    return decays ? (float) (1 - at.learningRate() * weightDecay) : 1;
+  }
+
   /** One optimizer step over all parameters, in place and in one pass. */
   public void update(
       ParameterBuffer parameters,
@@ -146,7 +173,7 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
       List<ParameterBuffer.Slice> tensors, Shard shard, Buffers buffers, At at) {
     for (ParameterBuffer.Slice slice : tensors) {
       Shard part = shard.and(new Shard(slice.offset(), slice.offset() + slice.size()));
-      float decay = slice.decays() ? (float) (1 - at.learningRate() * weightDecay) : 1;
+      float decay = decay(slice.decays(), at);
       if (part.size() > 0) {
         update(new Shard(part.from() - shard.from(), part.to() - shard.from()), buffers, decay, at);
       }
@@ -170,9 +197,7 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
   }
 
   private void updateAtOnce(Shard part, Buffers buffers, float decay, At at) {
-    float negativeStepSize =
-        (float) -(at.learningRate() / (1 - Math.pow(beta1, (double) at.step())));
-    float rootCorrection = (float) Math.sqrt(1 - Math.pow(beta2, (double) at.step()));
+    Factors factors = factors(at);
     int blocks = Math.toIntExact(Math.ceilDiv(part.size(), (long) BLOCK));
     Parallel.rows(
         // Parameters and both moments are read and written, gradients read.
@@ -185,27 +210,24 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
             long first = part.from() + (long) i * BLOCK;
             int count = (int) Math.min(BLOCK, part.to() - first);
             block.read(buffers, first, count);
-            update(block, count, decay, negativeStepSize, rootCorrection, at.gradientScale());
+            update(block, count, decay, factors);
             block.write(buffers, first, count);
           }
         });
   }
 
-  private void update(
-      Block block,
-      int count,
-      float decay,
-      float negativeStepSize,
-      float rootCorrection,
-      float gradientScale) {
+  private static void update(Block block, int count, float decay, Factors factors) {
     float[] p = block.parameters;
     float[] gradients = block.gradients;
     float[] m = block.firstMoment;
     float[] v = block.secondMoment;
-    float gain1 = (float) (1 - beta1);
-    float keep2 = (float) beta2;
-    float gain2 = (float) (1 - beta2);
-    float eps = (float) epsilon;
+    float negativeStepSize = factors.negativeStepSize();
+    float rootCorrection = factors.rootCorrection();
+    float gradientScale = factors.gradientScale();
+    float gain1 = factors.gain1();
+    float keep2 = factors.keep2();
+    float gain2 = factors.gain2();
+    float eps = factors.epsilon();
     for (int i = 0; i < count; i++) {
       float g = gradients[i] * gradientScale;
       float m1 = m[i] + (g - m[i]) * gain1;

@@ -16,13 +16,14 @@ import org.ftcluster.worker.collective.Work;
  * order, so some may begin early and others late. A small buffer is one piece with its tail.
  */
 final class Buckets {
-  /** Bytes of a piece: few enough calls, and early enough. */
+  /** Bytes of a piece between hosts: few enough calls, and early enough. */
   static final long BYTES = 1 << 20;
 
   private final MemorySegment buffer;
   private final MemorySegment tail;
   private final MemorySegment whole;
   private final ElementType type;
+  private final long pieceBytes;
   private final List<Work> underWay = new ArrayList<>();
 
   /** Bytes from the start that haven't been sent. */
@@ -33,7 +34,17 @@ final class Buckets {
    * @param bytes of the buffer
    */
   Buckets(MemorySegment whole, long bytes, ElementType type) {
+    this(whole, bytes, type, BYTES);
+  }
+
+  /**
+   * The same.
+   *
+   * @param pieceBytes of a piece: whole elements
+   */
+  Buckets(MemorySegment whole, long bytes, ElementType type, long pieceBytes) {
     this.whole = whole;
+    this.pieceBytes = pieceBytes;
     this.buffer = whole.asSlice(0, bytes);
     this.tail = whole.asSlice(bytes);
     this.type = type;
@@ -47,11 +58,11 @@ final class Buckets {
 
   /** Begins with whole pieces of what is there from element {@code from} on. */
   void send(Communicator ranks, long from) {
-    if (buffer.byteSize() <= BYTES) {
+    if (buffer.byteSize() <= pieceBytes) {
       return;
     }
     while (left > 0) {
-      long piece = (left - 1) / BYTES * BYTES;
+      long piece = (left - 1) / pieceBytes * pieceBytes;
       if (piece < from * type.bytes()) {
         return;
       }

@@ -15,7 +15,7 @@ import org.jspecify.annotations.Nullable;
  * #reduce}. Calls come from one thread.
  */
 public sealed interface GradientSum extends AutoCloseable
-    permits ExactGradientSum, FastGradientSum, ShardedSum {
+    permits DeviceGradientSum, ExactGradientSum, FastGradientSum, ShardedSum {
   /** How long ranks may take to let go of sums after an abort. */
   Duration LET_GO = Duration.ofSeconds(10);
 
@@ -31,6 +31,14 @@ public sealed interface GradientSum extends AutoCloseable
       case FAST -> new FastGradientSum(size, places, false);
       case BFLOAT16 -> new FastGradientSum(size, places, true);
     };
+  }
+
+  /**
+   * Whether it takes gradients from where an accelerator's layers leave them: what it is given of
+   * the host's memory isn't looked at.
+   */
+  default boolean takesFromDevice() {
+    return false;
   }
 
   /**
@@ -84,6 +92,11 @@ public sealed interface GradientSum extends AutoCloseable
    */
   default void addNothing() {}
 
+  /**
+   * Returns when what this rank has added so far is in its sums, as far as an accelerator does it.
+   */
+  default void awaitAdded() {}
+
   /** Tells all ranks something, with the sum: they know it all at the same step, or not at all. */
   void raise(Flag flag);
 
@@ -113,7 +126,7 @@ public sealed interface GradientSum extends AutoCloseable
    * Sums over all ranks.
    *
    * @param gradients gets the sum, float32, the same on every rank; or this rank's shard of it; or
-   *     nothing, where the optimizer's shards get it
+   *     nothing, where the optimizer's shards get it, or it stays in an accelerator's memory
    * @return the sum of the losses, the same on every rank
    * @throws NonFiniteGradientException on all ranks, when there is no sum worth having
    * @throws org.ftcluster.worker.collective.CollectiveException when a rank was lost, or {@code

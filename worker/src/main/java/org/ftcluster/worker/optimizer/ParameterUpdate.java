@@ -3,7 +3,7 @@ package org.ftcluster.worker.optimizer;
 import org.ftcluster.worker.model.ParameterBuffer;
 
 /** From a step's summed gradients to its parameters, on all ranks alike. */
-public interface ParameterUpdate {
+public interface ParameterUpdate extends AutoCloseable {
   /**
    * The L2 norm over the gradients of all parameters, the same bits on all ranks.
    *
@@ -18,6 +18,18 @@ public interface ParameterUpdate {
    *     changed
    */
   void apply(AdamW.At at);
+
+  /**
+   * Brings what is newer in an accelerator's memory to the host's, to be read there: values, and
+   * what is remembered.
+   *
+   * @throws RuntimeException when it can't: what the host has is then of no use
+   */
+  default void bringToHost() {}
+
+  /** Gives an accelerator's memory back, and what is in it only. */
+  @Override
+  default void close() {}
 
   /** Every rank does all of it. */
   record Whole(AdamW adamW, ParameterBuffer parameters, OptimizerState state)

@@ -2,12 +2,15 @@ package org.ftcluster.worker.parallel;
 
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.parallel.Mesh.Place;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The ranks of a generation in their mesh, as one of them sees them.
  *
  * @param all of them
  * @param background all of them once more, for gradients, see {@link Communicator#background}
+ * @param deviceBackground the same for gradients in GPUs' memory; null where those go from host to
+ *     host
  * @param slices the ranks that hold the slices of this rank's layers, among their layers
  * @param copies the ranks that hold the same of the model, of the group, among their layers
  * @param stages the ranks that hold this rank's slice of the replica's layers, among their layers
@@ -21,6 +24,7 @@ public record MeshRanks(
     Place place,
     Communicator all,
     Communicator background,
+    @Nullable Communicator deviceBackground,
     Communicator slices,
     Communicator copies,
     Communicator stages,
@@ -39,6 +43,7 @@ public record MeshRanks(
         place,
         links.hosts(),
         background,
+        links.areOfDevices() ? layers.background() : null,
         layers.group("tensor", mesh.tensorGroup(place)),
         layers.group("data", mesh.dataGroup(place)),
         layers.group("pipeline", mesh.pipelineGroup(place)),

@@ -16,6 +16,11 @@ public record RankLinks(Communicator hosts, Communicator layers, Communicator st
     return new RankLinks(hosts, hosts, hosts);
   }
 
+  /** Whether layers' links are GPUs', and not those of the state in the hosts' memory. */
+  public boolean areOfDevices() {
+    return layers != state;
+  }
+
   /** As {@link Communicator#abort}, on all of them. */
   public void abort(String reason) {
     layers.abort(reason);

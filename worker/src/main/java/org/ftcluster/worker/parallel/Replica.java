@@ -34,6 +34,11 @@ public interface Replica {
      */
     void complete(long from, boolean last);
 
+    /** As {@link GradientListener#takesFromDevice}. */
+    default boolean takesFromDevice() {
+      return false;
+    }
+
     /** As {@link GradientListener#complete(int, MemorySegment)}. */
     Work complete(int unit, @Nullable MemorySegment gradients);
 
@@ -50,6 +55,11 @@ public interface Replica {
         @Override
         public void complete(long from) {
           Listener.this.complete(from, last);
+        }
+
+        @Override
+        public boolean takesFromDevice() {
+          return Listener.this.takesFromDevice();
         }
 
         @Override

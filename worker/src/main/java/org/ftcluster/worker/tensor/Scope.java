@@ -44,7 +44,7 @@ public abstract sealed class Scope implements AutoCloseable
   }
 
   /** Where its tensors are; null for the host. */
-  @Nullable Accelerator accelerator() {
+  public @Nullable Accelerator accelerator() {
     return null;
   }
 
@@ -154,7 +154,7 @@ public abstract sealed class Scope implements AutoCloseable
     }
 
     @Override
-    Accelerator accelerator() {
+    public Accelerator accelerator() {
       return accelerator;
     }
 

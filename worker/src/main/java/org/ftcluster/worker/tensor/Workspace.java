@@ -170,7 +170,7 @@ public final class Workspace implements AutoCloseable {
     }
 
     @Override
-    @Nullable Accelerator accelerator() {
+    public @Nullable Accelerator accelerator() {
       return accelerator;
     }
 

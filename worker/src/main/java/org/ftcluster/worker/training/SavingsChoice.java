@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Chooses what a rank does to fit its memory, where the job leaves that open: first as many layers
  * as it takes run their forward again, then the frozen weights go to a disk as well, or from a GPU
- * to the host's memory, then what the optimizer remembers, and at last what as many layers as it
- * takes keep.
+ * to the host's memory, then what the optimizer remembers, and at last, on a disk, what as many
+ * layers as it takes keep.
  */
 final class SavingsChoice {
   /** Of the memory; estimates are right to within a tenth. */
@@ -59,10 +59,17 @@ final class SavingsChoice {
     if (offload.parameters() == OffloadTarget.CPU) {
       stage = stage.withParametersOnHost();
     }
+    if (offload.optimizer() == OffloadTarget.CPU || sharesOptimizerOnHost(spec)) {
+      stage = stage.withOptimizerOnHost();
+    }
     stages.add(stage);
     if (!isOnHost(spec)) {
       if (offload.parameters() == OffloadTarget.AUTO && hasFrozenLayers(spec)) {
-        stages.add(stage.withParametersOnHost());
+        stage = stage.withParametersOnHost();
+        stages.add(stage);
+      }
+      if (offload.optimizer() == OffloadTarget.AUTO && stage.optimizesOnDevice()) {
+        stages.add(stage.withOptimizerOnHost());
       }
       return;
     }
@@ -122,9 +129,16 @@ final class SavingsChoice {
         && spec.parallel().sharding() != Sharding.ZERO3;
   }
 
-  /** The memory of a GPU isn't what an offloaded optimizer would make room in. */
+  /** Files make room in the host's memory, and not in a GPU's. */
   private static boolean isOnHost(JobSpec spec) {
     return spec.resources().device() == Device.CPU;
+  }
+
+  /** Ranks with GPUs have their shares of the optimizer on their hosts. */
+  private static boolean sharesOptimizerOnHost(JobSpec spec) {
+    return !isOnHost(spec)
+        && spec.parallel().sharding() != Sharding.NONE
+        && spec.offload().optimizer() != OffloadTarget.DISK;
   }
 
   private MemorySavings choose(long room, ToLongFunction<MemorySavings> needs) {

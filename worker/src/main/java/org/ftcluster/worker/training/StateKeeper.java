@@ -113,7 +113,7 @@ final class StateKeeper implements AutoCloseable {
       MeshRanks mesh, int stateSource, RankEvents events, Runnable stopCheck) {
     TrainingState state = job.state();
     Duration timeout = deadlines.progress();
-    ShardLayout layout = new StateSharing(job.spec(), state, mesh, timeout).layout();
+    ShardLayout layout = new StateSharing(job, mesh, timeout).layout();
     ShardTransfer shards =
         new ShardTransfer(mesh.all(), state, layout, checkpoints.identityHash(), timeout);
     if (stateSource >= 0 && shards.isWhole(stateSource)) {

@@ -8,12 +8,15 @@ import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.StateContent;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.model.DeviceParameters;
 import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.ParameterUnit;
 import org.ftcluster.worker.optimizer.AdamW;
+import org.ftcluster.worker.optimizer.DeviceGradientSum;
+import org.ftcluster.worker.optimizer.DeviceUpdate;
 import org.ftcluster.worker.optimizer.FullyShardedUpdate;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
@@ -27,11 +30,13 @@ import org.ftcluster.worker.optimizer.UnitGradientSum;
 import org.ftcluster.worker.parallel.MeshParts;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.UnitStages;
+import org.jspecify.annotations.Nullable;
 
 /** How the ranks of a generation hold a job's state: each all of it, or in shards. */
 final class StateSharing {
   private final JobSpec spec;
   private final TrainingState state;
+  private final boolean optimizesOnDevice;
   private final MeshRanks mesh;
 
   /** Those that hold all of it between them. */
@@ -41,9 +46,10 @@ final class StateSharing {
   private final LentState lent;
   private final Duration timeout;
 
-  StateSharing(JobSpec spec, TrainingState state, MeshRanks mesh, Duration timeout) {
-    this.spec = spec;
-    this.state = state;
+  StateSharing(Trainer.Job job, MeshRanks mesh, Duration timeout) {
+    this.spec = job.spec();
+    this.state = job.state();
+    this.optimizesOnDevice = job.savings().optimizesOnDevice();
     this.mesh = mesh;
     this.ranks = mesh.group();
     this.timeout = timeout;
@@ -99,15 +105,36 @@ final class StateSharing {
     if (layout.sharesValues()) {
       return new UnitGradientSum(reduction, layout, state.optimizer(), sharers(), timeout);
     }
-    return sharesGradients()
-        ? new ShardedGradientSum(reduction, layout, Region.of(trained), sharers(), timeout)
-        : GradientSum.of(reduction, layout.size(), mesh.all().size());
+    if (sharesGradients()) {
+      return new ShardedGradientSum(reduction, layout, Region.of(trained), sharers(), timeout);
+    }
+    int places = mesh.all().size();
+    DeviceParameters device = summing();
+    if (device == null) {
+      return GradientSum.of(reduction, layout.size(), places);
+    }
+    // The backward of a later stage has an end that the stage before waits for.
+    boolean early = mesh.place().stage() == 0;
+    boolean toHost = updating() == null;
+    return new DeviceGradientSum(reduction, device, places, mesh.deviceBackground(), early, toHost);
+  }
+
+  /** Where whole gradients are summed, if that is a GPU; else null. */
+  private @Nullable DeviceParameters summing() {
+    boolean reachable = mesh.all().size() == 1 || mesh.deviceBackground() != null;
+    return sharesGradients() || !reachable ? null : state.parameters().device();
+  }
+
+  /** Where the whole optimizer works, if that is a GPU; else null. */
+  private @Nullable DeviceParameters updating() {
+    return isShared() || !optimizesOnDevice ? null : summing();
   }
 
   private Sharers sharers() {
     return new Sharers(mesh.all(), mesh.group(), mesh.summing(), mesh.twins());
   }
 
+  /** From summed gradients to parameters; to be closed. */
   ParameterUpdate update() {
     JobSpec.Training training = spec.training();
     AdamW adamW =
@@ -120,10 +147,14 @@ final class StateSharing {
       return new FullyShardedUpdate(
           adamW, state.parameters().slices(), state.optimizer(), sharers(), timeout);
     }
-    return isShared()
-        ? new ShardedUpdate(
-            adamW, state.parameters(), state.optimizer(), sharers(), sharesGradients(), timeout)
-        : new ParameterUpdate.Whole(adamW, state.parameters(), state.optimizer());
+    if (isShared()) {
+      return new ShardedUpdate(
+          adamW, state.parameters(), state.optimizer(), sharers(), sharesGradients(), timeout);
+    }
+    DeviceParameters device = updating();
+    return device == null
+        ? new ParameterUpdate.Whole(adamW, state.parameters(), state.optimizer())
+        : new DeviceUpdate(adamW, state.parameters(), device, state.optimizer());
   }
 
   /** All of the state as rank 0 saves it while training goes on; others {@link #lend} it. */

@@ -1,6 +1,5 @@
 package org.ftcluster.worker.training;
 
-import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
@@ -14,11 +13,10 @@ import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.TrainingState;
-import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
-import org.ftcluster.worker.model.ParameterBuffer;
+import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.GradientSum;
@@ -85,6 +83,7 @@ final class Trainer implements AutoCloseable {
    */
   record Job(
       JobSpec spec,
+      MemorySavings savings,
       TrainingState state,
       GlobalBatches batches,
       @Nullable EvalBatches eval,
@@ -122,7 +121,7 @@ final class Trainer implements AutoCloseable {
     this.wish = wish;
     this.timeout = timeout;
     this.schedule = LearningRate.of(job.spec().training(), job.batches().steps());
-    this.sharing = new StateSharing(job.spec(), job.state(), ranks, timeout);
+    this.sharing = new StateSharing(job, ranks, timeout);
     this.update = sharing.update();
     this.sum = sharing.newSum(replica.trained());
     this.balance = new Balance(job.spec(), ranks, sum, events);
@@ -167,7 +166,6 @@ final class Trainer implements AutoCloseable {
   private StepMetrics step(long step) {
     long startNs = System.nanoTime();
     JobSpec.Training training = job.spec().training();
-    ParameterBuffer parameters = job.state().parameters();
     Mesh mesh = ranks.mesh();
     GlobalBatch batch = job.batches().batch(step);
     double lossScale = 1.0 / batch.targetTokens();
@@ -190,31 +188,8 @@ final class Trainer implements AutoCloseable {
                 stopCheck.run();
                 beginWork(step);
               }),
-          new Replica.Listener() {
-            @Override
-            public void done(double lossSum) {
-              job.pulse().end();
-              sum.add(parameters.gradients(), ranks.countsLoss() ? lossSum * lossScale : 0);
-            }
-
-            @Override
-            public void complete(long from, boolean last) {
-              if (mesh.size() > 1) {
-                sum.addEarly(ranks.background(), parameters.gradients(), from, last);
-              }
-            }
-
-            @Override
-            public Work complete(int unit, @Nullable MemorySegment gradients) {
-              return sum.addUnit(unit, gradients);
-            }
-
-            @Override
-            public void nothing() {
-              job.pulse().forget();
-              sum.addNothing();
-            }
-          });
+          new GradientIntake(sum, ranks, job.state().parameters(), job.pulse(), lossScale));
+      sum.awaitAdded();
     } catch (RuntimeException | Error e) {
       // Sums may be under way, and nobody is to wait for the rest of them.
       ranks.all().abort("rank %d: %s".formatted(ranks.all().rank(), e.getMessage()));
@@ -311,6 +286,7 @@ final class Trainer implements AutoCloseable {
   /** Rank 0 reads the state, and writes it down, while it stays as it is on all that share it. */
   private void readState(Consumer<Outputs> reader) {
     if (outputs != null) {
+      bringToHost();
       reader.accept(outputs);
       sharing.giveBack();
     } else {
@@ -366,9 +342,22 @@ final class Trainer implements AutoCloseable {
     return sum.bytes();
   }
 
+  /** From then on the host has the state, or nobody has. */
+  private void bringToHost() {
+    try {
+      update.bringToHost();
+    } catch (RuntimeException e) {
+      job.state().invalidate();
+      throw e;
+    }
+  }
+
   @Override
   public void close() {
-    sum.close();
+    try (sum;
+        update) {
+      bringToHost();
+    }
   }
 
   private Patience patience() {

@@ -93,6 +93,7 @@ final class TrainingTask implements RankTask {
     this.job =
         new Trainer.Job(
             spec,
+            savings,
             new TrainingState(model.parameters(), optimizer(spec, model, savings)),
             batches,
             eval,

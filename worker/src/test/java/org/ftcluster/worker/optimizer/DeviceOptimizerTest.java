@@ -8,10 +8,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
 import java.util.Random;
+import org.ftcluster.worker.model.DeviceParameters;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.tensor.Accelerator;
-import org.ftcluster.worker.tensor.DType;
-import org.ftcluster.worker.tensor.Kernel;
 import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -29,7 +28,12 @@ class DeviceOptimizerTest {
   void open() {
     device = SimulatedDevice.open();
     parameters =
-        new ParameterBuffer(List.of(new ParameterBuffer.Slice("a", new long[] {1, SIZE}, 0)));
+        new ParameterBuffer(
+            List.of(
+                new ParameterBuffer.Slice("a", new long[] {10, 100}, 0),
+                new ParameterBuffer.Slice("vector", new long[] {77}, 1000),
+                new ParameterBuffer.Slice("b", new long[] {1, 123}, 1077),
+                new ParameterBuffer.Slice("c", new long[] {1, SIZE - 1200}, 1200)));
     Random random = new Random(6);
     for (int i = 0; i < SIZE; i++) {
       parameters.values().setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) random.nextGaussian());
@@ -48,46 +52,34 @@ class DeviceOptimizerTest {
   @Test
   void adamW() {
     AdamW adamW = new AdamW(0.9, 0.98, 1e-8, 0.1);
-    MemorySegment values = copy(parameters.values());
-    MemorySegment gradients = copy(parameters.gradients());
-    MemorySegment first = arena.allocate(4L * SIZE, 64);
-    MemorySegment second = arena.allocate(4L * SIZE, 64);
-    try (OptimizerState state = new OptimizerState(SIZE)) {
-      for (int step = 1; step <= 3; step++) {
-        adamW.update(parameters, state, step, 1e-2, 0.7f);
-        launch(
-            "adamw",
-            SIZE,
-            values,
-            gradients,
-            first,
-            second,
-            (long) SIZE,
-            (float) (1 - 1e-2 * 0.1),
-            (float) -(1e-2 / (1 - Math.pow(0.9, step))),
-            (float) Math.sqrt(1 - Math.pow(0.98, step)),
-            0.7f,
-            (float) (1 - 0.9),
-            (float) 0.98,
-            (float) (1 - 0.98),
-            (float) 1e-8);
+    try (ParameterBuffer there = new ParameterBuffer(parameters.slices());
+        OptimizerState state = new OptimizerState(SIZE);
+        OptimizerState stateThere = new OptimizerState(SIZE)) {
+      adamW.update(parameters, state, 1, 1e-2, 0.7f);
+      there.values().copyFrom(parameters.values());
+      stateThere.firstMoment().copyFrom(state.firstMoment());
+      stateThere.secondMoment().copyFrom(state.secondMoment());
+      DeviceParameters copy = there.on(device);
+      device.upload(copy.values(), there.values());
+      device.upload(copy.gradients(), parameters.gradients());
+
+      try (ParameterUpdate update = new DeviceUpdate(adamW, there, copy, stateThere)) {
+        for (int step = 2; step <= 4; step++) {
+          AdamW.At at = new AdamW.At(step, 1e-2, 0.7f);
+          adamW.update(parameters, state, at);
+          update.apply(at);
+        }
+        update.bringToHost();
       }
-      assertSame(state.firstMoment(), first);
-      assertSame(state.secondMoment(), second);
-      assertSame(parameters.values(), values);
+      assertSame(state.firstMoment(), stateThere.firstMoment());
+      assertSame(state.secondMoment(), stateThere.secondMoment());
+      assertSame(parameters.values(), there.values());
     }
   }
 
   @Test
   void norm() {
-    int blocks = Math.ceilDiv(SIZE, GradientClip.BLOCK);
-    MemorySegment sums = arena.allocate(ValueLayout.JAVA_DOUBLE, blocks);
-    launch("squared_blocks", 8L * blocks, sums, parameters.gradients(), (long) SIZE);
-    double sum = 0;
-    for (int block = 0; block < blocks; block++) {
-      sum += sums.getAtIndex(ValueLayout.JAVA_DOUBLE, block);
-    }
-    assertEquals(GradientClip.norm(parameters.gradients()), Math.sqrt(sum));
+    assertEquals(GradientClip.norm(parameters.gradients()), kernels().norm(parameters.gradients()));
   }
 
   @Test
@@ -98,28 +90,23 @@ class DeviceOptimizerTest {
     MemorySegment unusable = arena.allocate(ValueLayout.JAVA_INT);
     for (int batch = 0; batch < 3; batch++) {
       FixedPoint.add(expected, parameters.gradients(), limit);
-      launch("fixed_add", SIZE, actual, parameters.gradients(), (long) SIZE, limit, unusable);
+      kernels().addFixed(actual, parameters.gradients(), limit, unusable);
     }
     assertSame(expected, actual);
     assertEquals(0, unusable.get(ValueLayout.JAVA_INT, 0));
 
     MemorySegment floats = arena.allocate(ValueLayout.JAVA_FLOAT, SIZE);
-    launch("fixed_to_floats", SIZE, floats, actual, (long) SIZE);
+    kernels().toFloats(actual, floats);
     FixedPoint.toFloats(expected, parameters.values());
     assertSame(parameters.values(), floats);
 
     parameters.gradients().setAtIndex(ValueLayout.JAVA_FLOAT, SIZE - 1, Float.NaN);
-    launch("fixed_add", SIZE, actual, parameters.gradients(), (long) SIZE, limit, unusable);
+    kernels().addFixed(actual, parameters.gradients(), limit, unusable);
     assertEquals(1, unusable.get(ValueLayout.JAVA_INT, 0));
   }
 
-  private void launch(String name, long threads, Object... arguments) {
-    long blocks = Math.ceilDiv(threads, (long) device.blockThreads());
-    device.launch(new Kernel("optimizer", name, DType.FLOAT32), blocks, arguments);
-  }
-
-  private MemorySegment copy(MemorySegment from) {
-    return arena.allocate(from.byteSize(), 64).copyFrom(from);
+  private DeviceOptimizer kernels() {
+    return new DeviceOptimizer(device);
   }
 
   private static void assertSame(MemorySegment expected, MemorySegment actual) {

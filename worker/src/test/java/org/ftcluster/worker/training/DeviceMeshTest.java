@@ -1,11 +1,13 @@
 package org.ftcluster.worker.training;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -40,6 +42,7 @@ class DeviceMeshTest {
 
   @TempDir static Path models;
   private static final Map<String, MeshJob.Run> ALONE = new HashMap<>();
+  private static MeshJob.Run oneGpu;
 
   @TempDir Path out;
 
@@ -50,27 +53,82 @@ class DeviceMeshTest {
 
   static Stream<Arguments> meshes() {
     return Stream.of(
-        Arguments.of("llama", "none", new MeshCase(2, 1, 1, 1, "none"), "none"),
-        Arguments.of("qwen2", "nf4", new MeshCase(1, 2, 1, 1, "none"), "cpu"),
-        Arguments.of("llama", "none", new MeshCase(1, 1, 2, 2, "none"), "cpu"),
-        Arguments.of("llama", "nf4", new MeshCase(1, 2, 2, 1, "none"), "none"),
-        Arguments.of("llama", "nf4", new MeshCase(2, 1, 1, 1, "zero2"), "none"),
-        Arguments.of("llama", "nf4", new MeshCase(2, 2, 1, 1, "zero3"), "none"));
+        Arguments.of("llama", "none", new MeshCase(2, 1, 1, 1, "none"), "none", "fast"),
+        Arguments.of("qwen2", "nf4", new MeshCase(1, 2, 1, 1, "none"), "cpu", "exact"),
+        Arguments.of("llama", "none", new MeshCase(1, 1, 2, 2, "none"), "cpu", "exact"),
+        Arguments.of("llama", "nf4", new MeshCase(1, 2, 2, 1, "none"), "none", "exact"),
+        Arguments.of("llama", "nf4", new MeshCase(2, 1, 1, 1, "zero2"), "none", "exact"),
+        Arguments.of("llama", "nf4", new MeshCase(2, 2, 1, 1, "zero3"), "none", "exact"));
   }
 
   @ParameterizedTest
   @MethodSource("meshes")
   void aMeshOfGpusLearnsWhatOneCpuLearns(
-      String model, String quantization, MeshCase mesh, String parameters) throws Exception {
-    MeshJob.Run alone = alone(model, quantization);
+      String model, String quantization, MeshCase mesh, String parameters, String reduction)
+      throws Exception {
+    MeshJob.Run parts =
+        onGpus(
+            model,
+            quantization,
+            mesh,
+            "offload.parameters=" + parameters,
+            "training.reduction=" + reduction);
+    compare(alone(model, quantization), parts);
+  }
+
+  private MeshJob.Run onGpus(String model, String quantization, MeshCase mesh, String... more)
+      throws Exception {
     try (var _ = SimulatedNccl.open()) {
-      List<String> job = job(model, quantization);
-      job.add("resources.device=cuda");
-      job.add("offload.parameters=" + parameters);
-      String[] settings = mesh.settings(job.toArray(String[]::new));
-      MeshJob.Run parts = new MeshJob(models, out, SimulatedGpu::open, settings).run(mesh.ranks());
-      compare(alone, parts);
+      return jobOnGpus(model, quantization, mesh, more).run(mesh.ranks());
     }
+  }
+
+  private MeshJob jobOnGpus(String model, String quantization, MeshCase mesh, String... more)
+      throws IOException {
+    List<String> job = job(model, quantization);
+    job.add("resources.device=cuda");
+    job.addAll(List.of(more));
+    String[] settings = mesh.settings(job.toArray(String[]::new));
+    Path folder = Files.createTempDirectory(out, "gpus");
+    return new MeshJob(models, folder, SimulatedGpu::open, settings);
+  }
+
+  /** Exact sums depend on no order, and an optimizer on no place. */
+  @Test
+  void copiesOnGpusLearnWhatOneGpuLearnsBitForBit() throws Exception {
+    MeshJob.Run oneGpu = oneGpu();
+    compare(alone("llama", "nf4"), oneGpu);
+    for (String sharding : List.of("none", "zero1")) {
+      MeshJob.Run copies = onGpus("llama", "nf4", new MeshCase(2, 1, 1, 1, sharding));
+      assertArrayEquals(oneGpu.losses(), copies.losses());
+      assertArrayEquals(oneGpu.norms(), copies.norms());
+      assertEquals(oneGpu.sha256(), copies.sha256());
+    }
+  }
+
+  /** What only GPUs had of the state is in the hosts' memory when a generation ends, however. */
+  @Test
+  void aCopyThatIsLostCostsNoStep() throws Exception {
+    MeshCase mesh = new MeshCase(2, 1, 1, 1, "none");
+    try (var _ = SimulatedNccl.open();
+        MeshJob job = jobOnGpus("llama", "nf4", mesh, "checkpoint.every_steps=1")) {
+      List<RankTask> first = job.newTasks(2);
+      new Generation(1, first).loseAfterStep(1, 1).run(-1);
+      assertEquals(1, first.getFirst().completedStep());
+      List<RankTask> second = List.of(job.newTask(), first.getFirst());
+      Generation last = new Generation(2, second).run(1);
+      assertEquals(1, last.started.getFirst());
+      assertEquals(oneGpu().sha256(), job.completed(last).sha256());
+    }
+  }
+
+  /** With its optimizer on the host. */
+  private MeshJob.Run oneGpu() throws Exception {
+    if (oneGpu == null) {
+      MeshCase mesh = new MeshCase(1, 1, 1, 1, "none");
+      oneGpu = onGpus("llama", "nf4", mesh, "offload.optimizer=cpu");
+    }
+    return oneGpu;
   }
 
   @Test

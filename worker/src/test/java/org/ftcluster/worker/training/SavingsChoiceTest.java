@@ -24,7 +24,7 @@ class SavingsChoiceTest {
     return 20
         - savings.recomputedLayers()
         - (savings.parametersIn() != null || savings.parametersOnHost() ? 5 : 0)
-        - (savings.optimizerIn() != null ? 2 : 0)
+        - (savings.optimizesOnDevice() ? 0 : 2)
         - savings.offloadedLayers() / 4;
   }
 
@@ -121,9 +121,23 @@ class SavingsChoiceTest {
     MemorySavings onHost = MemorySavings.NONE.withParametersOnHost();
     assertEquals(savings(10, null), choose(10, DISK, gpu));
     assertEquals(onHost.recomputing(8), choose(7, DISK, gpu));
-    assertEquals(onHost.recomputing(10), choose(1, DISK, gpu));
+    assertEquals(onHost.recomputing(10), choose(5, DISK, gpu));
     assertEquals(onHost, choose(99, null, gpu, "offload.parameters=cpu"));
-    assertEquals(savings(10, null), choose(1, DISK, gpu, "offload.parameters=none"));
+    String weights = "offload.parameters=none";
+    String optimizer = "offload.optimizer=none";
+    assertEquals(savings(10, null), choose(1, DISK, gpu, weights, optimizer));
+  }
+
+  @Test
+  void aGpusOptimizerGoesToTheHostNext() {
+    String gpu = "resources.device=cuda";
+    MemorySavings weights = MemorySavings.NONE.withParametersOnHost();
+    assertEquals(weights.withOptimizerOnHost().recomputing(9), choose(4, DISK, gpu));
+    assertEquals(weights.withOptimizerOnHost().recomputing(10), choose(1, null, gpu));
+    assertEquals(weights.recomputing(10), choose(1, DISK, gpu, "offload.optimizer=none"));
+    MemorySavings optimizer = MemorySavings.NONE.withOptimizerOnHost();
+    assertEquals(optimizer, choose(99, DISK, gpu, "offload.optimizer=cpu"));
+    assertEquals(optimizer, choose(99, DISK, gpu, "parallel.sharding=zero1"));
   }
 
   @Test

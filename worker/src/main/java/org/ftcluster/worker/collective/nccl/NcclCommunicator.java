@@ -40,6 +40,9 @@ public final class NcclCommunicator implements Communicator {
   private @Nullable Channel collectives;
   private @Nullable Neighbours neighbours;
 
+  /** Of a generation; null before it is first asked for. */
+  private @Nullable NcclCommunicator background;
+
   private enum Role {
     GENERATION,
     GROUP,
@@ -107,17 +110,23 @@ public final class NcclCommunicator implements Communicator {
         : new NcclCommunicator(context, members, channels, Role.GROUP);
   }
 
+  /** One, for buffers of GPUs' and for what is {@link StagedCommunicator staged} there. */
   @Override
   public NcclCommunicator background() {
-    return inBackground(hosts.background());
+    NcclCommunicator made = background;
+    if (made == null) {
+      made = inBackground(hosts.background());
+      background = made;
+    }
+    return made;
   }
 
   private NcclCommunicator inBackground(Communicator members) {
-    var background = new NcclCommunicator(context, members, channels, Role.BACKGROUND);
+    var made = new NcclCommunicator(context, members, channels, Role.BACKGROUND);
     if (members.size() > 1) {
-      background.collectives();
+      made.collectives();
     }
-    return background;
+    return made;
   }
 
   @Override

@@ -58,6 +58,18 @@ extern "C" __global__ void fixed_add(
   }
 }
 
+// sums += gradients
+extern "C" __global__ void float_add(float* sums, const float* gradients, long size) {
+  long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < size) sums[i] += gradients[i];
+}
+
+// to = from
+extern "C" __global__ void convert(TO* to, const FROM* from, long size) {
+  long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < size) put(to[i], get(from[i]));
+}
+
 // values = sums as floats
 extern "C" __global__ void fixed_to_floats(float* values, const long* sums, long size) {
   long i = (long)blockIdx.x * blockDim.x + threadIdx.x;

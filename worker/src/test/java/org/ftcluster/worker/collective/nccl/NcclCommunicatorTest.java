@@ -10,6 +10,8 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.LongStream;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator;
@@ -156,11 +158,14 @@ class NcclCommunicatorTest {
 
   @Test
   void anAbortEndsWhatOthersWaitFor() throws Exception {
+    CountDownLatch together = new CountDownLatch(2);
     run(
         2,
         gpus -> {
           gpus.allReduce(longs(1), ElementType.INT64, ReduceOp.SUM).await(LIMIT);
+          together.countDown();
           if (gpus.rank() == 0) {
+            assertTrue(together.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
             gpus.abort("rank 0 has enough");
           } else {
             MemorySegment buffer = longs(1);
@@ -180,12 +185,15 @@ class NcclCommunicatorTest {
   /** NCCL by itself would wait for ever. */
   @Test
   void whatTheHostsNoticeEndsWhatGpusWaitFor() throws Exception {
+    CountDownLatch together = new CountDownLatch(2);
     Ranks.run(
         2,
         hosts -> {
           NcclCommunicator gpus = NcclCommunicator.connect(hosts, 0, MemorySegment.NULL, LIMIT);
           gpus.allReduce(longs(1), ElementType.INT64, ReduceOp.SUM).await(LIMIT);
+          together.countDown();
           if (gpus.rank() == 0) {
+            assertTrue(together.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
             hosts.abort("rank 0 is lost"); // NCCL isn't told
           } else {
             CollectiveException e =
