@@ -179,6 +179,14 @@ public final class BenchCommand implements Callable<Integer> {
   private @Nullable Path meshesOf;
 
   @Option(
+      names = "--turns",
+      paramLabel = "N",
+      defaultValue = "1",
+      description =
+          "With --meshes: how often to measure each mesh, of which the median counts (default: 1).")
+  private int turns;
+
+  @Option(
       names = "--mirrors",
       paramLabel = "JOB.yaml",
       description =
@@ -203,7 +211,8 @@ public final class BenchCommand implements Callable<Integer> {
       return ExitCode.DONE.code();
     }
     if (meshesOf != null) {
-      MeshTable.print(meshesOf, atLeastOne("--steps", steps), console);
+      MeshTable.print(
+          meshesOf, atLeastOne("--steps", steps), atLeastOne("--turns", turns), console);
       return ExitCode.DONE.code();
     }
     if (mirrorsOf != null) {

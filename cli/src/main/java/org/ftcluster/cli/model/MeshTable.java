@@ -13,12 +13,13 @@ final class MeshTable {
 
   private MeshTable() {}
 
-  static void print(Path job, int steps, Console console) {
+  static void print(Path job, int steps, int turns, Console console) {
     console.text("| data x pipeline x tensor | chunks | sharding | s a step | predicted | error |");
     console.text("|---|---|---|---|---|---|");
     MeshBenchmark.run(
         JobSpecReader.read(job, List.of()),
         steps,
+        turns,
         MOST_RANKS,
         line -> {
           console.json(line);
