@@ -12,6 +12,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 
 /**
@@ -27,8 +28,12 @@ public final class Brgemm {
   /** {@code brgemm_release(packed)}: gives back what a processor keeps for a thread's products. */
   private static final String RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb";
 
+  /** Environment variables that have oneDNN keep off a processor's newer instructions. */
+  private static final List<String> LIMITS = List.of("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA");
+
   private static final boolean AVAILABLE =
       multipliesBfloat16()
+          && LIMITS.stream().noneMatch(System.getenv()::containsKey)
           && LibTorch.find(MULTIPLY).isPresent()
           && LibTorch.find(RELEASE).isPresent();
 
@@ -63,8 +68,8 @@ public final class Brgemm {
   }
 
   /**
-   * Whether the processor multiplies bfloat16 and this libtorch has the functions; without them
-   * libtorch would end the process.
+   * Whether the processor multiplies bfloat16 and this libtorch has the functions, as 2.7 and 2.15
+   * do; without them libtorch would end the process.
    */
   public static boolean isAvailable() {
     return AVAILABLE;
