@@ -14,49 +14,30 @@ import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.TrainingState;
 import org.ftcluster.worker.data.EvalBatches;
-import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.model.MemorySavings;
-import org.ftcluster.worker.optimizer.AdamW;
-import org.ftcluster.worker.optimizer.GradientClip;
-import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.GradientSum.Flag;
-import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
-import org.ftcluster.worker.optimizer.ParameterUpdate;
 import org.ftcluster.worker.optimizer.SumPrecision;
-import org.ftcluster.worker.parallel.Deal;
-import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.Replica;
-import org.ftcluster.worker.tensor.SplitMix64;
 import org.ftcluster.worker.training.RankTask.RankEvents;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The training loop of one rank in one generation.
- *
- * <p>A step is all or nothing: until the gradients of all ranks are summed nothing of the state is
- * touched, and from then on nothing waits for anyone; or, where ranks hold shards, what was touched
- * elsewhere can be made up for. So whatever ends a generation, the state is that of a completed
- * step.
+ * The training loop of one rank in one generation: evaluation, one {@link TrainingStep} after the
+ * other, checkpoints, and how it ends. Whatever ends it, the state is that of a completed step.
  */
 final class Trainer implements AutoCloseable {
   private final Job job;
   private final Replica replica;
   private final MeshRanks ranks;
-  private final long generation;
   private final RankEvents events;
   private final @Nullable Outputs outputs;
   private final Runnable stopCheck;
-  private final Supplier<Wish> wish;
   private final Duration timeout;
-  private final LearningRate schedule;
   private final StateSharing sharing;
-  private final ParameterUpdate update;
-  private final GradientSum sum;
-  private final Balance balance;
-  private boolean leaving;
+  private final TrainingStep step;
   private boolean precisionNoted;
 
   /** What a rank wants after the step at hand. */
@@ -114,17 +95,14 @@ final class Trainer implements AutoCloseable {
     this.job = job;
     this.replica = replica;
     this.ranks = ranks;
-    this.generation = generation;
     this.events = events;
     this.outputs = outputs;
     this.stopCheck = stopCheck;
-    this.wish = wish;
     this.timeout = timeout;
-    this.schedule = LearningRate.of(job.spec().training(), job.batches().steps());
     this.sharing = new StateSharing(job, ranks, timeout);
-    this.update = sharing.update();
-    this.sum = sharing.newSum(replica.trained());
-    this.balance = new Balance(job.spec(), ranks, sum, events);
+    this.step =
+        new TrainingStep(
+            job, replica, ranks, generation, sharing, events, stopCheck, wish, timeout);
   }
 
   /**
@@ -139,7 +117,7 @@ final class Trainer implements AutoCloseable {
     }
     long every = job.spec().checkpoint().everySteps();
     while (state.completedStep() < job.batches().steps()) {
-      StepMetrics metrics = step(state.completedStep());
+      StepMetrics metrics = step.run(state.completedStep());
       if (outputs != null) {
         outputs.stepCompleted(metrics);
         events.stepCompleted(metrics);
@@ -148,7 +126,7 @@ final class Trainer implements AutoCloseable {
       if (every > 0 && metrics.step() % every == 0 && metrics.step() < job.batches().steps()) {
         beginCheckpoint();
       }
-      if (sum.raised(Flag.HAND_OVER) > 0) {
+      if (step.raised(Flag.HAND_OVER) > 0) {
         return handOver();
       }
     }
@@ -156,90 +134,6 @@ final class Trainer implements AutoCloseable {
     double lossAfter = evaluate("after training");
     complete(lossAfter);
     return End.DONE;
-  }
-
-  /**
-   * One optimizer step.
-   *
-   * @param step counted from 0
-   */
-  private StepMetrics step(long step) {
-    long startNs = System.nanoTime();
-    JobSpec.Training training = job.spec().training();
-    Mesh mesh = ranks.mesh();
-    GlobalBatch batch = job.batches().batch(step);
-    double lossScale = 1.0 / batch.targetTokens();
-    // Each part of a replica adds its share of every gradient.
-    int parts = mesh.pipeline() * mesh.tensor() * job.spec().parallel().interleave();
-    sum.start(batch.microBatches().size() * parts);
-    Deal deal = balance.deal(batch);
-    long workNs = System.nanoTime();
-    try {
-      if (mesh.size() > 1) {
-        sum.nothingFrom(ranks.background(), lastTrained());
-      }
-      replica.train(
-          deal.share(ranks.place().data(), batch.microBatches()),
-          new Replica.Step(
-              deal.most(),
-              lossScale,
-              micro -> SplitMix64.seed(training.seed(), step, micro.index()),
-              () -> {
-                stopCheck.run();
-                beginWork(step);
-              }),
-          new GradientIntake(sum, ranks, job.state().parameters(), job.pulse(), lossScale));
-      sum.awaitAdded();
-    } catch (RuntimeException | Error e) {
-      // Sums may be under way, and nobody is to wait for the rest of them.
-      ranks.all().abort("rank %d: %s".formatted(ranks.all().rank(), e.getMessage()));
-      throw e;
-    } finally {
-      job.pulse().forget();
-    }
-    balance.worked(System.nanoTime() - workNs);
-    raise(wish.get());
-    double loss = reduce(step);
-    job.slowness().set(balance.learn());
-    double norm = update.gradientNorm();
-    double learningRate = schedule.at(step);
-    update.apply(
-        new AdamW.At(step + 1, learningRate, GradientClip.scale(norm, training.maxGradNorm())));
-
-    // From here to the end nothing waits, and nothing fails.
-    replica.parametersChanged();
-    double seconds = (System.nanoTime() - startNs) / 1e9;
-    StepMetrics metrics =
-        new StepMetrics(
-            step + 1,
-            batch.epoch(),
-            loss,
-            norm,
-            learningRate,
-            batch.targetTokens(),
-            batch.sampleCount(),
-            batch.tokens() / seconds,
-            mesh.size(),
-            generation);
-    job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
-    job.history().add(metrics);
-    return metrics;
-  }
-
-  /** Behind the last parameter that this rank leaves gradients of. */
-  private long lastTrained() {
-    return replica.trained().stream()
-        .mapToLong(slice -> slice.offset() + slice.size())
-        .max()
-        .orElse(0);
-  }
-
-  /** Alone with its work, a rank has to get on with it; parts of a model wait for each other. */
-  private void beginWork(long step) {
-    JobSpec.Parallel parallel = job.spec().parallel();
-    if (parallel.replicaRanks() == 1 && parallel.sharding() != JobSpec.Sharding.ZERO3) {
-      job.pulse().begin("a micro-batch of step %d".formatted(step + 1));
-    }
   }
 
   private void notePrecision(StepMetrics metrics) {
@@ -251,18 +145,6 @@ final class Trainer implements AutoCloseable {
               job.state().parameters().size());
       lost.ifPresent(events::noted);
       precisionNoted = lost.isPresent();
-    }
-  }
-
-  private void raise(Wish wish) {
-    switch (wish) {
-      case GO_ON -> {}
-      case HAND_OVER -> sum.raise(Flag.HAND_OVER);
-      case LEAVE -> {
-        sum.raise(Flag.HAND_OVER);
-        sum.raise(Flag.LEAVE);
-        leaving = true;
-      }
     }
   }
 
@@ -286,7 +168,7 @@ final class Trainer implements AutoCloseable {
   /** Rank 0 reads the state, and writes it down, while it stays as it is on all that share it. */
   private void readState(Consumer<Outputs> reader) {
     if (outputs != null) {
-      bringToHost();
+      step.bringToHost();
       reader.accept(outputs);
       sharing.giveBack();
     } else {
@@ -296,21 +178,10 @@ final class Trainer implements AutoCloseable {
 
   /** Where all ranks leave, their memories do, too; and of shards any that leaves may be missed. */
   private End handOver() {
-    if (sharing.isShared() || sum.raised(Flag.LEAVE) == ranks.mesh().size()) {
+    if (sharing.isShared() || step.raised(Flag.LEAVE) == ranks.mesh().size()) {
       lastCheckpoint();
     }
-    return leaving ? End.LEFT : End.HANDED_OVER;
-  }
-
-  private double reduce(long step) {
-    try {
-      return sum.reduce(ranks.background(), job.state().parameters().gradients(), timeout);
-    } catch (NonFiniteGradientException e) {
-      throw new BadJobException(
-          "Training diverged at step %d: %s; a lower training.learning_rate, a longer warm-up or a lower training.max_grad_norm may help."
-              .formatted(step + 1, e.getMessage()),
-          e);
-    }
+    return step.leaves() ? End.LEFT : End.HANDED_OVER;
   }
 
   /** NaN where the job isn't evaluated. */
@@ -339,25 +210,12 @@ final class Trainer implements AutoCloseable {
 
   /** Bytes that sums of gradients take. */
   long sumBytes() {
-    return sum.bytes();
-  }
-
-  /** From then on the host has the state, or nobody has. */
-  private void bringToHost() {
-    try {
-      update.bringToHost();
-    } catch (RuntimeException e) {
-      job.state().invalidate();
-      throw e;
-    }
+    return step.sumBytes();
   }
 
   @Override
   public void close() {
-    try (sum;
-        update) {
-      bringToHost();
-    }
+    step.close();
   }
 
   private Patience patience() {
