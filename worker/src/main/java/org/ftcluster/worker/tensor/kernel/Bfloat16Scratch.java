@@ -27,14 +27,14 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
   /** [headSize / 2, BLOCK, 2]. */
   private final int[] columnPairs;
 
-  private final float[] row;
+  private final short[] row;
 
   Bfloat16Scratch(Shape shape) {
     super(shape);
     headSize = shape.headSize();
     queries = new float[BLOCK * width];
     columnPairs = new int[width / 2 * BLOCK];
-    row = new float[headSize];
+    row = new short[headSize];
   }
 
   /** Room for a head's rows, [tokens, headSize]. */
@@ -49,26 +49,18 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
 
   final void readRows(Rows from, int head, short[] to) {
     for (int t = 0; t < shape.tokens(); t++) {
-      from.read(t, head * headSize, row, headSize);
-      for (int i = 0; i < headSize; i++) {
-        to[t * headSize + i] = upperHalf(row[i]);
-      }
+      from.readBits(t, head * headSize, to, t * headSize, headSize);
     }
   }
 
   final void readColumns(Rows from, int head, short[] to) {
     for (int t = 0; t < shape.tokens(); t++) {
-      from.read(t, head * headSize, row, headSize);
+      from.readBits(t, head * headSize, row, 0, headSize);
       int at = t / CHUNK * CHUNK * headSize + t % CHUNK;
       for (int i = 0; i < headSize; i++) {
-        to[at + i * CHUNK] = upperHalf(row[i]);
+        to[at + i * CHUNK] = row[i];
       }
     }
-  }
-
-  /** All that there is to a number that was bfloat16. */
-  private static short upperHalf(float value) {
-    return (short) (Float.floatToRawIntBits(value) >>> 16);
   }
 
   /**

@@ -57,6 +57,14 @@ final class Rows {
     read(memory, dtype, row * stride + column, into, count);
   }
 
+  /** The bits of bfloat16 rows as they are. */
+  void readBits(long row, int column, short[] into, int at, int count) {
+    if (dtype != DType.BFLOAT16) {
+      throw new IllegalStateException("rows of " + dtype + " are read as bfloat16");
+    }
+    MemorySegment.copy(memory, SHORT, (row * stride + column) * Short.BYTES, into, at, count);
+  }
+
   void write(long row, float[] from) {
     write(memory, dtype, row * stride, from, width);
   }
