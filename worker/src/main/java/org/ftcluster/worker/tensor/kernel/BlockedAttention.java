@@ -6,7 +6,7 @@ import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**
- * Causal attention of one short sequence, forward and backward. A key/value head and the query
+ * Causal attention of one sequence, forward and backward. A key/value head and the query
  * heads that share it are one piece of work, in blocks of query rows: {@code P = softmax(scale Q
  * Kᵀ)}, {@code O = P V}; backward {@code dV = Pᵀ dO}, {@code dS = P (dO Vᵀ - rowsum(dO O))}, {@code
  * dQ = scale dS K}, {@code dK = scale dSᵀ Q} (arXiv:2205.14135).
