@@ -6,10 +6,10 @@ import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**
- * Causal attention of one sequence, forward and backward. A key/value head and the query
- * heads that share it are one piece of work, in blocks of query rows: {@code P = softmax(scale Q
- * Kᵀ)}, {@code O = P V}; backward {@code dV = Pᵀ dO}, {@code dS = P (dO Vᵀ - rowsum(dO O))}, {@code
- * dQ = scale dS K}, {@code dK = scale dSᵀ Q} (arXiv:2205.14135).
+ * Causal attention of one sequence, forward and backward. A key/value head and the query heads that
+ * share it are one piece of work, in blocks of query rows: {@code P = softmax(scale Q Kᵀ)}, {@code
+ * O = P V}; backward {@code dV = Pᵀ dO}, {@code dS = P (dO Vᵀ - rowsum(dO O))}, {@code dQ = scale
+ * dS K}, {@code dK = scale dSᵀ Q} (arXiv:2205.14135).
  *
  * <p>Scores are held transposed, a row of them a key and a lane a query: then the softmax of all of
  * a block's queries goes through their keys side by side, and never sums within a register.
