@@ -21,7 +21,6 @@ import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.DeviceGradientSum;
-import org.ftcluster.worker.optimizer.DeviceUpdate;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.OptimizerState;
@@ -160,7 +159,12 @@ public final class StepBenchmark {
         };
     try (OptimizerState state =
             OptimizerState.whole(parameters.size(), settings.savings().optimizerIn());
-        ParameterUpdate update = update(parameters, state, settings.savings())) {
+        ParameterUpdate update =
+            ParameterUpdate.whole(
+                new AdamW(0.9, 0.999, 1e-8, 0),
+                parameters,
+                updating(parameters, settings.savings()),
+                state)) {
       @Nullable Profile profile = null;
       for (int step = 0; step <= steps; step++) {
         if (step == 1 && settings.profile()) {
@@ -193,15 +197,6 @@ public final class StepBenchmark {
     return device == null
         ? GradientSum.of(reduction, parameters.size(), 0)
         : new DeviceGradientSum(reduction, device, 0, null, false, false);
-  }
-
-  private static ParameterUpdate update(
-      ParameterBuffer parameters, OptimizerState state, MemorySavings savings) {
-    AdamW adamW = new AdamW(0.9, 0.999, 1e-8, 0);
-    DeviceParameters device = updating(parameters, savings);
-    return device == null
-        ? new ParameterUpdate.Whole(adamW, parameters, state)
-        : new DeviceUpdate(adamW, parameters, device, state);
   }
 
   /** As jobs have it by default. */

@@ -1,9 +1,26 @@
 package org.ftcluster.worker.optimizer;
 
+import org.ftcluster.worker.model.DeviceParameters;
 import org.ftcluster.worker.model.ParameterBuffer;
+import org.jspecify.annotations.Nullable;
 
 /** From a step's summed gradients to its parameters, on all ranks alike. */
 public interface ParameterUpdate extends AutoCloseable {
+  /**
+   * One that every rank does all of.
+   *
+   * @param device where it is done, with the buffer's copy there; null on the host
+   */
+  static ParameterUpdate whole(
+      AdamW adamW,
+      ParameterBuffer parameters,
+      @Nullable DeviceParameters device,
+      OptimizerState state) {
+    return device == null
+        ? new Whole(adamW, parameters, state)
+        : new DeviceUpdate(adamW, parameters, device, state);
+  }
+
   /**
    * The L2 norm over the gradients of all parameters, the same bits on all ranks.
    *

@@ -16,7 +16,6 @@ import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.ParameterUnit;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.DeviceGradientSum;
-import org.ftcluster.worker.optimizer.DeviceUpdate;
 import org.ftcluster.worker.optimizer.FullyShardedUpdate;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
@@ -151,10 +150,7 @@ final class StateSharing {
       return new ShardedUpdate(
           adamW, state.parameters(), state.optimizer(), sharers(), sharesGradients(), timeout);
     }
-    DeviceParameters device = updating();
-    return device == null
-        ? new ParameterUpdate.Whole(adamW, state.parameters(), state.optimizer())
-        : new DeviceUpdate(adamW, state.parameters(), device, state.optimizer());
+    return ParameterUpdate.whole(adamW, state.parameters(), updating(), state.optimizer());
   }
 
   /** All of the state as rank 0 saves it while training goes on; others {@link #lend} it. */

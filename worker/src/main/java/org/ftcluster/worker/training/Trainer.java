@@ -30,12 +30,9 @@ import org.jspecify.annotations.Nullable;
  */
 final class Trainer implements AutoCloseable {
   private final Job job;
-  private final Replica replica;
-  private final MeshRanks ranks;
+  private final Part part;
   private final RankEvents events;
   private final @Nullable Outputs outputs;
-  private final Runnable stopCheck;
-  private final Duration timeout;
   private final StateSharing sharing;
   private final TrainingStep step;
   private boolean precisionNoted;
@@ -74,35 +71,34 @@ final class Trainer implements AutoCloseable {
       long startNs) {}
 
   /**
-   * A trainer for one generation.
+   * A rank's part in one generation.
    *
    * @param replica of the model that this rank has a part in, connected to the others
-   * @param outputs rank 0's; {@code null} on all others
    * @param stopCheck called between micro-batches; throws when the generation was stopped
    * @param wish what is to follow the step at hand, as far as this rank knows
    * @param timeout for a collective
    */
-  Trainer(
-      Job job,
+  record Part(
       Replica replica,
       MeshRanks ranks,
       long generation,
       RankEvents events,
-      @Nullable Outputs outputs,
       Runnable stopCheck,
       Supplier<Wish> wish,
-      Duration timeout) {
+      Duration timeout) {}
+
+  /**
+   * A trainer for one generation.
+   *
+   * @param outputs rank 0's; {@code null} on all others
+   */
+  Trainer(Job job, Part part, @Nullable Outputs outputs) {
     this.job = job;
-    this.replica = replica;
-    this.ranks = ranks;
-    this.events = events;
+    this.part = part;
+    this.events = part.events();
     this.outputs = outputs;
-    this.stopCheck = stopCheck;
-    this.timeout = timeout;
-    this.sharing = new StateSharing(job, ranks, timeout);
-    this.step =
-        new TrainingStep(
-            job, replica, ranks, generation, sharing, events, stopCheck, wish, timeout);
+    this.sharing = new StateSharing(job, part.ranks(), part.timeout());
+    this.step = new TrainingStep(job, part, sharing);
   }
 
   /**
@@ -178,7 +174,7 @@ final class Trainer implements AutoCloseable {
 
   /** Where all ranks leave, their memories do, too; and of shards any that leaves may be missed. */
   private End handOver() {
-    if (sharing.isShared() || step.raised(Flag.LEAVE) == ranks.mesh().size()) {
+    if (sharing.isShared() || step.raised(Flag.LEAVE) == part.ranks().mesh().size()) {
       lastCheckpoint();
     }
     return step.leaves() ? End.LEFT : End.HANDED_OVER;
@@ -192,7 +188,8 @@ final class Trainer implements AutoCloseable {
     }
     double loss;
     try {
-      loss = Evaluation.loss(replica, batches, ranks, stopCheck, timeout);
+      loss =
+          Evaluation.loss(part.replica(), batches, part.ranks(), part.stopCheck(), part.timeout());
     } catch (NonFiniteGradientException e) {
       throw new BadJobException("The evaluation loss %s is not a number.".formatted(when), e);
     }
@@ -219,7 +216,7 @@ final class Trainer implements AutoCloseable {
   }
 
   private Patience patience() {
-    return new Patience(timeout, stopCheck);
+    return new Patience(part.timeout(), part.stopCheck());
   }
 
   private void complete(double lossAfter) {

@@ -1,7 +1,5 @@
 package org.ftcluster.worker.training;
 
-import java.time.Duration;
-import java.util.function.Supplier;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
@@ -18,8 +16,8 @@ import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.Replica;
 import org.ftcluster.worker.tensor.SplitMix64;
-import org.ftcluster.worker.training.RankTask.RankEvents;
 import org.ftcluster.worker.training.Trainer.Job;
+import org.ftcluster.worker.training.Trainer.Part;
 import org.ftcluster.worker.training.Trainer.Wish;
 
 /**
@@ -31,40 +29,22 @@ import org.ftcluster.worker.training.Trainer.Wish;
  */
 final class TrainingStep implements AutoCloseable {
   private final Job job;
-  private final Replica replica;
+  private final Part part;
   private final MeshRanks ranks;
-  private final long generation;
-  private final Runnable stopCheck;
-  private final Supplier<Wish> wish;
-  private final Duration timeout;
   private final LearningRate schedule;
   private final ParameterUpdate update;
   private final GradientSum sum;
   private final Balance balance;
   private boolean leaving;
 
-  /** For the arguments of {@link Trainer}'s. */
-  TrainingStep(
-      Job job,
-      Replica replica,
-      MeshRanks ranks,
-      long generation,
-      StateSharing sharing,
-      RankEvents events,
-      Runnable stopCheck,
-      Supplier<Wish> wish,
-      Duration timeout) {
+  TrainingStep(Job job, Part part, StateSharing sharing) {
     this.job = job;
-    this.replica = replica;
-    this.ranks = ranks;
-    this.generation = generation;
-    this.stopCheck = stopCheck;
-    this.wish = wish;
-    this.timeout = timeout;
+    this.part = part;
+    this.ranks = part.ranks();
     this.schedule = LearningRate.of(job.spec().training(), job.batches().steps());
     this.update = sharing.update();
-    this.sum = sharing.newSum(replica.trained());
-    this.balance = new Balance(job.spec(), ranks, sum, events);
+    this.sum = sharing.newSum(part.replica().trained());
+    this.balance = new Balance(job.spec(), ranks, sum, part.events());
   }
 
   /**
@@ -87,17 +67,18 @@ final class TrainingStep implements AutoCloseable {
       if (mesh.size() > 1) {
         sum.nothingFrom(ranks.background(), lastTrained());
       }
-      replica.train(
-          deal.share(ranks.place().data(), batch.microBatches()),
-          new Replica.Step(
-              deal.most(),
-              lossScale,
-              micro -> SplitMix64.seed(training.seed(), step, micro.index()),
-              () -> {
-                stopCheck.run();
-                beginWork(step);
-              }),
-          new GradientIntake(sum, ranks, job.state().parameters(), job.pulse(), lossScale));
+      part.replica()
+          .train(
+              deal.share(ranks.place().data(), batch.microBatches()),
+              new Replica.Step(
+                  deal.most(),
+                  lossScale,
+                  micro -> SplitMix64.seed(training.seed(), step, micro.index()),
+                  () -> {
+                    part.stopCheck().run();
+                    beginWork(step);
+                  }),
+              new GradientIntake(sum, ranks, job.state().parameters(), job.pulse(), lossScale));
       sum.awaitAdded();
     } catch (RuntimeException | Error e) {
       // Sums may be under way, and nobody is to wait for the rest of them.
@@ -107,7 +88,7 @@ final class TrainingStep implements AutoCloseable {
       job.pulse().forget();
     }
     balance.worked(System.nanoTime() - workNs);
-    raise(wish.get());
+    raise(part.wish().get());
     double loss = reduce(step);
     job.slowness().set(balance.learn());
     double norm = update.gradientNorm();
@@ -116,7 +97,7 @@ final class TrainingStep implements AutoCloseable {
         new AdamW.At(step + 1, learningRate, GradientClip.scale(norm, training.maxGradNorm())));
 
     // From here to the end nothing waits, and nothing fails.
-    replica.parametersChanged();
+    part.replica().parametersChanged();
     double seconds = (System.nanoTime() - startNs) / 1e9;
     StepMetrics metrics =
         new StepMetrics(
@@ -129,7 +110,7 @@ final class TrainingStep implements AutoCloseable {
             batch.sampleCount(),
             batch.tokens() / seconds,
             mesh.size(),
-            generation);
+            part.generation());
     job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
     job.history().add(metrics);
     return metrics;
@@ -137,7 +118,7 @@ final class TrainingStep implements AutoCloseable {
 
   /** Behind the last parameter that this rank leaves gradients of. */
   private long lastTrained() {
-    return replica.trained().stream()
+    return part.replica().trained().stream()
         .mapToLong(slice -> slice.offset() + slice.size())
         .max()
         .orElse(0);
@@ -165,7 +146,7 @@ final class TrainingStep implements AutoCloseable {
 
   private double reduce(long step) {
     try {
-      return sum.reduce(ranks.background(), job.state().parameters().gradients(), timeout);
+      return sum.reduce(ranks.background(), job.state().parameters().gradients(), part.timeout());
     } catch (NonFiniteGradientException e) {
       throw new BadJobException(
           "Training diverged at step %d: %s; a lower training.learning_rate, a longer warm-up or a lower training.max_grad_norm may help."

@@ -253,14 +253,15 @@ final class TrainingTask implements RankTask {
       Runnable stopCheck) {
     return new Trainer(
         job,
-        replica,
-        ranks,
-        generation.number(),
-        events,
-        outputs,
-        stopCheck,
-        () -> wish(generation.number()),
-        deadlines.progress());
+        new Trainer.Part(
+            replica,
+            ranks,
+            generation.number(),
+            events,
+            stopCheck,
+            () -> wish(generation.number()),
+            deadlines.progress()),
+        outputs);
   }
 
   /**

@@ -38,6 +38,9 @@ abstract sealed class AttentionScratch permits Float32Scratch, Bfloat16Scratch {
   /** [tokens]. */
   final float[] logSumExp;
 
+  /** [BLOCK]: of exponentials in the forward, of dO O in the backward. */
+  final float[] rowSums = new float[BLOCK];
+
   AttentionScratch(Shape shape) {
     this.shape = shape;
     tokens = Tiles.pad(shape.tokens(), BLOCK);
@@ -75,6 +78,7 @@ abstract sealed class AttentionScratch permits Float32Scratch, Bfloat16Scratch {
       }
       end(head);
     }
+    done();
   }
 
   abstract void begin(int keyValueHead);
@@ -86,6 +90,9 @@ abstract sealed class AttentionScratch permits Float32Scratch, Bfloat16Scratch {
   void endQueries(int queryHead) {}
 
   void end(int keyValueHead) {}
+
+  /** Nothing follows. */
+  void done() {}
 
   void read(Rows from, int head, float[] to) {
     for (int t = 0; t < shape.tokens(); t++) {
@@ -146,10 +153,55 @@ abstract sealed class AttentionScratch permits Float32Scratch, Bfloat16Scratch {
     }
   }
 
-  /** rowsum(dO O) of a block's rows. */
-  void projections(float[] dO, float[] into) {
+  /**
+   * Turns scores in {@code p} into exponentials, and notes each row's sum and its log.
+   *
+   * @param factor on the scores
+   */
+  void softmax(Block block, float factor) {
+    for (int lane = 0; lane < BLOCK; lane += LANES) {
+      FloatVector max = FloatVector.broadcast(Rows.FLOATS, Float.NEGATIVE_INFINITY);
+      for (int key = block.from(); key < block.to(); key++) {
+        max = VectorMath.max(max, FloatVector.fromArray(Rows.FLOATS, p, key * BLOCK + lane));
+      }
+      FloatVector sum = FloatVector.zero(Rows.FLOATS);
+      for (int key = block.from(); key < block.to(); key++) {
+        int at = key * BLOCK + lane;
+        FloatVector e =
+            VectorMath.exp(FloatVector.fromArray(Rows.FLOATS, p, at).sub(max).mul(factor));
+        e.intoArray(p, at);
+        sum = sum.add(e);
+      }
+      sum.intoArray(rowSums, lane);
+      max.mul(factor).intoArray(logSumExp, block.first() + lane);
+    }
     for (int t = 0; t < BLOCK; t++) {
-      into[t] = VectorMath.dot(dO, t * width, o, t * width, shape.headSize());
+      logSumExp[block.first() + t] += (float) Math.log(rowSums[t]);
+    }
+  }
+
+  /**
+   * The probabilities again, from scores in {@code p} and what the forward noted, and {@code dS = P
+   * (dP - rowsum(dO O))}, each in the place of what it is made of.
+   *
+   * @param factor on the scores
+   * @param dP [tokens, BLOCK], transposed
+   */
+  void scoreGradients(Block block, float factor, float[] dO, float[] dP) {
+    for (int t = 0; t < BLOCK; t++) {
+      rowSums[t] = VectorMath.dot(dO, t * width, o, t * width, shape.headSize());
+    }
+    for (int lane = 0; lane < BLOCK; lane += LANES) {
+      FloatVector shift = FloatVector.fromArray(Rows.FLOATS, logSumExp, block.first() + lane);
+      FloatVector less = FloatVector.fromArray(Rows.FLOATS, rowSums, lane);
+      for (int key = block.from(); key < block.to(); key++) {
+        int at = key * BLOCK + lane;
+        FloatVector score = FloatVector.fromArray(Rows.FLOATS, p, at);
+        FloatVector probability = VectorMath.exp(score.mul(factor).sub(shift));
+        probability.intoArray(p, at);
+        FloatVector gradient = FloatVector.fromArray(Rows.FLOATS, dP, at).sub(less);
+        gradient.mul(probability).intoArray(dP, at);
+      }
     }
   }
 

@@ -6,10 +6,7 @@ import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /** The backward with products of bfloat16; probabilities and dS are rounded to it. */
 final class Bfloat16Backward extends Bfloat16Scratch {
-  private final BlockedAttention.Inputs in;
-  private final BlockedAttention.Outputs forward;
-  private final Rows gradient;
-  private final BlockedAttention.Inputs gradients;
+  private final BlockedAttention.Backward operands;
 
   private final short[] keys;
   private final short[] keyColumns;
@@ -42,20 +39,9 @@ final class Bfloat16Backward extends Bfloat16Scratch {
   /** [tokens / 2, BLOCK, 2]. */
   private final int[] dSPairs;
 
-  /** [BLOCK]: rowsum(dO O). */
-  private final float[] projection = new float[BLOCK];
-
-  Bfloat16Backward(
-      Shape shape,
-      BlockedAttention.Inputs in,
-      BlockedAttention.Outputs forward,
-      Rows gradient,
-      BlockedAttention.Inputs gradients) {
+  Bfloat16Backward(Shape shape, BlockedAttention.Backward operands) {
     super(shape);
-    this.in = in;
-    this.forward = forward;
-    this.gradient = gradient;
-    this.gradients = gradients;
+    this.operands = operands;
     keys = newRows();
     keyColumns = newColumns();
     values = newRows();
@@ -73,28 +59,27 @@ final class Bfloat16Backward extends Bfloat16Scratch {
 
   @Override
   void begin(int head) {
-    readRows(in.keys(), head, keys);
-    readColumns(in.keys(), head, keyColumns);
-    readRows(in.values(), head, values);
+    readRows(operands.in().keys(), head, keys);
+    readColumns(operands.in().keys(), head, keyColumns);
+    readRows(operands.in().values(), head, values);
     Arrays.fill(dKeys, 0);
     Arrays.fill(dValues, 0);
   }
 
   @Override
   void beginQueries(int queryHead) {
-    forward.logSumExp().read(queryHead, logSumExp);
+    operands.forward().logSumExp().read(queryHead, logSumExp);
   }
 
   @Override
   void run(int queryHead, Block block) {
-    readBlock(in.queries(), queryHead, block, queries);
-    readBlock(forward.attended(), queryHead, block, o);
-    readBlock(gradient, queryHead, block, dO);
-    projections(dO, projection);
+    readBlock(operands.in().queries(), queryHead, block, queries);
+    readBlock(operands.forward().attended(), queryHead, block, o);
+    readBlock(operands.gradient(), queryHead, block, dO);
     scores(keys, queries, p, block);
     hide(block);
     scores(values, dO, dP, block);
-    scoreGradients(block);
+    scoreGradients(block, (float) shape.scale(), dO, dP);
     round(p, probabilities, block);
     pairRows(dO, rowPairs, 0, BLOCK, width);
     addScoresTimes(probabilities, rowPairs, dValues, block);
@@ -105,34 +90,14 @@ final class Bfloat16Backward extends Bfloat16Scratch {
     timesScores(keyColumns, dSPairs, dQT, block);
     scale(dQT, (float) shape.scale());
     transpose(dQT, dQ, width, BLOCK);
-    writeBlock(dQ, gradients.queries(), queryHead, block);
+    writeBlock(dQ, operands.gradients().queries(), queryHead, block);
   }
 
   @Override
   void end(int head) {
     scale(dKeys, (float) shape.scale());
-    write(dKeys, gradients.keys(), head);
-    write(dValues, gradients.values(), head);
-  }
-
-  /**
-   * The probabilities again, from scores in {@code p} and what the forward noted, and {@code dS = P
-   * (dP - rowsum(dO O))}, each in the place of what it is made of.
-   */
-  private void scoreGradients(Block block) {
-    float scale = (float) shape.scale();
-    for (int lane = 0; lane < BLOCK; lane += LANES) {
-      FloatVector shift = FloatVector.fromArray(Rows.FLOATS, logSumExp, block.first() + lane);
-      FloatVector less = FloatVector.fromArray(Rows.FLOATS, projection, lane);
-      for (int key = block.from(); key < block.to(); key++) {
-        int at = key * BLOCK + lane;
-        FloatVector score = FloatVector.fromArray(Rows.FLOATS, p, at);
-        FloatVector probability = VectorMath.exp(score.mul(scale).sub(shift));
-        probability.intoArray(p, at);
-        FloatVector gradient = FloatVector.fromArray(Rows.FLOATS, dP, at).sub(less);
-        gradient.mul(probability).intoArray(dP, at);
-      }
-    }
+    write(dKeys, operands.gradients().keys(), head);
+    write(dValues, operands.gradients().values(), head);
   }
 
   private static void round(float[] from, short[] to, Block block) {

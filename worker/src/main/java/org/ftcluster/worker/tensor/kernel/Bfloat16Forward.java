@@ -17,9 +17,6 @@ final class Bfloat16Forward extends Bfloat16Scratch {
   /** [width, BLOCK]: the block's output, transposed. */
   private final float[] oT;
 
-  /** [BLOCK]: sums of exponentials. */
-  private final float[] sums = new float[BLOCK];
-
   Bfloat16Forward(Shape shape, BlockedAttention.Inputs in, BlockedAttention.Outputs out) {
     super(shape);
     this.in = in;
@@ -41,7 +38,7 @@ final class Bfloat16Forward extends Bfloat16Scratch {
     readBlock(in.queries(), queryHead, block, queries);
     scores(keys, queries, p, block);
     hide(block);
-    softmax(block);
+    softmax(block, (float) shape.scale());
     pairRows(p, weights, block.from(), block.to(), BLOCK);
     timesScores(valueColumns, weights, oT, block);
     normalize();
@@ -54,34 +51,10 @@ final class Bfloat16Forward extends Bfloat16Scratch {
     out.logSumExp().write(queryHead, logSumExp);
   }
 
-  /** Turns scores into exponentials, and notes each row's sum and its log. */
-  private void softmax(Block block) {
-    float scale = (float) shape.scale();
-    for (int lane = 0; lane < BLOCK; lane += LANES) {
-      FloatVector max = FloatVector.broadcast(Rows.FLOATS, Float.NEGATIVE_INFINITY);
-      for (int key = block.from(); key < block.to(); key++) {
-        max = VectorMath.max(max, FloatVector.fromArray(Rows.FLOATS, p, key * BLOCK + lane));
-      }
-      FloatVector sum = FloatVector.zero(Rows.FLOATS);
-      for (int key = block.from(); key < block.to(); key++) {
-        int at = key * BLOCK + lane;
-        FloatVector e =
-            VectorMath.exp(FloatVector.fromArray(Rows.FLOATS, p, at).sub(max).mul(scale));
-        e.intoArray(p, at);
-        sum = sum.add(e);
-      }
-      sum.intoArray(sums, lane);
-      max.mul(scale).intoArray(logSumExp, block.first() + lane);
-    }
-    for (int t = 0; t < BLOCK; t++) {
-      logSumExp[block.first() + t] += (float) Math.log(sums[t]);
-    }
-  }
-
   /** Of the outputs, which are fewer than the scores. */
   private void normalize() {
     for (int lane = 0; lane < BLOCK; lane += LANES) {
-      FloatVector sum = FloatVector.fromArray(Rows.FLOATS, sums, lane);
+      FloatVector sum = FloatVector.fromArray(Rows.FLOATS, rowSums, lane);
       for (int at = lane; at < headSize * BLOCK; at += BLOCK) {
         FloatVector.fromArray(Rows.FLOATS, oT, at).div(sum).intoArray(oT, at);
       }

@@ -37,6 +37,11 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
     row = new short[headSize];
   }
 
+  @Override
+  final void done() {
+    Brgemm.release();
+  }
+
   /** Room for a head's rows, [tokens, headSize]. */
   final short[] newRows() {
     return new short[tokens * headSize];

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.tensor.kernel;
 
+import java.util.function.Supplier;
 import org.ftcluster.worker.tensor.Brgemm;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Parallel;
@@ -70,6 +71,15 @@ public final class BlockedAttention {
   }
 
   /**
+   * What the backward goes by.
+   *
+   * @param forward what it left
+   * @param gradient of the output, [S, H C]
+   * @param gradients out
+   */
+  record Backward(Inputs in, Outputs forward, Rows gradient, Inputs gradients) {}
+
+  /**
    * @param products what these tensors' products are computed in; bfloat16 takes tensors of it
    * @param attended [S, H C] out
    * @param q [S, H C]
@@ -87,19 +97,15 @@ public final class BlockedAttention {
       Tensor logSumExp) {
     Inputs in = Inputs.of(shape, q, k, v);
     Outputs out = Outputs.of(shape, attended, logSumExp);
-    Parallel.rows(
-        new Parallel.Cost("attention", shape.flops(4), 0),
-        shape.keyValueHeads(),
-        1,
-        (from, to) -> {
-          switch (products) {
-            case FLOAT32 -> new Float32Forward(shape, in, out).run(from, to);
-            case BFLOAT16 -> {
-              new Bfloat16Forward(shape, in, out).run(from, to);
-              Brgemm.release();
-            }
-          }
-        });
+    run(
+        "attention",
+        4,
+        shape,
+        () ->
+            switch (products) {
+              case FLOAT32 -> new Float32Forward(shape, in, out);
+              case BFLOAT16 -> new Bfloat16Forward(shape, in, out);
+            });
   }
 
   /** Writes the gradients {@code dq}, {@code dk} and {@code dv} from that of {@code attended}. */
@@ -115,23 +121,34 @@ public final class BlockedAttention {
       Tensor k,
       Tensor v,
       Tensor logSumExp) {
-    Inputs in = Inputs.of(shape, q, k, v);
-    Outputs forward = Outputs.of(shape, attended, logSumExp);
-    Rows dO = rows(gradient, shape, shape.group());
-    Inputs gradients = Inputs.of(shape, dq, dk, dv);
+    Backward operands =
+        new Backward(
+            Inputs.of(shape, q, k, v),
+            Outputs.of(shape, attended, logSumExp),
+            rows(gradient, shape, shape.group()),
+            Inputs.of(shape, dq, dk, dv));
+    run(
+        "attention backward",
+        10,
+        shape,
+        () ->
+            switch (products) {
+              case FLOAT32 -> new Float32Backward(shape, operands);
+              case BFLOAT16 -> new Bfloat16Backward(shape, operands);
+            });
+  }
+
+  /**
+   * @param flops a score and head element
+   * @param scratch a thread's own
+   */
+  private static void run(
+      String kernel, int flops, Shape shape, Supplier<AttentionScratch> scratch) {
     Parallel.rows(
-        new Parallel.Cost("attention backward", shape.flops(10), 0),
+        new Parallel.Cost(kernel, shape.flops(flops), 0),
         shape.keyValueHeads(),
         1,
-        (from, to) -> {
-          switch (products) {
-            case FLOAT32 -> new Float32Backward(shape, in, forward, dO, gradients).run(from, to);
-            case BFLOAT16 -> {
-              new Bfloat16Backward(shape, in, forward, dO, gradients).run(from, to);
-              Brgemm.release();
-            }
-          }
-        });
+        (from, to) -> scratch.get().run(from, to));
   }
 
   private static Rows rows(Tensor tensor, Shape shape, int heads) {

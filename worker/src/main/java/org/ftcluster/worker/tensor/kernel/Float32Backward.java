@@ -1,7 +1,6 @@
 package org.ftcluster.worker.tensor.kernel;
 
 import java.util.Arrays;
-import jdk.incubator.vector.FloatVector;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /**
@@ -25,25 +24,11 @@ final class Float32Backward extends Float32Scratch {
   /** [tokens, BLOCK]. */
   private final float[] dS;
 
-  /** [BLOCK]: rowsum(dO O). */
-  private final float[] projection = new float[BLOCK];
+  private final BlockedAttention.Backward operands;
 
-  private final BlockedAttention.Inputs in;
-  private final BlockedAttention.Outputs forward;
-  private final Rows gradient;
-  private final BlockedAttention.Inputs gradients;
-
-  Float32Backward(
-      Shape shape,
-      BlockedAttention.Inputs in,
-      BlockedAttention.Outputs forward,
-      Rows gradient,
-      BlockedAttention.Inputs gradients) {
+  Float32Backward(Shape shape, BlockedAttention.Backward operands) {
     super(shape);
-    this.in = in;
-    this.forward = forward;
-    this.gradient = gradient;
-    this.gradients = gradients;
+    this.operands = operands;
     dKeys = new float[tokens * width];
     dValues = new float[tokens * width];
     dO = new float[BLOCK * width];
@@ -54,56 +39,37 @@ final class Float32Backward extends Float32Scratch {
 
   @Override
   void begin(int keyValueHead) {
-    read(in.keys(), keyValueHead, keys);
-    read(in.values(), keyValueHead, values);
+    read(operands.in().keys(), keyValueHead, keys);
+    read(operands.in().values(), keyValueHead, values);
     Arrays.fill(dKeys, 0);
     Arrays.fill(dValues, 0);
   }
 
   @Override
   void beginQueries(int queryHead) {
-    forward.logSumExp().read(queryHead, logSumExp);
+    operands.forward().logSumExp().read(queryHead, logSumExp);
   }
 
   @Override
   void run(int queryHead, Block block) {
-    readQueries(in.queries(), queryHead, block);
-    readBlock(forward.attended(), queryHead, block, o);
-    readBlock(gradient, queryHead, block, dO);
+    readQueries(operands.in().queries(), queryHead, block);
+    readBlock(operands.forward().attended(), queryHead, block, o);
+    readBlock(operands.gradient(), queryHead, block, dO);
     scores(block);
     transpose(dO, dOT, BLOCK, width);
     scores(dS, values, dOT, block);
-    scoreGradients(block);
+    scoreGradients(block, 1, dO, dS);
     transposedTimes(p, dO, dValues, block);
     transposedTimes(dS, queries, dKeys, block);
     times(dS, keys, dQ, block);
     scale(dQ, (float) shape.scale());
-    writeBlock(dQ, gradients.queries(), queryHead, block);
+    writeBlock(dQ, operands.gradients().queries(), queryHead, block);
   }
 
   @Override
   void end(int keyValueHead) {
-    write(dKeys, gradients.keys(), keyValueHead);
-    write(dValues, gradients.values(), keyValueHead);
-  }
-
-  /**
-   * The probabilities again, from scores in {@code p} and what the forward noted, and {@code dS = P
-   * (dP - rowsum(dO O))} from dP in {@code dS}.
-   */
-  private void scoreGradients(Block block) {
-    projections(dO, projection);
-    for (int lane = 0; lane < BLOCK; lane += LANES) {
-      FloatVector shift = FloatVector.fromArray(Rows.FLOATS, logSumExp, block.first() + lane);
-      FloatVector less = FloatVector.fromArray(Rows.FLOATS, projection, lane);
-      for (int key = block.from(); key < block.to(); key++) {
-        int at = key * BLOCK + lane;
-        FloatVector score = FloatVector.fromArray(Rows.FLOATS, p, at);
-        FloatVector probability = VectorMath.exp(score.sub(shift));
-        probability.intoArray(p, at);
-        FloatVector.fromArray(Rows.FLOATS, dS, at).sub(less).mul(probability).intoArray(dS, at);
-      }
-    }
+    write(dKeys, operands.gradients().keys(), keyValueHead);
+    write(dValues, operands.gradients().values(), keyValueHead);
   }
 
   /** {@code out += s b} for scores s [tokens, BLOCK] and a block b [BLOCK, width]. */
