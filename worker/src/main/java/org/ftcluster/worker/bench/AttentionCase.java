@@ -40,7 +40,7 @@ final class AttentionCase {
   static void forward(List<Tensor> tensors, KernelCases.Size size, int window) {
     Operands all = Operands.of(tensors);
     try (Scope scope = Scope.persistent(all.output().accelerator())) {
-      forward(all, size, window, statistics(scope, size));
+      forward(scope, all, size, window, statistics(scope, size));
     }
   }
 
@@ -48,7 +48,7 @@ final class AttentionCase {
     Operands all = Operands.of(tensors);
     try (Scope scope = Scope.persistent(all.output().accelerator())) {
       Tensor statistics = statistics(scope, size);
-      forward(all, size, window, statistics);
+      forward(scope, all, size, window, statistics);
       if (all.output().isOnDevice()) {
         DeviceAttention.backward(
             shape(size, window),
@@ -67,6 +67,7 @@ final class AttentionCase {
       for (int length : size.sequences()) {
         Operands own = all.slice(start, start + length);
         BlockedAttention.backward(
+            scope,
             BlockedAttention.Products.FLOAT32,
             shape(size, window, length),
             own.dQueries(),
@@ -83,7 +84,8 @@ final class AttentionCase {
     }
   }
 
-  private static void forward(Operands all, KernelCases.Size size, int window, Tensor statistics) {
+  private static void forward(
+      Scope scope, Operands all, KernelCases.Size size, int window, Tensor statistics) {
     if (all.output().isOnDevice()) {
       DeviceAttention.forward(
           shape(size, window), all.output(), statistics, all.queries(), all.keys(), all.values());
@@ -93,6 +95,7 @@ final class AttentionCase {
     for (int length : size.sequences()) {
       Operands own = all.slice(start, start + length);
       BlockedAttention.forward(
+          scope,
           BlockedAttention.Products.FLOAT32,
           shape(size, window, length),
           own.output(),

@@ -68,8 +68,10 @@ final class SequenceAttention {
       QueryKeyValue own = in.slice(start, end);
       Tensor statistics = statistics(logSumExp, start, length);
       if (isOurs(products, length)) {
-        BlockedAttention.forward(
-            products, shape(length), out, own.q(), own.k(), own.v(), statistics);
+        try (Scope scope = pass.workspace().open()) {
+          BlockedAttention.forward(
+              scope, products, shape(length), out, own.q(), own.k(), own.v(), statistics);
+        }
       } else {
         try (Scope scope = pass.workspace().open()) {
           fused.forward(pass, out, own.inFloat32(scope), statistics);
@@ -108,18 +110,21 @@ final class SequenceAttention {
       QueryKeyValue own = in.slice(start, end);
       Tensor statistics = statistics(logSumExp, start, length);
       if (isOurs(products, length)) {
-        BlockedAttention.backward(
-            products,
-            shape(length),
-            ownGradients.q(),
-            ownGradients.k(),
-            ownGradients.v(),
-            dOut,
-            out,
-            own.q(),
-            own.k(),
-            own.v(),
-            statistics);
+        try (Scope scope = pass.workspace().open()) {
+          BlockedAttention.backward(
+              scope,
+              products,
+              shape(length),
+              ownGradients.q(),
+              ownGradients.k(),
+              ownGradients.v(),
+              dOut,
+              out,
+              own.q(),
+              own.k(),
+              own.v(),
+              statistics);
+        }
       } else {
         try (Scope scope = pass.workspace().open()) {
           fused.backward(

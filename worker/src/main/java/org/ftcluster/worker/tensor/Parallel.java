@@ -64,7 +64,8 @@ public final class Parallel {
     Profile.ended(cost.kernel(), start, cost.flops(), cost.bytes());
   }
 
-  static int threads() {
+  /** The most parts that rows are shared out in. */
+  public static int threads() {
     return threads;
   }
 

@@ -186,7 +186,14 @@ public class KernelBenchmark {
   @Benchmark
   public Tensor attention() {
     BlockedAttention.forward(
-        BlockedAttention.Products.FLOAT32, attention, attended, query, key, value, logSumExp);
+        inputs.scope(),
+        BlockedAttention.Products.FLOAT32,
+        attention,
+        attended,
+        query,
+        key,
+        value,
+        logSumExp);
     return attended;
   }
 
@@ -202,6 +209,7 @@ public class KernelBenchmark {
   public Tensor attentionWithBackward() {
     attention();
     BlockedAttention.backward(
+        inputs.scope(),
         BlockedAttention.Products.FLOAT32,
         attention,
         dQuery,

@@ -50,9 +50,9 @@ class AttentionKernelsTest {
       Tensor[] ours = results(scope, config, tokens);
       Tensor[] theirs = results(scope, config, tokens);
 
-      BlockedAttention.forward(Products.FLOAT32, shape, ours[0], q, k, v, ours[1]);
+      BlockedAttention.forward(scope, Products.FLOAT32, shape, ours[0], q, k, v, ours[1]);
       BlockedAttention.backward(
-          Products.FLOAT32, shape, ours[2], ours[3], ours[4], dy, ours[0], q, k, v, ours[1]);
+          scope, Products.FLOAT32, shape, ours[2], ours[3], ours[4], dy, ours[0], q, k, v, ours[1]);
       FusedAttention fused = new FusedAttention(config);
       QueryKeyValue in = new QueryKeyValue(q, k, v);
       QueryKeyValue gradients = new QueryKeyValue(theirs[2], theirs[3], theirs[4]);
@@ -105,8 +105,8 @@ class AttentionKernelsTest {
     Tensor dq = scope.zeros(DType.BFLOAT16, q.shape());
     Tensor dk = scope.zeros(DType.BFLOAT16, k.shape());
     Tensor dv = scope.zeros(DType.BFLOAT16, v.shape());
-    BlockedAttention.forward(products, shape, y, q, k, v, logSumExp);
-    BlockedAttention.backward(products, shape, dq, dk, dv, dy, y, q, k, v, logSumExp);
+    BlockedAttention.forward(scope, products, shape, y, q, k, v, logSumExp);
+    BlockedAttention.backward(scope, products, shape, dq, dk, dv, dy, y, q, k, v, logSumExp);
     return Stream.of(y, logSumExp, dq, dk, dv).map(Tensor::toFloats).toList();
   }
 

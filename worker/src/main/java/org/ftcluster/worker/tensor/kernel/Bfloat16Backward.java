@@ -1,69 +1,89 @@
 package org.ftcluster.worker.tensor.kernel;
 
-import java.util.Arrays;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
+import jdk.incubator.vector.IntVector;
+import org.ftcluster.worker.tensor.Brgemm;
+import org.ftcluster.worker.tensor.Brgemm.Matrix;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /** The backward with products of bfloat16; probabilities and dS are rounded to it. */
 final class Bfloat16Backward extends Bfloat16Scratch {
   private final BlockedAttention.Backward operands;
 
-  private final short[] keys;
-  private final short[] keyColumns;
-  private final short[] values;
+  /** bfloat16 [chunks, headSize / 2, CHUNK, 2]. */
+  private final MemorySegment valueColumnPairs;
 
-  /** [tokens, width], summed over the query heads that share the keys. */
-  private final float[] dKeys;
+  /** bfloat16 [tokens / 2, headSize, 2]. */
+  private final MemorySegment keyPairs;
 
-  private final float[] dValues;
+  /** bfloat16 [headSize, BLOCK]. */
+  private final MemorySegment queryColumns;
 
-  /** [BLOCK, width]. */
-  private final float[] dO;
+  /** bfloat16 [BLOCK, headSize]. */
+  private final MemorySegment dO;
 
-  private final float[] dQ;
+  /** bfloat16 [headSize, BLOCK]. */
+  private final MemorySegment dOColumns;
 
-  /** [width, BLOCK]. */
-  private final float[] dQT;
+  /** float32 [BLOCK, CHUNK]: dO Vᵀ. */
+  private final MemorySegment dP;
 
-  /** [BLOCK / 2, width, 2]: room. */
-  private final int[] rowPairs;
+  /** bfloat16 [BLOCK / 2, CHUNK, 2]. */
+  private final MemorySegment probabilityPairs;
 
-  /** [tokens, BLOCK]: dO Vᵀ, transposed. */
-  private final float[] dP;
+  private final MemorySegment dSPairs;
 
-  /** [tokens, BLOCK]. */
-  private final short[] probabilities;
+  /** bfloat16 [BLOCK, CHUNK]. */
+  private final MemorySegment probabilities;
 
-  private final short[] dS;
+  private final MemorySegment dS;
 
-  /** [tokens / 2, BLOCK, 2]. */
-  private final int[] dSPairs;
+  /** float32 [BLOCK, headSize]. */
+  private final MemorySegment dQ;
 
-  Bfloat16Backward(Shape shape, BlockedAttention.Backward operands) {
-    super(shape);
+  /** float32 [chunks, headSize, CHUNK], summed over the query heads that share the keys. */
+  private final MemorySegment dKeys;
+
+  private final MemorySegment dValues;
+
+  /** [headSize, CHUNK] and [headSize], both padded: a chunk of the above and one of its tokens. */
+  private final float[] columns;
+
+  private final float[] row;
+  private final int[] columnStarts = rowStarts(CHUNK);
+
+  Bfloat16Backward(Shape shape, BlockedAttention.Backward operands, Room room) {
+    super(shape, room);
     this.operands = operands;
-    keys = newRows();
-    keyColumns = newColumns();
-    values = newRows();
-    dKeys = new float[tokens * width];
-    dValues = new float[tokens * width];
-    dO = new float[BLOCK * width];
-    dQ = new float[BLOCK * width];
-    dQT = new float[width * BLOCK];
-    rowPairs = new int[BLOCK / 2 * width];
-    dP = new float[tokens * BLOCK];
-    probabilities = new short[tokens * BLOCK];
-    dS = new short[tokens * BLOCK];
-    dSPairs = new int[tokens / 2 * BLOCK];
+    long ofBlock = (long) BLOCK * headSize;
+    long ofTokens = chunkedTokens * headSize;
+    long ofScores = BLOCK * CHUNK;
+    valueColumnPairs = room.take(ofTokens, Short.BYTES);
+    keyPairs = room.take(ofTokens, Short.BYTES);
+    queryColumns = room.take(ofBlock, Short.BYTES);
+    dO = room.take(ofBlock, Short.BYTES);
+    dOColumns = room.take(ofBlock, Short.BYTES);
+    dP = room.take(ofScores, Float.BYTES);
+    probabilityPairs = room.take(ofScores, Short.BYTES);
+    dSPairs = room.take(ofScores, Short.BYTES);
+    probabilities = room.take(ofScores, Short.BYTES);
+    dS = room.take(ofScores, Short.BYTES);
+    dQ = room.take(ofBlock, Float.BYTES);
+    dKeys = room.take(ofTokens, Float.BYTES);
+    dValues = room.take(ofTokens, Float.BYTES);
+    row = new float[Tiles.pad(headSize, LANES)];
+    columns = new float[row.length * CHUNK];
   }
 
   @Override
   void begin(int head) {
-    readRows(operands.in().keys(), head, keys);
-    readColumns(operands.in().keys(), head, keyColumns);
-    readRows(operands.in().values(), head, values);
-    Arrays.fill(dKeys, 0);
-    Arrays.fill(dValues, 0);
+    readColumnPairs(operands.in().keys(), head, keyColumnPairs);
+    readColumnPairs(operands.in().values(), head, valueColumnPairs);
+    readRowPairs(operands.in().keys(), head, keyPairs);
+    dKeys.fill((byte) 0);
+    dValues.fill((byte) 0);
   }
 
   @Override
@@ -74,35 +94,159 @@ final class Bfloat16Backward extends Bfloat16Scratch {
   @Override
   void run(int queryHead, Block block) {
     readBlock(operands.in().queries(), queryHead, block, queries);
-    readBlock(operands.forward().attended(), queryHead, block, o);
     readBlock(operands.gradient(), queryHead, block, dO);
-    scores(keys, queries, p, block);
-    hide(block);
-    scores(values, dO, dP, block);
-    scoreGradients(block, (float) shape.scale(), dO, dP);
-    round(p, probabilities, block);
-    pairRows(dO, rowPairs, 0, BLOCK, width);
-    addScoresTimes(probabilities, rowPairs, dValues, block);
-    round(dP, dS, block);
-    pairRows(queries, rowPairs, 0, BLOCK, width);
-    addScoresTimes(dS, rowPairs, dKeys, block);
-    pairRows(dP, dSPairs, block.from(), block.to(), BLOCK);
-    timesScores(keyColumns, dSPairs, dQT, block);
-    scale(dQT, (float) shape.scale());
-    transpose(dQT, dQ, width, BLOCK);
-    writeBlock(dQ, operands.gradients().queries(), queryHead, block);
+    readColumns(operands.in().queries(), queryHead, block, queryColumns);
+    readColumns(operands.gradient(), queryHead, block, dOColumns);
+    Rows attended = operands.forward().attended();
+    for (int t = 0; t < block.count(); t++) {
+      rowSums[t] =
+          attended.dot(block.first() + t, queryHead * headSize, dO, t * headSize, headSize);
+    }
+    for (KeyChunk keys = KeyChunk.first(block); keys.isIn(block); keys = keys.next(block)) {
+      run(block, keys);
+    }
+    for (int t = 0; t < block.count(); t++) {
+      operands
+          .gradients()
+          .queries()
+          .write(block.first() + t, queryHead * headSize, dQ, t * headSize, headSize, factor);
+    }
+  }
+
+  private void run(Block block, KeyChunk keys) {
+    timesColumns(queries, keyColumnPairs, scores, keys);
+    timesColumns(dO, valueColumnPairs, dP, keys);
+    for (int t = 0; t < BLOCK; t += 2) {
+      scoreGradients(block, t, keys);
+    }
+    addTransposed(dOColumns, probabilityPairs, dValues, keys);
+    addTransposed(queryColumns, dSPairs, dKeys, keys);
+    timesRows(dS, keyPairs, dQ, keys, keys.from() > block.from());
   }
 
   @Override
   void end(int head) {
-    scale(dKeys, (float) shape.scale());
-    write(dKeys, operands.gradients().keys(), head);
-    write(dValues, operands.gradients().values(), head);
+    write(dKeys, operands.gradients().keys(), head, factor);
+    write(dValues, operands.gradients().values(), head, 1);
   }
 
-  private static void round(float[] from, short[] to, Block block) {
-    for (int at = block.from() * BLOCK; at < block.to() * BLOCK; at += LANES) {
-      VectorMath.toBfloat16(FloatVector.fromArray(Rows.FLOATS, from, at)).intoArray(to, at);
+  /**
+   * {@code out += mᵀ s}.
+   *
+   * @param columns of m, bfloat16 [headSize, BLOCK]
+   * @param pairs s, bfloat16 [BLOCK / 2, CHUNK, 2]
+   * @param out float32 [chunks, headSize, CHUNK]
+   */
+  private void addTransposed(
+      MemorySegment columns, MemorySegment pairs, MemorySegment out, KeyChunk keys) {
+    Brgemm.multiply(
+        headSize,
+        keys.count(),
+        BLOCK,
+        new Matrix(columns, 0, BLOCK),
+        new Matrix(pairs, keys.column(), CHUNK),
+        new Matrix(out, columnAt(headSize, keys.from()), CHUNK),
+        true);
+  }
+
+  /**
+   * The probabilities again, from scores and what the forward noted, and {@code dS = P (dP -
+   * rowsum(dO O))}, of two rows.
+   */
+  private void scoreGradients(Block block, int row, KeyChunk keys) {
+    int token = block.first() + row;
+    int first = row * CHUNK + keys.column();
+    int last = first + keys.count();
+    int firstPair = row / 2 * CHUNK + keys.column();
+    int oldest = Math.max(shape.firstKey(token), keys.from()) - keys.from();
+    int end = Math.min(token + 2, keys.to()) - keys.from();
+    if (row >= block.count() || oldest >= end) {
+      clearRows(first, last, firstPair);
+      return;
+    }
+    int from = Rows.FLOATS.loopBound(oldest);
+    int to = Tiles.pad(end, LANES);
+    hideOthers(block, row, keys, from, to);
+    hideOthers(block, row + 1, keys, from, to);
+    probabilities(logSumExp[token], first + from, first + to);
+    probabilities(logSumExp[token + 1], first + CHUNK + from, first + CHUNK + to);
+    scoreGradients(rowSums[row], first + from, first + to);
+    scoreGradients(rowSums[row + 1], first + CHUNK + from, first + CHUNK + to);
+    pairRows(probabilities, probabilityPairs, first + from, firstPair + from, to - from);
+    pairRows(dS, dSPairs, first + from, firstPair + from, to - from);
+    clearRows(first, first + from, firstPair);
+    clearRows(first + to, last, firstPair + to);
+  }
+
+  /** What of columns [from, to) a row doesn't look at. */
+  private void hideOthers(Block block, int row, KeyChunk keys, int from, int to) {
+    int token = block.first() + row;
+    int first = row * CHUNK + keys.column();
+    int oldest = row < block.count() ? shape.firstKey(token) - keys.from() : to;
+    hide(first + from, first + Math.clamp(oldest, from, to));
+    hide(first + Math.clamp(token + 1 - keys.from(), from, to), first + to);
+  }
+
+  /** Leaves probabilities in the place of scores, too. */
+  private void probabilities(float logSumExp, int from, int to) {
+    for (int i = from; i < to; i += LANES) {
+      FloatVector probability =
+          VectorMath.exp(VectorMath.load(scores, i).mul(factor).sub(logSumExp));
+      VectorMath.store(probability, scores, i);
+      VectorMath.store(VectorMath.toBfloat16(probability), probabilities, i);
+    }
+  }
+
+  /** Apart from the above, since the compiler inlines only so much into one method. */
+  private void scoreGradients(float less, int from, int to) {
+    for (int i = from; i < to; i += LANES) {
+      FloatVector gradient = VectorMath.load(dP, i).sub(less).mul(VectorMath.load(scores, i));
+      VectorMath.store(VectorMath.toBfloat16(gradient), dS, i);
+    }
+  }
+
+  /**
+   * @param at where the first of two rows is, with the second one {@code CHUNK} after it
+   */
+  private static void pairRows(
+      MemorySegment halves, MemorySegment pairs, int at, int pairAt, int count) {
+    for (int i = 0; i < count; i += LANES) {
+      IntVector first = VectorMath.loadHalves(halves, at + i);
+      IntVector second = VectorMath.loadHalves(halves, at + CHUNK + i);
+      VectorMath.store(VectorMath.pairs(first, second), pairs, pairAt + i);
+    }
+  }
+
+  /** Of two rows. */
+  private void clearRows(int from, int to, int pairFrom) {
+    clear(dS, from, to);
+    clear(dS, from + CHUNK, to + CHUNK);
+    clearPairs(probabilityPairs, pairFrom, pairFrom + to - from);
+    clearPairs(dSPairs, pairFrom, pairFrom + to - from);
+  }
+
+  /** Columns back to rows. */
+  private void write(MemorySegment from, Rows to, int head, float factor) {
+    for (int first = 0; first < shape.tokens(); first += CHUNK) {
+      MemorySegment.copy(
+          from,
+          ValueLayout.JAVA_FLOAT,
+          (long) first * headSize * Float.BYTES,
+          columns,
+          0,
+          CHUNK * headSize);
+      for (int t = first; t < Math.min(first + CHUNK, shape.tokens()); t++) {
+        readColumn(t - first, factor);
+        to.write(t, head * headSize, row, headSize);
+      }
+    }
+  }
+
+  private void readColumn(int column, float factor) {
+    for (int i = 0; i < row.length; i += LANES) {
+      FloatVector.fromArray(Rows.FLOATS, columns, i * CHUNK + column, columnStarts, 0)
+          .mul(factor)
+          .intoArray(row, i);
     }
   }
 }

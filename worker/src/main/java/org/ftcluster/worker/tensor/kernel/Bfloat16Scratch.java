@@ -1,8 +1,10 @@
 package org.ftcluster.worker.tensor.kernel;
 
-import static java.lang.foreign.MemorySegment.ofArray;
-
-import jdk.incubator.vector.FloatVector;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
+import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.ShortVector;
 import org.ftcluster.worker.tensor.Brgemm;
 import org.ftcluster.worker.tensor.Brgemm.Matrix;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
@@ -11,30 +13,48 @@ import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
  * A head's matrices, padded with zeros, and the block at hand in the forms that {@link Brgemm}
  * takes, of which the second factor has its rows in pairs.
  *
- * <p>Keys are taken a chunk at a time, so that products come in few shapes however long sequences
- * are: code is made for each of them.
+ * <p>Keys are taken a chunk at a time: so scores stay in the caches, and products come in few
+ * shapes however long sequences are, for each of which code is made.
  */
 abstract sealed class Bfloat16Scratch extends AttentionScratch
     permits Bfloat16Forward, Bfloat16Backward {
-  /** Keys; a multiple of {@code BLOCK}. */
-  private static final int CHUNK = 256;
+  /** Query rows: four tiles of a processor that multiplies by tiles. */
+  static final int BLOCK = 64;
+
+  static final int CHUNK = KeyChunk.SIZE;
 
   final int headSize;
 
-  /** [BLOCK, width]. */
-  final float[] queries;
+  /** On the scores. */
+  final float factor;
 
-  /** [headSize / 2, BLOCK, 2]. */
-  private final int[] columnPairs;
+  /** What all chunks have room for. */
+  final long chunkedTokens;
 
-  private final short[] row;
+  /** bfloat16 [BLOCK, headSize]. */
+  final MemorySegment queries;
 
-  Bfloat16Scratch(Shape shape) {
-    super(shape);
+  /** bfloat16 [chunks, headSize / 2, CHUNK, 2]. */
+  final MemorySegment keyColumnPairs;
+
+  /** float32 [BLOCK, CHUNK]. */
+  final MemorySegment scores;
+
+  /** [BLOCK, headSize / 2]: a block's pairs of numbers, since only arrays are read across rows. */
+  private final int[] rows;
+
+  private final int[] rowStarts;
+
+  Bfloat16Scratch(Shape shape, Room room) {
+    super(shape, BLOCK);
     headSize = shape.headSize();
-    queries = new float[BLOCK * width];
-    columnPairs = new int[width / 2 * BLOCK];
-    row = new short[headSize];
+    factor = (float) shape.scale();
+    chunkedTokens = Tiles.pad(tokens, CHUNK);
+    queries = room.take((long) BLOCK * headSize, Short.BYTES);
+    keyColumnPairs = room.take(chunkedTokens * headSize, Short.BYTES);
+    scores = room.take(BLOCK * CHUNK, Float.BYTES);
+    rows = new int[BLOCK * headSize / 2];
+    rowStarts = rowStarts(headSize / 2);
   }
 
   @Override
@@ -42,120 +62,128 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
     Brgemm.release();
   }
 
-  /** Room for a head's rows, [tokens, headSize]. */
-  final short[] newRows() {
-    return new short[tokens * headSize];
+  /** A block's rows to [BLOCK, headSize]; those past the last token are zero. */
+  final void readBlock(Rows from, int head, Block block, MemorySegment to) {
+    for (int t = 0; t < block.count(); t++) {
+      from.readBits(block.first() + t, head * headSize, to, t * headSize, headSize);
+    }
+    long end = (long) block.count() * headSize * Short.BYTES;
+    to.asSlice(end, (long) BLOCK * headSize * Short.BYTES - end).fill((byte) 0);
   }
 
-  /** Room for a head's columns as rows, chunk by chunk: [chunks, headSize, CHUNK]. */
-  final short[] newColumns() {
-    return new short[Tiles.pad(tokens, CHUNK) * headSize];
-  }
-
-  final void readRows(Rows from, int head, short[] to) {
-    for (int t = 0; t < shape.tokens(); t++) {
-      from.readBits(t, head * headSize, to, t * headSize, headSize);
+  /** A head's columns as rows, in pairs: [chunks, headSize / 2, CHUNK, 2]. */
+  final void readColumnPairs(Rows from, int head, MemorySegment to) {
+    for (int first = 0; first < tokens; first += BLOCK) {
+      readRows(from, head, first);
+      transposePairs(to, columnAt(headSize / 2, first));
     }
   }
 
-  final void readColumns(Rows from, int head, short[] to) {
-    for (int t = 0; t < shape.tokens(); t++) {
-      from.readBits(t, head * headSize, row, 0, headSize);
-      int at = t / CHUNK * CHUNK * headSize + t % CHUNK;
-      for (int i = 0; i < headSize; i++) {
-        to[at + i * CHUNK] = row[i];
+  /** A head's rows in pairs: [tokens / 2, headSize, 2]. */
+  final void readRowPairs(Rows from, int head, MemorySegment to) {
+    for (int t = 0; t < tokens; t += 2) {
+      from.readPairs(t, shape.tokens(), head * headSize, to, t / 2 * headSize, headSize);
+    }
+  }
+
+  /** A block's columns as rows: [headSize, BLOCK]. */
+  final void readColumns(Rows from, int head, Block block, MemorySegment to) {
+    readRows(from, head, block.first());
+    transpose(to);
+  }
+
+  private void readRows(Rows from, int head, int first) {
+    int half = headSize / 2;
+    for (int t = 0; t < BLOCK; t++) {
+      if (first + t < shape.tokens()) {
+        from.readBits(first + t, head * headSize, rows, t * half, half);
+      } else {
+        Arrays.fill(rows, t * half, (t + 1) * half, 0);
       }
     }
   }
 
-  /**
-   * {@code scores = m bᵀ}.
-   *
-   * @param m [tokens, headSize]
-   * @param b [BLOCK, width]
-   * @param scores [tokens, BLOCK]
-   */
-  final void scores(short[] m, float[] b, float[] scores, Block block) {
-    pairColumns(b, columnPairs);
-    for (int from = block.from(); from < block.to(); from = chunkEnd(from, block)) {
-      Brgemm.multiply(
-          chunkEnd(from, block) - from,
-          BLOCK,
-          headSize,
-          new Matrix(ofArray(m), from * headSize, headSize),
-          new Matrix(ofArray(columnPairs), 0, BLOCK),
-          new Matrix(ofArray(scores), from * BLOCK, BLOCK),
-          false);
-    }
-  }
-
-  /**
-   * {@code out = mᵀ s}.
-   *
-   * @param columns of m
-   * @param scorePairs s, [tokens / 2, BLOCK, 2]
-   * @param out [headSize, BLOCK]
-   */
-  final void timesScores(short[] columns, int[] scorePairs, float[] out, Block block) {
-    for (int from = block.from(); from < block.to(); from = chunkEnd(from, block)) {
-      Brgemm.multiply(
-          headSize,
-          BLOCK,
-          chunkEnd(from, block) - from,
-          new Matrix(ofArray(columns), from / CHUNK * CHUNK * headSize + from % CHUNK, CHUNK),
-          new Matrix(ofArray(scorePairs), from / 2 * BLOCK, BLOCK),
-          new Matrix(ofArray(out), 0, BLOCK),
-          from > block.from());
-    }
-  }
-
-  /**
-   * {@code out += s b}.
-   *
-   * @param scores s, [tokens, BLOCK]
-   * @param pairs of b's rows, [BLOCK / 2, width, 2]
-   * @param out [tokens, width]
-   */
-  final void addScoresTimes(short[] scores, int[] pairs, float[] out, Block block) {
-    for (int from = block.from(); from < block.to(); from = chunkEnd(from, block)) {
-      Brgemm.multiply(
-          chunkEnd(from, block) - from,
-          headSize,
-          BLOCK,
-          new Matrix(ofArray(scores), from * BLOCK, BLOCK),
-          new Matrix(ofArray(pairs), 0, width),
-          new Matrix(ofArray(out), from * width, width),
-          true);
-    }
-  }
-
-  private static int chunkEnd(int from, Block block) {
-    return Math.min(from / CHUNK * CHUNK + CHUNK, block.to());
-  }
-
-  /** From [BLOCK, width] to [width / 2, BLOCK, 2]. */
-  private void pairColumns(float[] from, int[] to) {
-    int[] starts = rowStarts(width);
-    for (int column = 0; column < width; column += 2) {
+  private void transposePairs(MemorySegment to, int at) {
+    for (int pair = 0; pair < headSize / 2; pair++) {
       for (int lane = 0; lane < BLOCK; lane += LANES) {
-        int at = lane * width + column;
-        VectorMath.bfloat16Pairs(
-                FloatVector.fromArray(Rows.FLOATS, from, at, starts, 0),
-                FloatVector.fromArray(Rows.FLOATS, from, at + 1, starts, 0))
-            .intoArray(to, column / 2 * BLOCK + lane);
+        IntVector pairs =
+            IntVector.fromArray(Rows.INTS, rows, lane * headSize / 2 + pair, rowStarts, 0);
+        VectorMath.store(pairs, to, at + pair * CHUNK + lane);
       }
     }
   }
 
-  /** From [rows, columns] to [rows / 2, columns, 2], for rows [first, end). */
-  static void pairRows(float[] from, int[] to, int first, int end, int columns) {
-    for (int row = first; row < end; row += 2) {
-      for (int i = 0; i < columns; i += LANES) {
-        VectorMath.bfloat16Pairs(
-                FloatVector.fromArray(Rows.FLOATS, from, row * columns + i),
-                FloatVector.fromArray(Rows.FLOATS, from, (row + 1) * columns + i))
-            .intoArray(to, row / 2 * columns + i);
+  private void transpose(MemorySegment to) {
+    for (int pair = 0; pair < headSize / 2; pair++) {
+      for (int lane = 0; lane < BLOCK; lane += LANES) {
+        IntVector pairs =
+            IntVector.fromArray(Rows.INTS, rows, lane * headSize / 2 + pair, rowStarts, 0);
+        VectorMath.store(VectorMath.lowerHalves(pairs), to, 2 * pair * BLOCK + lane);
+        VectorMath.store(VectorMath.upperHalves(pairs), to, (2 * pair + 1) * BLOCK + lane);
       }
+    }
+  }
+
+  /** Where a key's column is in what has {@code rows} rows a chunk. */
+  static int columnAt(int rows, int key) {
+    return key / CHUNK * CHUNK * rows + key % CHUNK;
+  }
+
+  /**
+   * {@code out = b mᵀ}.
+   *
+   * @param b bfloat16 [BLOCK, headSize]
+   * @param columnPairs of m
+   * @param out float32 [BLOCK, CHUNK]
+   */
+  final void timesColumns(
+      MemorySegment b, MemorySegment columnPairs, MemorySegment out, KeyChunk keys) {
+    Brgemm.multiply(
+        BLOCK,
+        keys.count(),
+        headSize,
+        new Matrix(b, 0, headSize),
+        new Matrix(columnPairs, columnAt(headSize / 2, keys.from()), CHUNK),
+        new Matrix(out, keys.column(), CHUNK),
+        false);
+  }
+
+  /**
+   * {@code out (+)= s m}.
+   *
+   * @param s bfloat16 [BLOCK, CHUNK]
+   * @param rowPairs of m
+   * @param out float32 [BLOCK, headSize]
+   */
+  final void timesRows(
+      MemorySegment s, MemorySegment rowPairs, MemorySegment out, KeyChunk keys, boolean add) {
+    Brgemm.multiply(
+        BLOCK,
+        headSize,
+        keys.count(),
+        new Matrix(s, keys.column(), CHUNK),
+        new Matrix(rowPairs, keys.from() / 2 * headSize, headSize),
+        new Matrix(out, 0, headSize),
+        add);
+  }
+
+  /** Makes scores [from, to) minus infinity. */
+  final void hide(int from, int to) {
+    for (int at = from; at < to; at++) {
+      scores.setAtIndex(ValueLayout.JAVA_FLOAT, at, Float.NEGATIVE_INFINITY);
+    }
+  }
+
+  /** Zeroes halves [from, to), multiples of {@code LANES}. */
+  static void clear(MemorySegment halves, int from, int to) {
+    for (int at = from; at < to; at += LANES) {
+      VectorMath.store(ShortVector.zero(Rows.SHORTS), halves, at);
+    }
+  }
+
+  static void clearPairs(MemorySegment pairs, int from, int to) {
+    for (int at = from; at < to; at += LANES) {
+      VectorMath.store(IntVector.zero(Rows.INTS), pairs, at);
     }
   }
 }

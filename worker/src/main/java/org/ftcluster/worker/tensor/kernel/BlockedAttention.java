@@ -1,9 +1,12 @@
 package org.ftcluster.worker.tensor.kernel;
 
-import java.util.function.Supplier;
+import java.lang.foreign.MemorySegment;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 import org.ftcluster.worker.tensor.Brgemm;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Parallel;
+import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**
@@ -11,9 +14,6 @@ import org.ftcluster.worker.tensor.Tensor;
  * share it are one piece of work, in blocks of query rows: {@code P = softmax(scale Q Kᵀ)}, {@code
  * O = P V}; backward {@code dV = Pᵀ dO}, {@code dS = P (dO Vᵀ - rowsum(dO O))}, {@code dQ = scale
  * dS K}, {@code dK = scale dSᵀ Q} (arXiv:2205.14135).
- *
- * <p>Scores are held transposed, a row of them a key and a lane a query: then the softmax of all of
- * a block's queries goes through their keys side by side, and never sums within a register.
  */
 public final class BlockedAttention {
   private BlockedAttention() {}
@@ -80,6 +80,7 @@ public final class BlockedAttention {
   record Backward(Inputs in, Outputs forward, Rows gradient, Inputs gradients) {}
 
   /**
+   * @param scope has room for what the call needs meanwhile
    * @param products what these tensors' products are computed in; bfloat16 takes tensors of it
    * @param attended [S, H C] out
    * @param q [S, H C]
@@ -88,6 +89,7 @@ public final class BlockedAttention {
    * @param logSumExp [H][S] out, for the backward
    */
   public static void forward(
+      Scope scope,
       Products products,
       Shape shape,
       Tensor attended,
@@ -98,18 +100,20 @@ public final class BlockedAttention {
     Inputs in = Inputs.of(shape, q, k, v);
     Outputs out = Outputs.of(shape, attended, logSumExp);
     run(
-        "attention",
-        4,
+        scope,
+        products,
+        new Parallel.Cost("attention", shape.flops(4), 0),
         shape,
-        () ->
+        room ->
             switch (products) {
               case FLOAT32 -> new Float32Forward(shape, in, out);
-              case BFLOAT16 -> new Bfloat16Forward(shape, in, out);
+              case BFLOAT16 -> new Bfloat16Forward(shape, in, out, room);
             });
   }
 
   /** Writes the gradients {@code dq}, {@code dk} and {@code dv} from that of {@code attended}. */
   public static void backward(
+      Scope scope,
       Products products,
       Shape shape,
       Tensor dq,
@@ -128,27 +132,49 @@ public final class BlockedAttention {
             rows(gradient, shape, shape.group()),
             Inputs.of(shape, dq, dk, dv));
     run(
-        "attention backward",
-        10,
+        scope,
+        products,
+        new Parallel.Cost("attention backward", shape.flops(10), 0),
         shape,
-        () ->
+        room ->
             switch (products) {
               case FLOAT32 -> new Float32Backward(shape, operands);
-              case BFLOAT16 -> new Bfloat16Backward(shape, operands);
+              case BFLOAT16 -> new Bfloat16Backward(shape, operands, room);
             });
   }
 
   /**
-   * @param flops a score and head element
-   * @param scratch a thread's own
+   * @param scratch a thread's own; where products are float32 it is in Java's heap
    */
   private static void run(
-      String kernel, int flops, Shape shape, Supplier<AttentionScratch> scratch) {
+      Scope scope,
+      Products products,
+      Parallel.Cost cost,
+      Shape shape,
+      Function<Room, AttentionScratch> scratch) {
+    long bytes =
+        switch (products) {
+          case FLOAT32 -> 0;
+          case BFLOAT16 -> bytes(scratch);
+        };
+    int threads = Math.min(Parallel.threads(), shape.keyValueHeads());
+    MemorySegment memory =
+        bytes == 0 ? MemorySegment.NULL : scope.empty(DType.UINT8, threads, bytes).memory();
+    AtomicInteger next = new AtomicInteger();
     Parallel.rows(
-        new Parallel.Cost(kernel, shape.flops(flops), 0),
+        cost,
         shape.keyValueHeads(),
         1,
-        (from, to) -> scratch.get().run(from, to));
+        (from, to) -> {
+          Room room = Room.in(memory.asSlice(next.getAndIncrement() * bytes, bytes));
+          scratch.apply(room).run(from, to);
+        });
+  }
+
+  private static long bytes(Function<Room, AttentionScratch> scratch) {
+    Room counting = Room.counting();
+    var unused = scratch.apply(counting);
+    return counting.used();
   }
 
   private static Rows rows(Tensor tensor, Shape shape, int heads) {

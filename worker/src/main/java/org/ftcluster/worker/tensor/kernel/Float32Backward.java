@@ -58,7 +58,7 @@ final class Float32Backward extends Float32Scratch {
     scores(block);
     transpose(dO, dOT, BLOCK, width);
     scores(dS, values, dOT, block);
-    scoreGradients(block, 1, dO, dS);
+    scoreGradients(block, dO, dS);
     transposedTimes(p, dO, dValues, block);
     transposedTimes(dS, queries, dKeys, block);
     times(dS, keys, dQ, block);

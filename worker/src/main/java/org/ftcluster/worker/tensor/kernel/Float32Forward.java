@@ -23,7 +23,7 @@ final class Float32Forward extends Float32Scratch {
   void run(int queryHead, Block block) {
     readQueries(in.queries(), queryHead, block);
     scores(block);
-    softmax(block, 1);
+    softmax(block);
     times(p, values, o, block);
     normalize();
     writeBlock(o, out.attended(), queryHead, block);

@@ -1,13 +1,9 @@
 package org.ftcluster.worker.tensor.kernel;
 
-import static java.nio.ByteOrder.nativeOrder;
-
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
-import jdk.incubator.vector.ShortVector;
-import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
 import jdk.incubator.vector.VectorSpecies;
 import org.ftcluster.worker.tensor.DType;
@@ -21,6 +17,7 @@ final class Rows {
       VectorSpecies.of(
           short.class, VectorShape.forBitSize(Math.max(FLOATS.vectorBitSize() / 2, 64)));
   private static final ValueLayout.OfShort SHORT = ValueLayout.JAVA_SHORT_UNALIGNED;
+  private static final ValueLayout.OfInt PAIR = ValueLayout.JAVA_INT_UNALIGNED;
   private static final ValueLayout.OfFloat FLOAT = ValueLayout.JAVA_FLOAT_UNALIGNED;
 
   private final MemorySegment memory;
@@ -58,11 +55,83 @@ final class Rows {
   }
 
   /** The bits of bfloat16 rows as they are. */
-  void readBits(long row, int column, short[] into, int at, int count) {
+  void readBits(long row, int column, MemorySegment into, long at, int count) {
+    MemorySegment.copy(
+        memory, bfloat16At(row, column), into, at * Short.BYTES, (long) count * Short.BYTES);
+  }
+
+  /** The same, two to a number; {@code count} is of these. */
+  void readBits(long row, int column, int[] into, int at, int count) {
+    MemorySegment.copy(memory, PAIR, bfloat16At(row, column), into, at, count);
+  }
+
+  /**
+   * Two rows of bfloat16 side by side, [count, 2].
+   *
+   * @param rows those there are; past them is zero
+   * @param at where they go, counted in pairs
+   */
+  void readPairs(long first, long rows, int column, MemorySegment into, long at, int count) {
+    if (first >= rows) {
+      into.asSlice(at * Integer.BYTES, (long) count * Integer.BYTES).fill((byte) 0);
+      return;
+    }
+    long from = bfloat16At(first, column) / Short.BYTES;
+    boolean alone = first + 1 == rows;
+    int i = 0;
+    for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
+      IntVector low = VectorMath.loadHalves(memory, from + i);
+      IntVector pairs =
+          alone ? low : VectorMath.pairs(low, VectorMath.loadHalves(memory, from + stride + i));
+      VectorMath.store(pairs, into, at + i);
+    }
+    for (; i < count; i++) {
+      int high = alone ? 0 : bits(from + stride + i);
+      into.setAtIndex(ValueLayout.JAVA_INT, at + i, bits(from + i) | high << Short.SIZE);
+    }
+  }
+
+  /** The dot product of a row of bfloat16 with others, lane by lane, then over the lanes. */
+  float dot(long row, int column, MemorySegment others, long at, int count) {
+    long from = bfloat16At(row, column) / Short.BYTES;
+    FloatVector sum = FloatVector.zero(FLOATS);
+    int i = 0;
+    for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
+      sum =
+          VectorMath.loadBfloat16(memory, from + i)
+              .fma(VectorMath.loadBfloat16(others, at + i), sum);
+    }
+    float total = VectorMath.sumLanes(sum);
+    for (; i < count; i++) {
+      int bits = Short.toUnsignedInt(others.get(SHORT, (at + i) * Short.BYTES));
+      total += Float.intBitsToFloat(bits(from + i) << 16) * Float.intBitsToFloat(bits << 16);
+    }
+    return total;
+  }
+
+  private int bits(long element) {
+    return Short.toUnsignedInt(memory.get(SHORT, element * Short.BYTES));
+  }
+
+  private long bfloat16At(long row, int column) {
     if (dtype != DType.BFLOAT16) {
       throw new IllegalStateException("rows of " + dtype + " are read as bfloat16");
     }
-    MemorySegment.copy(memory, SHORT, (row * stride + column) * Short.BYTES, into, at, count);
+    return (row * stride + column) * Short.BYTES;
+  }
+
+  /** {@code factor from}, for float32 {@code from}. */
+  void write(long row, int column, MemorySegment from, long at, int count, float factor) {
+    long to = bfloat16At(row, column) / Short.BYTES;
+    int i = 0;
+    for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
+      VectorMath.store(
+          VectorMath.toBfloat16(VectorMath.load(from, at + i).mul(factor)), memory, to + i);
+    }
+    for (; i < count; i++) {
+      short rounded = toBfloat16(from.getAtIndex(FLOAT, at + i) * factor);
+      memory.set(SHORT, (to + i) * Short.BYTES, rounded);
+    }
   }
 
   void write(long row, float[] from) {
@@ -83,12 +152,7 @@ final class Rows {
     }
     int i = 0;
     for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
-      ShortVector halves =
-          ShortVector.fromMemorySegment(SHORTS, memory, (start + i) * Short.BYTES, nativeOrder());
-      ((IntVector) halves.convertShape(VectorOperators.ZERO_EXTEND_S2I, INTS, 0))
-          .lanewise(VectorOperators.LSHL, 16)
-          .reinterpretAsFloats()
-          .intoArray(into, i);
+      VectorMath.loadBfloat16(memory, start + i).intoArray(into, i);
     }
     for (; i < count; i++) {
       into[i] = Float.intBitsToFloat(memory.get(SHORT, (start + i) * Short.BYTES) << 16);
@@ -102,8 +166,8 @@ final class Rows {
     }
     int i = 0;
     for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
-      VectorMath.toBfloat16(FloatVector.fromArray(FLOATS, from, i))
-          .intoMemorySegment(memory, (start + i) * Short.BYTES, nativeOrder());
+      VectorMath.store(
+          VectorMath.toBfloat16(FloatVector.fromArray(FLOATS, from, i)), memory, start + i);
     }
     for (; i < count; i++) {
       memory.set(SHORT, (start + i) * Short.BYTES, toBfloat16(from[i]));

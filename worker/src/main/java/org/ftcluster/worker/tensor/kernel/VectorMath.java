@@ -1,5 +1,8 @@
 package org.ftcluster.worker.tensor.kernel;
 
+import static java.nio.ByteOrder.nativeOrder;
+
+import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
@@ -72,6 +75,21 @@ final class VectorMath {
     return sum.add(sum.rearrange(BY_1)).lane(0);
   }
 
+  /** The largest lane, of numbers. */
+  static float maxLane(FloatVector vector) {
+    FloatVector max = vector;
+    if (LANES > 8) {
+      max = max(max, max.rearrange(BY_8));
+    }
+    if (LANES > 4) {
+      max = max(max, max.rearrange(BY_4));
+    }
+    if (LANES > 2) {
+      max = max(max, max.rearrange(BY_2));
+    }
+    return max(max, max.rearrange(BY_1)).lane(0);
+  }
+
   /**
    * Brings the lane {@code distance} places on to each lane; a constant, or the compiler makes no
    * instruction of it.
@@ -128,22 +146,60 @@ final class VectorMath {
 
   /** To nearest, ties to even, as libtorch rounds. */
   static ShortVector toBfloat16(FloatVector x) {
-    return (ShortVector) upperHalves(rounded(x)).convertShape(VectorOperators.I2S, Rows.SHORTS, 0);
+    return upperHalves(rounded(x));
   }
 
-  /** Lane by lane two numbers of bfloat16 side by side, the first one first in memory. */
-  static IntVector bfloat16Pairs(FloatVector first, FloatVector second) {
-    return upperHalves(rounded(first)).or(rounded(second).and(0xFFFF0000));
+  /** Of each lane its lower half. */
+  static ShortVector lowerHalves(IntVector pairs) {
+    return (ShortVector) pairs.convertShape(VectorOperators.I2S, Rows.SHORTS, 0);
+  }
+
+  /** Of each lane its upper half. */
+  static ShortVector upperHalves(IntVector pairs) {
+    return lowerHalves(shiftedDown(pairs));
+  }
+
+  /** Lane by lane numbers of 16 bits side by side, the first one first in memory. */
+  static IntVector pairs(IntVector first, IntVector second) {
+    return first.or(second.lanewise(VectorOperators.LSHL, 16));
   }
 
   /** Numbers whose upper halves are bfloat16. */
   private static IntVector rounded(FloatVector x) {
     IntVector bits = x.reinterpretAsInts();
-    return bits.add(upperHalves(bits).and(1)).add(0x7FFF);
+    return bits.add(shiftedDown(bits).and(1)).add(0x7FFF);
   }
 
-  private static IntVector upperHalves(IntVector bits) {
+  private static IntVector shiftedDown(IntVector bits) {
     return bits.lanewise(VectorOperators.LSHR, 16);
+  }
+
+  /** Floats of memory outside the heap. */
+  static FloatVector load(MemorySegment memory, long index) {
+    return FloatVector.fromMemorySegment(Rows.FLOATS, memory, index * Float.BYTES, nativeOrder());
+  }
+
+  static void store(FloatVector floats, MemorySegment memory, long index) {
+    floats.intoMemorySegment(memory, index * Float.BYTES, nativeOrder());
+  }
+
+  static void store(IntVector ints, MemorySegment memory, long index) {
+    ints.intoMemorySegment(memory, index * Integer.BYTES, nativeOrder());
+  }
+
+  static void store(ShortVector shorts, MemorySegment memory, long index) {
+    shorts.intoMemorySegment(memory, index * Short.BYTES, nativeOrder());
+  }
+
+  /** Numbers of bfloat16, each in the lower half of a lane. */
+  static IntVector loadHalves(MemorySegment memory, long index) {
+    ShortVector halves =
+        ShortVector.fromMemorySegment(Rows.SHORTS, memory, index * Short.BYTES, nativeOrder());
+    return (IntVector) halves.convertShape(VectorOperators.ZERO_EXTEND_S2I, Rows.INTS, 0);
+  }
+
+  static FloatVector loadBfloat16(MemorySegment memory, long index) {
+    return loadHalves(memory, index).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
   }
 
   private static FloatVector broadcast(float value) {

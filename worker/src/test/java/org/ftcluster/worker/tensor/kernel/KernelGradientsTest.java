@@ -252,8 +252,9 @@ class KernelGradientsTest {
     Tensor dk2 = autograd.zeros(k.shape());
     Tensor dv2 = autograd.zeros(v.shape());
     BlockedAttention.forward(
-        BlockedAttention.Products.FLOAT32, settings, rows, q, k, v, statistics);
+        scope, BlockedAttention.Products.FLOAT32, settings, rows, q, k, v, statistics);
     BlockedAttention.backward(
+        scope,
         BlockedAttention.Products.FLOAT32,
         settings,
         dq2,
