@@ -64,7 +64,8 @@ public final class Parallel {
     Profile.ended(cost.kernel(), start, cost.flops(), cost.bytes());
   }
 
-  static int threads() {
+  /** How many take part, at most. */
+  public static int threads() {
     return threads;
   }
 

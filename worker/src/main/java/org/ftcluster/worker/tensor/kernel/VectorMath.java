@@ -149,4 +149,18 @@ final class VectorMath {
   private static FloatVector broadcast(float value) {
     return FloatVector.broadcast(Rows.FLOATS, value);
   }
+
+  /** Numbers of bfloat16 as float32. */
+  static FloatVector fromBfloat16(ShortVector x) {
+    return bits(x).lanewise(VectorOperators.LSHL, 16).reinterpretAsFloats();
+  }
+
+  /** Lane by lane two numbers side by side, the first one first in memory. */
+  static IntVector sideBySide(ShortVector first, ShortVector second) {
+    return bits(first).or(bits(second).lanewise(VectorOperators.LSHL, 16));
+  }
+
+  private static IntVector bits(ShortVector x) {
+    return (IntVector) x.convertShape(VectorOperators.ZERO_EXTEND_S2I, Rows.INTS, 0);
+  }
 }
