@@ -126,9 +126,9 @@ final class AttentionBlock {
       Tensor dk = dHeads.k();
       Tensor dv = dHeads.v();
       Tensor normed = slices.gather(scope, norm.forward(scope, x));
-      Tensor dqBottleneck = query.bottleneckGradient(scope, dq);
-      Tensor dkBottleneck = key.bottleneckGradient(scope, dk);
-      Tensor dvBottleneck = value.bottleneckGradient(scope, dv);
+      Tensor dqBottleneck = query.bottleneckGradient(pass, scope, dq);
+      Tensor dkBottleneck = key.bottleneckGradient(pass, scope, dk);
+      Tensor dvBottleneck = value.bottleneckGradient(pass, scope, dv);
       query.parameterGradients(pass, dq, dqBottleneck, normed, saved.queryBottleneck());
       key.parameterGradients(pass, dk, dkBottleneck, normed, saved.keyBottleneck());
       value.parameterGradients(pass, dv, dvBottleneck, normed, saved.valueBottleneck());
@@ -152,7 +152,7 @@ final class AttentionBlock {
   private void attentionBackward(Pass pass, QueryKeyValue dHeads, Tensor dy, Saved saved) {
     try (Scope scope = pass.workspace().open()) {
       Tensor attended = select(scope, saved.attended(), saved.rows());
-      Tensor dyBottleneck = output.bottleneckGradient(scope, dy);
+      Tensor dyBottleneck = output.bottleneckGradient(pass, scope, dy);
       output.parameterGradients(pass, dy, dyBottleneck, attended, saved.outputBottleneck());
       Tensor dAttended = scope.empty(dy.dtype(), attended.shape());
       output.inputGradient(pass, dAttended, dy, dyBottleneck, 0);

@@ -78,7 +78,7 @@ final class FeedForwardBlock {
       Tensor dUp = saved.up();
       try (Scope temporary = pass.workspace().open()) {
         Tensor dyOfAll = slices.gather(temporary, dx);
-        Tensor dyBottleneck = down.bottleneckGradient(temporary, dyOfAll);
+        Tensor dyBottleneck = down.bottleneckGradient(pass, temporary, dyOfAll);
         Tensor dActivated = temporary.empty(x.dtype(), dGate.shape());
         down.inputGradient(pass, dActivated, dyOfAll, dyBottleneck, 0);
         Tensor activated = temporary.empty(x.dtype(), dGate.shape());
@@ -86,8 +86,8 @@ final class FeedForwardBlock {
         down.parameterGradients(pass, dyOfAll, dyBottleneck, activated, saved.downBottleneck());
       }
       Tensor normed = slices.gather(scope, norm.forward(scope, x));
-      Tensor gateGradient = gate.bottleneckGradient(scope, dGate);
-      Tensor upGradient = up.bottleneckGradient(scope, dUp);
+      Tensor gateGradient = gate.bottleneckGradient(pass, scope, dGate);
+      Tensor upGradient = up.bottleneckGradient(pass, scope, dUp);
       gate.parameterGradients(pass, dGate, gateGradient, normed, saved.gateBottleneck());
       up.parameterGradients(pass, dUp, upGradient, normed, saved.upBottleneck());
       Tensor dNormed = scope.empty(x.dtype(), normed.shape());

@@ -75,12 +75,12 @@ final class Linear {
   }
 
   /** {@code s dy B} [T, R], which both halves of the backward need; null without an adapter. */
-  @Nullable Tensor bottleneckGradient(Scope scope, Tensor dy) {
+  @Nullable Tensor bottleneckGradient(Pass pass, Scope scope, Tensor dy) {
     if (lora == null) {
       return null;
     }
     Tensor gradient = scope.empty(dy.dtype(), dy.size(0), lora.rank());
-    lora.bottleneckGradient(gradient, dy);
+    lora.bottleneckGradient(pass, gradient, dy);
     return gradient;
   }
 

@@ -1,9 +1,9 @@
 package org.ftcluster.worker.model;
 
-import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.ftcluster.worker.tensor.kernel.SmallProducts;
 
 /**
  * The low-rank part of one linear layer (arXiv:2106.09685).
@@ -28,25 +28,26 @@ record Lora(
    */
   void forward(Pass pass, Tensor y, Tensor x, Tensor bottleneck) {
     try (Scope temporary = pass.workspace().open()) {
-      Aten.mm(bottleneck, dropped(pass, temporary, x), a.value().transpose());
+      Tensor input = dropped(pass, temporary, x);
+      SmallProducts.multiply(pass.workspace(), bottleneck, input, a.value().transpose(), 1);
     }
-    Aten.addmm(y, bottleneck, b.value().transpose(), 1, scaling);
+    SmallProducts.add(pass.workspace(), y, bottleneck, b.value().transpose(), scaling);
   }
 
   /** {@code gradient = s dy B} [T, R], of the bottleneck. */
-  void bottleneckGradient(Tensor gradient, Tensor dy) {
-    Aten.addmm(gradient, dy, b.value(), 0, scaling);
+  void bottleneckGradient(Pass pass, Tensor gradient, Tensor dy) {
+    SmallProducts.multiply(pass.workspace(), gradient, dy, b.value(), scaling);
   }
 
   /** {@code dx += dropout'(gradient A)}. */
   void inputGradient(Pass pass, Tensor dx, Tensor gradient) {
     if (!drops(pass)) {
-      Aten.addmm(dx, gradient, a.value(), 1, 1);
+      SmallProducts.add(pass.workspace(), dx, gradient, a.value(), 1);
       return;
     }
     try (Scope temporary = pass.workspace().open()) {
       Tensor full = temporary.empty(dx.dtype(), dx.shape());
-      Aten.mm(full, gradient, a.value());
+      SmallProducts.multiply(pass.workspace(), full, gradient, a.value(), 1);
       drop(pass, dx, full);
     }
   }

@@ -1,12 +1,12 @@
 package org.ftcluster.worker.model;
 
 import java.util.function.UnaryOperator;
-import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.ftcluster.worker.tensor.kernel.SmallProducts;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -102,29 +102,13 @@ final class Parameter {
     }
   }
 
-  /** {@code gradient = scale left right}, computed in the value's type. */
+  /** {@code gradient = scale left right}, of factors in the value's type. */
   void setGradient(Workspace workspace, Tensor left, Tensor right, double scale) {
-    if (value.dtype() == DType.FLOAT32) {
-      Aten.addmm(gradient(), left, right, 0, scale);
-      return;
-    }
-    try (Scope temporary = workspace.open()) {
-      Tensor product = temporary.empty(value.dtype(), value.shape());
-      Aten.addmm(product, left, right, 0, scale);
-      RowOps.copy(gradient(), product);
-    }
+    SmallProducts.multiply(workspace, gradient(), left, right, scale);
   }
 
-  /** {@code gradient += left right}; the product is computed in the value's type. */
+  /** {@code gradient += left right}, of factors in the value's type. */
   void addToGradient(Workspace workspace, Tensor left, Tensor right) {
-    if (value.dtype() == DType.FLOAT32) {
-      Aten.addmm(gradient(), left, right, 1, 1);
-      return;
-    }
-    try (Scope temporary = workspace.open()) {
-      Tensor product = temporary.empty(value.dtype(), value.shape());
-      Aten.mm(product, left, right);
-      RowOps.add(gradient(), product);
-    }
+    SmallProducts.add(workspace, gradient(), left, right, 1);
   }
 }

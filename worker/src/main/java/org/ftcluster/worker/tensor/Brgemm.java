@@ -95,6 +95,16 @@ public final class Brgemm {
    * @param stride elements from one row to the next
    */
   public record Matrix(MemorySegment memory, long from, long stride) {
+    /** A tensor's rows, which are dense. */
+    public static Matrix of(Tensor tensor) {
+      return new Matrix(tensor.memory(), 0, tensor.stride(0));
+    }
+
+    /** The part that begins at an element. */
+    public Matrix at(long row, long column) {
+      return new Matrix(memory, from + row * stride + column, stride);
+    }
+
     private MemorySegment checked(long rows, long columns, int elementBytes) {
       long elements = rows == 0 ? 0 : (rows - 1) * stride + columns;
       return memory.asSlice(from * elementBytes, elements * elementBytes);

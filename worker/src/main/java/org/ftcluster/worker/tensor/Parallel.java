@@ -64,7 +64,7 @@ public final class Parallel {
     Profile.ended(cost.kernel(), start, cost.flops(), cost.bytes());
   }
 
-  /** The most parts that rows are shared out in. */
+  /** How many take part, at most. */
   public static int threads() {
     return threads;
   }

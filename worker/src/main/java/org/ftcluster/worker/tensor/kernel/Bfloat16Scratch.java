@@ -64,11 +64,14 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
 
   /** A block's rows to [BLOCK, headSize]; those past the last token are zero. */
   final void readBlock(Rows from, int head, Block block, MemorySegment to) {
-    for (int t = 0; t < block.count(); t++) {
-      from.readBits(block.first() + t, head * headSize, to, t * headSize, headSize);
+    readBlock(from, head, block.first(), block.count(), to);
+  }
+
+  private void readBlock(Rows from, int head, int first, int count, MemorySegment to) {
+    for (int t = 0; t < count; t++) {
+      from.readBits(first + t, head * headSize, to, t * headSize, headSize);
     }
-    long end = (long) block.count() * headSize * Short.BYTES;
-    to.asSlice(end, (long) BLOCK * headSize * Short.BYTES - end).fill((byte) 0);
+    clear(to, count * headSize, BLOCK * headSize);
   }
 
   /** A head's columns as rows, in pairs: [chunks, headSize / 2, CHUNK, 2]. */
@@ -79,10 +82,15 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
     }
   }
 
-  /** A head's rows in pairs: [tokens / 2, headSize, 2]. */
+  /** A head's rows in pairs, [tokens / 2, headSize, 2], by way of {@link #queries}. */
   final void readRowPairs(Rows from, int head, MemorySegment to) {
-    for (int t = 0; t < tokens; t += 2) {
-      from.readPairs(t, shape.tokens(), head * headSize, to, t / 2 * headSize, headSize);
+    for (int first = 0; first < tokens; first += BLOCK) {
+      readBlock(from, head, first, Math.min(BLOCK, shape.tokens() - first), queries);
+      RowPairs.ofRows(
+          new Matrix(queries, 0, headSize),
+          BLOCK / 2,
+          headSize,
+          new Matrix(to, first / 2 * headSize, headSize));
     }
   }
 

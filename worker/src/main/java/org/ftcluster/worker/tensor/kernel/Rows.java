@@ -65,32 +65,6 @@ final class Rows {
     MemorySegment.copy(memory, PAIR, bfloat16At(row, column), into, at, count);
   }
 
-  /**
-   * Two rows of bfloat16 side by side, [count, 2].
-   *
-   * @param rows those there are; past them is zero
-   * @param at where they go, counted in pairs
-   */
-  void readPairs(long first, long rows, int column, MemorySegment into, long at, int count) {
-    if (first >= rows) {
-      into.asSlice(at * Integer.BYTES, (long) count * Integer.BYTES).fill((byte) 0);
-      return;
-    }
-    long from = bfloat16At(first, column) / Short.BYTES;
-    boolean alone = first + 1 == rows;
-    int i = 0;
-    for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
-      IntVector low = VectorMath.loadHalves(memory, from + i);
-      IntVector pairs =
-          alone ? low : VectorMath.pairs(low, VectorMath.loadHalves(memory, from + stride + i));
-      VectorMath.store(pairs, into, at + i);
-    }
-    for (; i < count; i++) {
-      int high = alone ? 0 : bits(from + stride + i);
-      into.setAtIndex(ValueLayout.JAVA_INT, at + i, bits(from + i) | high << Short.SIZE);
-    }
-  }
-
   /** The dot product of a row of bfloat16 with others, lane by lane, then over the lanes. */
   float dot(long row, int column, MemorySegment others, long at, int count) {
     long from = bfloat16At(row, column) / Short.BYTES;
@@ -103,14 +77,9 @@ final class Rows {
     }
     float total = VectorMath.sumLanes(sum);
     for (; i < count; i++) {
-      int bits = Short.toUnsignedInt(others.get(SHORT, (at + i) * Short.BYTES));
-      total += Float.intBitsToFloat(bits(from + i) << 16) * Float.intBitsToFloat(bits << 16);
+      total += bfloat16(memory, from + i) * bfloat16(others, at + i);
     }
     return total;
-  }
-
-  private int bits(long element) {
-    return Short.toUnsignedInt(memory.get(SHORT, element * Short.BYTES));
   }
 
   private long bfloat16At(long row, int column) {
@@ -129,8 +98,7 @@ final class Rows {
           VectorMath.toBfloat16(VectorMath.load(from, at + i).mul(factor)), memory, to + i);
     }
     for (; i < count; i++) {
-      short rounded = toBfloat16(from.getAtIndex(FLOAT, at + i) * factor);
-      memory.set(SHORT, (to + i) * Short.BYTES, rounded);
+      setBfloat16(memory, to + i, from.getAtIndex(FLOAT, at + i) * factor);
     }
   }
 
@@ -155,7 +123,7 @@ final class Rows {
       VectorMath.loadBfloat16(memory, start + i).intoArray(into, i);
     }
     for (; i < count; i++) {
-      into[i] = Float.intBitsToFloat(memory.get(SHORT, (start + i) * Short.BYTES) << 16);
+      into[i] = bfloat16(memory, start + i);
     }
   }
 
@@ -170,13 +138,19 @@ final class Rows {
           VectorMath.toBfloat16(FloatVector.fromArray(FLOATS, from, i)), memory, start + i);
     }
     for (; i < count; i++) {
-      memory.set(SHORT, (start + i) * Short.BYTES, toBfloat16(from[i]));
+      setBfloat16(memory, start + i, from[i]);
     }
   }
 
-  /** As {@link VectorMath#toBfloat16}. */
-  private static short toBfloat16(float value) {
+  /** The element at an index, as float32. */
+  static float bfloat16(MemorySegment memory, long index) {
+    return Float.intBitsToFloat(memory.get(SHORT, index * Short.BYTES) << 16);
+  }
+
+  /** Rounded as {@link VectorMath#toBfloat16} does. */
+  static void setBfloat16(MemorySegment memory, long index, float value) {
     int bits = Float.floatToRawIntBits(value);
-    return (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
+    short rounded = (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
+    memory.set(SHORT, index * Short.BYTES, rounded);
   }
 }

@@ -174,7 +174,7 @@ final class VectorMath {
     return bits.lanewise(VectorOperators.LSHR, 16);
   }
 
-  /** Floats of memory outside the heap. */
+  /** Of memory outside the heap, as what follows; places are counted in elements. */
   static FloatVector load(MemorySegment memory, long index) {
     return FloatVector.fromMemorySegment(Rows.FLOATS, memory, index * Float.BYTES, nativeOrder());
   }
