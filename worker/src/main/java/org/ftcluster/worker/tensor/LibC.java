@@ -41,7 +41,22 @@ final class LibC {
   private static final MethodHandle CLOSE =
       find("close", FunctionDescriptor.of(JAVA_INT, JAVA_INT));
 
+  private static final MethodHandle SETENV =
+      find("setenv", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT));
+
   private LibC() {}
+
+  /** Sets a variable of the process's environment that isn't set, for libraries loaded later. */
+  static void setEnvironment(String name, String value) {
+    try (Arena arena = Arena.ofConfined()) {
+      int failed = (int) SETENV.invokeExact(arena.allocateFrom(name), arena.allocateFrom(value), 0);
+      if (failed != 0) {
+        throw new NativeException("setenv: can't set " + name);
+      }
+    } catch (Throwable e) {
+      throw rethrow(e);
+    }
+  }
 
   private static MethodHandle find(String name, FunctionDescriptor descriptor) {
     return LINKER.downcallHandle(LINKER.defaultLookup().findOrThrow(name), descriptor);

@@ -112,7 +112,13 @@ final class LibTorch {
 
   private LibTorch() {}
 
+  /**
+   * MKL, which multiplies float32 on Intel's processors, sums in another order where memory begins
+   * elsewhere in a cache line, unless it is told to be strict. The same parameter must give the
+   * same bits whether a rank holds it or gathers it.
+   */
   private static SymbolLookup load() {
+    LibC.setEnvironment("MKL_CBWR", "AUTO,STRICT");
     if (named() == null) {
       LibUtils.loadLibrary();
     }
