@@ -61,7 +61,6 @@ final class LiveCommand implements AutoCloseable {
     command.add("--json");
     ProcessBuilder builder =
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()));
-    builder.environment().put("OMP_NUM_THREADS", "1");
     builder.environment().putAll(environment);
     return new LiveCommand(builder.start());
   }

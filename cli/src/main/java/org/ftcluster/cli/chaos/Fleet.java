@@ -25,7 +25,6 @@ final class Fleet implements AutoCloseable {
   private static final Duration START = Duration.ofMinutes(2);
 
   private final Network network;
-  private final int threads;
   private final RunFolder folder;
   private final Site coordinatorSite;
   private final Children children = new Children();
@@ -74,17 +73,16 @@ final class Fleet implements AutoCloseable {
     }
   }
 
-  private Fleet(Network network, int threads, RunFolder folder) {
+  private Fleet(Network network, RunFolder folder) {
     this.network = network;
-    this.threads = threads;
     this.folder = folder;
     coordinatorSite = network.site(Cut.COORDINATOR);
     coordinator = launchCoordinator();
   }
 
   /** Returns when all are ready. */
-  static Fleet start(int workers, int threads, Network network, RunFolder folder) {
-    Fleet fleet = new Fleet(network, threads, folder);
+  static Fleet start(int workers, Network network, RunFolder folder) {
+    Fleet fleet = new Fleet(network, folder);
     try {
       fleet.coordinator.awaitReady(START);
       for (int i = 0; i < workers; i++) {
@@ -116,7 +114,7 @@ final class Fleet implements AutoCloseable {
     Address coordinator = new Address(coordinatorSite.advertised(), coordinatorSite.servicePort());
     ChildJvm process =
         children.start(
-            ChildLaunch.worker(number, site, coordinator, threads, MachineMemory.total(), folder)
+            ChildLaunch.worker(number, site, coordinator, MachineMemory.total(), folder)
                 .behind(network.prefix()));
     network.connect(number, site, process);
     Member member = new Member(number, process);

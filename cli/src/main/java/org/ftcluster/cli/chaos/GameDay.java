@@ -89,9 +89,8 @@ final class GameDay {
   /** Returns when all is over, and no process is left. */
   void play() {
     Path given = settings.reference();
-    int threads = settings.job().apply(folder.path()).resources().threads();
     try (Network network = settings.network()) {
-      Fleet fleet = Fleet.start(settings.workers(), threads, network, folder);
+      Fleet fleet = Fleet.start(settings.workers(), network, folder);
       try (fleet;
           CoordinatorClient client = new CoordinatorClient(fleet.address())) {
         Path referenceFolder = given == null ? folder.path().resolve("reference") : given;

@@ -36,17 +36,15 @@ public final class ChildLaunch {
 
   /**
    * @param number counted from 1
-   * @param threads libtorch threads
    * @param memory that it may take, in bytes
    */
-  static Launch worker(
-      int number, Address coordinator, int threads, long memory, RunFolder folder) {
-    return worker(number, LOOPBACK, coordinator, threads, memory, folder);
+  static Launch worker(int number, Address coordinator, long memory, RunFolder folder) {
+    return worker(number, LOOPBACK, coordinator, memory, folder);
   }
 
   /** A worker in a given place. */
   public static Launch worker(
-      int number, Site site, Address coordinator, int threads, long memory, RunFolder folder) {
+      int number, Site site, Address coordinator, long memory, RunFolder folder) {
     List<String> arguments = new ArrayList<>();
     arguments.addAll(
         List.of("worker", "--coordinator", coordinator.toString(), "--host", site.host()));
@@ -58,7 +56,7 @@ public final class ChildLaunch {
         JvmFlags.tensor(),
         List.of("-Xmx1g"),
         arguments,
-        Map.of("OMP_NUM_THREADS", String.valueOf(threads)),
+        Map.of(),
         folder.logs());
   }
 
@@ -98,11 +96,6 @@ public final class ChildLaunch {
     arguments.addAll(List.of("--max-new-tokens", String.valueOf(maxNewTokens)));
     arguments.addAll(List.of("--threads", "1"));
     return Launch.command(
-        name,
-        JvmFlags.tensor(),
-        List.of("-Xmx1g"),
-        arguments,
-        Map.of("OMP_NUM_THREADS", "1"),
-        folder.logs());
+        name, JvmFlags.tensor(), List.of("-Xmx1g"), arguments, Map.of(), folder.logs());
   }
 }

@@ -39,20 +39,15 @@ final class LocalCluster implements AutoCloseable {
     coordinator = children.start(ChildLaunch.coordinator(site, folder));
   }
 
-  /**
-   * Returns when all nodes are there. Workers look for the coordinator while it starts.
-   *
-   * @param threads libtorch threads a worker
-   */
-  static LocalCluster start(int workers, int threads, RunFolder folder, Console console) {
+  /** Returns when all nodes are there. Workers look for the coordinator while it starts. */
+  static LocalCluster start(int workers, RunFolder folder, Console console) {
     LocalCluster cluster = new LocalCluster(folder, console);
     try {
       List<ChildJvm> started = new ArrayList<>();
       long memory = MachineMemory.total() / workers;
       for (int number = 1; number <= workers; number++) {
         started.add(
-            cluster.children.start(
-                ChildLaunch.worker(number, cluster.address, threads, memory, folder)));
+            cluster.children.start(ChildLaunch.worker(number, cluster.address, memory, folder)));
       }
       cluster.coordinator.awaitReady(START);
       started.forEach(worker -> worker.awaitReady(START));

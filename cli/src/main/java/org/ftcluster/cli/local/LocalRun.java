@@ -46,8 +46,7 @@ final class LocalRun {
     console.talk(
         "Starting a coordinator and %d worker%s; their logs are in %s"
             .formatted(workers, workers == 1 ? "" : "s", folder.logs()));
-    try (LocalCluster cluster =
-            LocalCluster.start(workers, job.resources().threads(), folder, console);
+    try (LocalCluster cluster = LocalCluster.start(workers, folder, console);
         CoordinatorClient client = new CoordinatorClient(cluster.address())) {
       cluster.awaitWorkers(client);
       String id = client.submit(JobSpecWriter.toYaml(job));

@@ -60,7 +60,7 @@ class MeshKillTest {
     SampleJob sample = SampleJob.in(folder);
     String[] sets = {"parallel=" + layout.parallel(), "data.eval=null", "training.max_steps=40"};
     try (RunFolder logs = RunFolder.claim(folder.resolve("nodes"));
-        Fleet fleet = Fleet.start(layout.workers() + 1, 1, new Network.Loopback(), logs);
+        Fleet fleet = Fleet.start(layout.workers() + 1, new Network.Loopback(), logs);
         CoordinatorClient client = new CoordinatorClient(fleet.address());
         JobRun calm = LiveRuns.start(sample, folder, client, "calm", sets)) {
       LiveRuns.await(calm::poll);

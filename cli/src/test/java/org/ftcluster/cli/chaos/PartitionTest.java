@@ -26,7 +26,7 @@ class PartitionTest {
     SampleJob sample = SampleJob.in(folder);
     try (RunFolder logs = RunFolder.claim(folder.resolve("nodes"));
         RelayNetwork network = new RelayNetwork();
-        Fleet fleet = Fleet.start(2, 1, network, logs);
+        Fleet fleet = Fleet.start(2, network, logs);
         CoordinatorClient client = new CoordinatorClient(fleet.address());
         JobRun calm = LiveRuns.start(sample, folder, client, "calm", TWO)) {
       LiveRuns.await(calm::poll);

@@ -37,7 +37,7 @@ public final class Aten {
     setThreads(1);
   }
 
-  /** The number is libtorch's, and OpenMP's for the calling thread; new threads take it over. */
+  /** The number is libtorch's, and OpenMP's and MKL's for the calling thread. */
   private static void setThreads(int threads) {
     try {
       LibTorch.SET_NUM_THREADS.invokeExact(threads);

@@ -40,16 +40,15 @@ final class LibC {
       find("pread", FunctionDescriptor.of(JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG));
   private static final MethodHandle CLOSE =
       find("close", FunctionDescriptor.of(JAVA_INT, JAVA_INT));
-
   private static final MethodHandle SETENV =
       find("setenv", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_INT));
 
   private LibC() {}
 
-  /** Sets a variable of the process's environment that isn't set, for libraries loaded later. */
+  /** Sets a variable of the process's environment for libraries that are loaded later. */
   static void setEnvironment(String name, String value) {
     try (Arena arena = Arena.ofConfined()) {
-      int failed = (int) SETENV.invokeExact(arena.allocateFrom(name), arena.allocateFrom(value), 0);
+      int failed = (int) SETENV.invokeExact(arena.allocateFrom(name), arena.allocateFrom(value), 1);
       if (failed != 0) {
         throw new NativeException("setenv: can't set " + name);
       }

@@ -113,12 +113,14 @@ final class LibTorch {
   private LibTorch() {}
 
   /**
-   * MKL, which multiplies float32 on Intel's processors, sums in another order where memory begins
-   * elsewhere in a cache line, unless it is told to be strict. The same parameter must give the
-   * same bits whether a rank holds it or gathers it.
+   * A product belongs to the thread that calls it. OpenMP would give each new thread as many as
+   * there are processors, and MKL's sums depend on how many share them; what {@code
+   * at::set_num_threads} says counts for the calling thread alone. Both libraries read these when
+   * they are loaded.
    */
   private static SymbolLookup load() {
-    LibC.setEnvironment("MKL_CBWR", "AUTO,STRICT");
+    LibC.setEnvironment("OMP_NUM_THREADS", "1");
+    LibC.setEnvironment("MKL_NUM_THREADS", "1");
     if (named() == null) {
       LibUtils.loadLibrary();
     }

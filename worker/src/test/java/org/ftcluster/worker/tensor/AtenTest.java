@@ -10,6 +10,9 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Random;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
@@ -37,6 +40,34 @@ class AtenTest {
 
       Aten.addmm(out, a, b.transpose(), 1, 10);
       assertArrayEquals(new float[] {44, 22, 110, 55}, out.toFloats());
+    }
+  }
+
+  /** Many terms a sum, which MKL deals to threads where it may take several. */
+  @Test
+  void aProductHasTheSameBitsOnEveryThread() throws Exception {
+    Random random = new Random(7);
+    float[] a = random(random, 64 * 1024);
+    float[] b = random(random, 1024 * 64);
+    FutureTask<float[]> elsewhere = new FutureTask<>(() -> product(a, b));
+    Thread.ofPlatform().start(elsewhere);
+
+    assertArrayEquals(product(a, b), elsewhere.get(30, TimeUnit.SECONDS));
+  }
+
+  private static float[] random(Random random, int count) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+
+  private static float[] product(float[] a, float[] b) {
+    try (Scope scope = Scope.persistent()) {
+      Tensor out = scope.empty(DType.FLOAT32, 64, 64);
+      Aten.mm(out, matrix(scope, 64, 1024, a), matrix(scope, 1024, 64, b));
+      return out.toFloats();
     }
   }
 

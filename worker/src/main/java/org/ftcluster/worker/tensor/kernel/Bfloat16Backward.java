@@ -6,6 +6,8 @@ import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import org.ftcluster.worker.tensor.Brgemm;
 import org.ftcluster.worker.tensor.Brgemm.Matrix;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /** The backward with products of bfloat16; probabilities and dS are rounded to it. */
@@ -54,25 +56,25 @@ final class Bfloat16Backward extends Bfloat16Scratch {
   private final float[] row;
   private final int[] columnStarts = rowStarts(CHUNK);
 
-  Bfloat16Backward(Shape shape, BlockedAttention.Backward operands, Room room) {
-    super(shape, room);
+  Bfloat16Backward(Scope scope, Shape shape, BlockedAttention.Backward operands) {
+    super(scope, shape);
     this.operands = operands;
     long ofBlock = (long) BLOCK * headSize;
     long ofTokens = chunkedTokens * headSize;
     long ofScores = BLOCK * CHUNK;
-    valueColumnPairs = room.take(ofTokens, Short.BYTES);
-    keyPairs = room.take(ofTokens, Short.BYTES);
-    queryColumns = room.take(ofBlock, Short.BYTES);
-    dO = room.take(ofBlock, Short.BYTES);
-    dOColumns = room.take(ofBlock, Short.BYTES);
-    dP = room.take(ofScores, Float.BYTES);
-    probabilityPairs = room.take(ofScores, Short.BYTES);
-    dSPairs = room.take(ofScores, Short.BYTES);
-    probabilities = room.take(ofScores, Short.BYTES);
-    dS = room.take(ofScores, Short.BYTES);
-    dQ = room.take(ofBlock, Float.BYTES);
-    dKeys = room.take(ofTokens, Float.BYTES);
-    dValues = room.take(ofTokens, Float.BYTES);
+    valueColumnPairs = take(scope, DType.BFLOAT16, ofTokens);
+    keyPairs = take(scope, DType.BFLOAT16, ofTokens);
+    queryColumns = take(scope, DType.BFLOAT16, ofBlock);
+    dO = take(scope, DType.BFLOAT16, ofBlock);
+    dOColumns = take(scope, DType.BFLOAT16, ofBlock);
+    dP = take(scope, DType.FLOAT32, ofScores);
+    probabilityPairs = take(scope, DType.BFLOAT16, ofScores);
+    dSPairs = take(scope, DType.BFLOAT16, ofScores);
+    probabilities = take(scope, DType.BFLOAT16, ofScores);
+    dS = take(scope, DType.BFLOAT16, ofScores);
+    dQ = take(scope, DType.FLOAT32, ofBlock);
+    dKeys = take(scope, DType.FLOAT32, ofTokens);
+    dValues = take(scope, DType.FLOAT32, ofTokens);
     row = new float[Tiles.pad(headSize, LANES)];
     columns = new float[row.length * CHUNK];
   }

@@ -4,6 +4,8 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
 import jdk.incubator.vector.FloatVector;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /** The forward with products of bfloat16; exponentials are rounded to it, their sums are not. */
@@ -24,13 +26,13 @@ final class Bfloat16Forward extends Bfloat16Scratch {
   private final float[] rowMax = new float[BLOCK];
 
   Bfloat16Forward(
-      Shape shape, BlockedAttention.Inputs in, BlockedAttention.Outputs out, Room room) {
-    super(shape, room);
+      Scope scope, Shape shape, BlockedAttention.Inputs in, BlockedAttention.Outputs out) {
+    super(scope, shape);
     this.in = in;
     this.out = out;
-    valuePairs = room.take((long) tokens * headSize, Short.BYTES);
-    weights = room.take(BLOCK * CHUNK, Short.BYTES);
-    o = room.take((long) BLOCK * headSize, Float.BYTES);
+    valuePairs = take(scope, DType.BFLOAT16, (long) tokens * headSize);
+    weights = take(scope, DType.BFLOAT16, BLOCK * CHUNK);
+    o = take(scope, DType.FLOAT32, (long) BLOCK * headSize);
   }
 
   @Override

@@ -7,6 +7,8 @@ import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import org.ftcluster.worker.tensor.Brgemm;
 import org.ftcluster.worker.tensor.Brgemm.Matrix;
+import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
 
 /**
@@ -45,16 +47,24 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
 
   private final int[] rowStarts;
 
-  Bfloat16Scratch(Shape shape, Room room) {
+  Bfloat16Scratch(Scope scope, Shape shape) {
     super(shape, BLOCK);
     headSize = shape.headSize();
     factor = (float) shape.scale();
     chunkedTokens = Tiles.pad(tokens, CHUNK);
-    queries = room.take((long) BLOCK * headSize, Short.BYTES);
-    keyColumnPairs = room.take(chunkedTokens * headSize, Short.BYTES);
-    scores = room.take(BLOCK * CHUNK, Float.BYTES);
+    queries = take(scope, DType.BFLOAT16, (long) BLOCK * headSize);
+    keyColumnPairs = take(scope, DType.BFLOAT16, chunkedTokens * headSize);
+    scores = take(scope, DType.FLOAT32, BLOCK * CHUNK);
     rows = new int[BLOCK * headSize / 2];
     rowStarts = rowStarts(headSize / 2);
+  }
+
+  /**
+   * Undefined contents outside Java's heap. A scope's memory begins a cache line, as products want
+   * it whose operands go through tile registers, which arrays can't promise.
+   */
+  static MemorySegment take(Scope scope, DType dtype, long elements) {
+    return scope.empty(dtype, elements).memory();
   }
 
   @Override

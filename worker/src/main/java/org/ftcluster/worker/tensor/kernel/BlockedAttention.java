@@ -1,8 +1,9 @@
 package org.ftcluster.worker.tensor.kernel;
 
-import java.lang.foreign.MemorySegment;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.function.Function;
+import java.util.function.IntFunction;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
 import org.ftcluster.worker.tensor.Brgemm;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Parallel;
@@ -100,15 +101,12 @@ public final class BlockedAttention {
     Inputs in = Inputs.of(shape, q, k, v);
     Outputs out = Outputs.of(shape, attended, logSumExp);
     run(
-        scope,
-        products,
         new Parallel.Cost("attention", shape.flops(4), 0),
         shape,
-        room ->
-            switch (products) {
-              case FLOAT32 -> new Float32Forward(shape, in, out);
-              case BFLOAT16 -> new Bfloat16Forward(shape, in, out, room);
-            });
+        switch (products) {
+          case FLOAT32 -> thread -> new Float32Forward(shape, in, out);
+          case BFLOAT16 -> ofThreads(shape, () -> new Bfloat16Forward(scope, shape, in, out));
+        });
   }
 
   /** Writes the gradients {@code dq}, {@code dk} and {@code dv} from that of {@code attended}. */
@@ -132,49 +130,34 @@ public final class BlockedAttention {
             rows(gradient, shape, shape.group()),
             Inputs.of(shape, dq, dk, dv));
     run(
-        scope,
-        products,
         new Parallel.Cost("attention backward", shape.flops(10), 0),
         shape,
-        room ->
-            switch (products) {
-              case FLOAT32 -> new Float32Backward(shape, operands);
-              case BFLOAT16 -> new Bfloat16Backward(shape, operands, room);
-            });
+        switch (products) {
+          case FLOAT32 -> thread -> new Float32Backward(shape, operands);
+          case BFLOAT16 -> ofThreads(shape, () -> new Bfloat16Backward(scope, shape, operands));
+        });
+  }
+
+  /** Made before the threads begin, since a scope belongs to one. */
+  private static IntFunction<AttentionScratch> ofThreads(
+      Shape shape, Supplier<AttentionScratch> scratch) {
+    return Stream.generate(scratch).limit(threads(shape)).toList()::get;
+  }
+
+  private static int threads(Shape shape) {
+    return Math.min(Parallel.threads(), shape.keyValueHeads());
   }
 
   /**
-   * @param scratch a thread's own; where products are float32 it is in Java's heap
+   * @param scratch a thread's own, by its number
    */
-  private static void run(
-      Scope scope,
-      Products products,
-      Parallel.Cost cost,
-      Shape shape,
-      Function<Room, AttentionScratch> scratch) {
-    long bytes =
-        switch (products) {
-          case FLOAT32 -> 0;
-          case BFLOAT16 -> bytes(scratch);
-        };
-    int threads = Math.min(Parallel.threads(), shape.keyValueHeads());
-    MemorySegment memory =
-        bytes == 0 ? MemorySegment.NULL : scope.empty(DType.UINT8, threads, bytes).memory();
-    AtomicInteger next = new AtomicInteger();
+  private static void run(Parallel.Cost cost, Shape shape, IntFunction<AttentionScratch> scratch) {
+    AtomicInteger thread = new AtomicInteger();
     Parallel.rows(
         cost,
         shape.keyValueHeads(),
         1,
-        (from, to) -> {
-          Room room = Room.in(memory.asSlice(next.getAndIncrement() * bytes, bytes));
-          scratch.apply(room).run(from, to);
-        });
-  }
-
-  private static long bytes(Function<Room, AttentionScratch> scratch) {
-    Room counting = Room.counting();
-    var unused = scratch.apply(counting);
-    return counting.used();
+        (from, to) -> scratch.apply(thread.getAndIncrement()).run(from, to));
   }
 
   private static Rows rows(Tensor tensor, Shape shape, int heads) {

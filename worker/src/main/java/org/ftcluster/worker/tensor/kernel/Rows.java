@@ -89,17 +89,9 @@ final class Rows {
     return (row * stride + column) * Short.BYTES;
   }
 
-  /** {@code factor from}, for float32 {@code from}. */
+  /** {@code factor from} as bfloat16, for float32 {@code from}. */
   void write(long row, int column, MemorySegment from, long at, int count, float factor) {
-    long to = bfloat16At(row, column) / Short.BYTES;
-    int i = 0;
-    for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
-      VectorMath.store(
-          VectorMath.toBfloat16(VectorMath.load(from, at + i).mul(factor)), memory, to + i);
-    }
-    for (; i < count; i++) {
-      setBfloat16(memory, to + i, from.getAtIndex(FLOAT, at + i) * factor);
-    }
+    round(from, at, memory, bfloat16At(row, column) / Short.BYTES, factor, count);
   }
 
   void write(long row, float[] from) {
@@ -139,6 +131,19 @@ final class Rows {
     }
     for (; i < count; i++) {
       setBfloat16(memory, start + i, from[i]);
+    }
+  }
+
+  /** {@code out = factor from}, bfloat16 from float32; places are counted in elements. */
+  static void round(
+      MemorySegment from, long at, MemorySegment out, long to, float factor, int count) {
+    int i = 0;
+    for (int end = FLOATS.loopBound(count); i < end; i += FLOATS.length()) {
+      VectorMath.store(
+          VectorMath.toBfloat16(VectorMath.load(from, at + i).mul(factor)), out, to + i);
+    }
+    for (; i < count; i++) {
+      setBfloat16(out, to + i, factor * from.getAtIndex(FLOAT, at + i));
     }
   }
 

@@ -45,7 +45,7 @@ record Sums(Tensor out, float scale, boolean add) {
       } else if (add) {
         addRounded(sums.memory(), from, memory, to, scale, columns);
       } else {
-        round(sums.memory(), from, memory, to, scale, columns);
+        Rows.round(sums.memory(), from, memory, to, scale, columns);
       }
     }
   }
@@ -61,18 +61,6 @@ record Sums(Tensor out, float scale, boolean add) {
     for (; i < count; i++) {
       float before = Rows.bfloat16(out, to + i);
       Rows.setBfloat16(out, to + i, before + scale * sums.getAtIndex(FLOAT, from + i));
-    }
-  }
-
-  private static void round(
-      MemorySegment sums, long from, MemorySegment out, long to, float scale, int count) {
-    int i = 0;
-    for (int end = Rows.FLOATS.loopBound(count); i < end; i += LANES) {
-      VectorMath.store(
-          VectorMath.toBfloat16(VectorMath.load(sums, from + i).mul(scale)), out, to + i);
-    }
-    for (; i < count; i++) {
-      Rows.setBfloat16(out, to + i, scale * sums.getAtIndex(FLOAT, from + i));
     }
   }
 
