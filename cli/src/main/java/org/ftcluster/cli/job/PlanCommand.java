@@ -1,5 +1,6 @@
 package org.ftcluster.cli.job;
 
+import org.ftcluster.worker.model.Tier;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.ftcluster.cli.console.CommandException;
@@ -105,8 +106,8 @@ public final class PlanCommand implements Callable<Integer> {
             plan.recomputed().total(),
             plan.offloaded() == null ? null : plan.offloaded().estimate().total(),
             plan.savings().recomputedLayers(),
-            plan.savings().parametersIn() != null,
-            plan.savings().optimizerIn() != null,
+            plan.savings().parameters() instanceof Tier.Disk,
+            plan.savings().optimizer() instanceof Tier.Disk,
             plan.savings().offloadedLayers(),
             estimate.disk().total(),
             estimate.disk().moved(plan.microBatches()),

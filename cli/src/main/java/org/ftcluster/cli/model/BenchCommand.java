@@ -17,6 +17,7 @@ import org.ftcluster.worker.bench.Ceilings;
 import org.ftcluster.worker.bench.LoadBenchmark;
 import org.ftcluster.worker.bench.StepBenchmark;
 import org.ftcluster.worker.model.MemorySavings;
+import org.ftcluster.worker.model.Tier;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.NativeException;
 import org.ftcluster.worker.tensor.cuda.CudaDevice;
@@ -317,9 +318,9 @@ public final class BenchCommand implements Callable<Integer> {
           "--offload and --offload-activations are for --device cpu; leave them out");
     }
     return (recompute ? MemorySavings.RECOMPUTED : MemorySavings.NONE)
-        .withParametersIn(offload)
-        .withOptimizerIn(offloadOptimizer)
-        .withActivationsIn(offloadActivations, Integer.MAX_VALUE);
+        .withParameters(Tier.disk(offload))
+        .withOptimizer(Tier.disk(offloadOptimizer))
+        .withActivations(Tier.disk(offloadActivations), Integer.MAX_VALUE);
   }
 
   private QuantizationType quantization() {

@@ -1,6 +1,5 @@
 package org.ftcluster.protocol.job;
 
-import java.util.Locale;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 
@@ -35,12 +34,8 @@ final class Supported {
               "is zero3, which is not supported yet together with resources.device cuda where"
                   + " adapter.type is none; give zero2");
         }
-        if (offload.parameters() == OffloadTarget.DISK) {
-          problems.add(
-              "offload.parameters",
-              "is disk, which is not supported yet together with resources.device cuda; give cpu");
-        }
-        refuseAny(offload.activations(), problems);
+        refuseDisk("offload.parameters", offload.parameters(), problems);
+        refuseDisk("offload.activations", offload.activations(), problems);
       }
     }
   }
@@ -52,14 +47,10 @@ final class Supported {
     }
   }
 
-  private static void refuseAny(OffloadTarget activations, Problems problems) {
-    switch (activations) {
-      case AUTO, NONE -> {}
-      case CPU, DISK ->
-          problems.add(
-              "offload.activations",
-              "is %s, which is not supported yet together with resources.device cuda; give none"
-                  .formatted(activations.name().toLowerCase(Locale.ROOT)));
+  private static void refuseDisk(String key, OffloadTarget target, Problems problems) {
+    if (target == OffloadTarget.DISK) {
+      problems.add(
+          key, "is disk, which is not supported yet together with resources.device cuda; give cpu");
     }
   }
 }

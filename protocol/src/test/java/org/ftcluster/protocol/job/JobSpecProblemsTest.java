@@ -83,7 +83,7 @@ class JobSpecProblemsTest {
           offload: {parameters: tape}                | offload.parameters must be auto or none or cpu or disk, not tape.
           offload: {optimizer: ssd}                  | offload.optimizer must be auto or none or cpu or disk, not ssd.
           offload: {optimizer: cpu}                  | offload.optimizer is cpu, which is where it is with resources.device cpu anyway; give disk or none.
-          offload: {activations: cpu}\\nresources: {device: cuda} | offload.activations is cpu, which is not supported yet together with resources.device cuda; give none.
+          offload: {activations: disk}\\nresources: {device: cuda} | offload.activations is disk, which is not supported yet together with resources.device cuda; give cpu.
           parallel: {data: all}                      | parallel.data must be auto or a whole number of 1 or more, not all.
           parallel: {data: 9}                        | parallel.data is 9, but must not be above elastic.max_workers, which is 8.
           elastic: {min_workers: 9}                  | elastic.min_workers is 9, but must not be above elastic.max_workers, which is 8.

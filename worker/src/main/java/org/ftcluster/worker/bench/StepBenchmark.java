@@ -158,7 +158,7 @@ public final class StepBenchmark {
           }
         };
     try (OptimizerState state =
-            OptimizerState.whole(parameters.size(), settings.savings().optimizerIn());
+            OptimizerState.whole(parameters.size(), settings.savings().optimizer().folder());
         ParameterUpdate update =
             ParameterUpdate.whole(
                 new AdamW(0.9, 0.999, 1e-8, 0),

@@ -127,7 +127,7 @@ public final class CausalLanguageModel implements TrainableModel {
 
   /** Bytes of activations that a batch has had on a disk. */
   long filedActivationBytes() {
-    return part.activations() == null ? 0 : part.activations().largestBytes();
+    return part.activations() == null ? 0 : part.activations().filedBytes();
   }
 
   /** Bytes of the copies of what is trained, in the type that products are computed in. */

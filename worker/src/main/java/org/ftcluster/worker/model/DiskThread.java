@@ -31,7 +31,7 @@ final class DiskThread implements AutoCloseable {
   }
 
   /** Work that was given to it. */
-  final class Transfer implements LayerStore.Arrival {
+  final class Transfer implements LayerStore.Arrival, ActivationStore.Transfer {
     private final Future<?> work;
 
     private Transfer(Future<?> work) {
@@ -60,8 +60,8 @@ final class DiskThread implements AutoCloseable {
       }
     }
 
-    /** Returns when it doesn't touch memory any more, done or not. */
-    void end(Duration timeout) {
+    @Override
+    public void end(Duration timeout) {
       try {
         work.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
       } catch (InterruptedException e) {

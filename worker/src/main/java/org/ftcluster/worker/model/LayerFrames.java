@@ -19,7 +19,7 @@ final class LayerFrames implements AutoCloseable {
   private final Workspace memory;
 
   /** Null where all that layers keep stays in memory. */
-  private final FiledActivations.@Nullable Batch filed;
+  private final OffloadedActivations.@Nullable Batch away;
 
   private final List<Frame> frames = new ArrayList<>();
 
@@ -37,13 +37,13 @@ final class LayerFrames implements AutoCloseable {
   /**
    * To be made before anything else takes memory of the batch's workspace.
    *
-   * @param disk where what is kept may be put away; null for memory
+   * @param offload where what is kept may be put away; null for memory
    */
-  LayerFrames(BatchLayers layers, @Nullable FiledActivations disk) {
+  LayerFrames(BatchLayers layers, @Nullable OffloadedActivations offload) {
     this.layers = layers;
     this.part = layers.part();
     this.memory = layers.pass().workspace();
-    this.filed = disk == null ? null : disk.open(memory);
+    this.away = offload == null ? null : offload.open(memory);
   }
 
   /** Runs the next layer; returns what it makes of {@code x}, which both stay with its frame. */
@@ -56,9 +56,9 @@ final class LayerFrames implements AutoCloseable {
   private Frame frame(int layer, Tensor x) {
     Scope scope = memory.open();
     try {
-      return filed == null
+      return away == null
           ? frame(layer, scope, x, layers.newOutput(scope, layer), null)
-          : filedFrame(filed, layer, scope, x);
+          : awayFrame(away, layer, scope, x);
     } catch (RuntimeException | Error e) {
       scope.close();
       throw e;
@@ -66,7 +66,7 @@ final class LayerFrames implements AutoCloseable {
   }
 
   /** What the layer's backward needs is put away, with its input, which nothing else does. */
-  private Frame filedFrame(FiledActivations.Batch to, int layer, Scope scope, Tensor x) {
+  private Frame awayFrame(OffloadedActivations.Batch to, int layer, Scope scope, Tensor x) {
     long start = memory.pageBoundary();
     Tensor y = layers.newOutput(scope, layer);
     long kept = memory.pageBoundary();
@@ -94,8 +94,8 @@ final class LayerFrames implements AutoCloseable {
 
   /** Runs the last layer that has a frame backward, and drops that; as {@link DecoderLayer}'s. */
   void backward(int layer, Tensor dx, Tensor dy) {
-    if (filed != null) {
-      filed.need(layer);
+    if (away != null) {
+      away.need(layer);
     }
     Frame frame = frames.get(layer);
     if (frame.saved() != null) {
@@ -107,17 +107,17 @@ final class LayerFrames implements AutoCloseable {
       }
     }
     Scope scope = frames.removeLast().scope();
-    if (filed == null) {
+    if (away == null) {
       scope.close();
     } else {
-      filed.end(scope);
+      away.end(scope);
     }
   }
 
   @Override
   public void close() {
-    if (filed != null) {
-      filed.close();
+    if (away != null) {
+      away.close();
     }
     frames.reversed().forEach(frame -> frame.scope().close());
     frames.clear();

@@ -23,7 +23,7 @@ record LoadedPart(
     @Nullable LanguageHead lastHead,
     TrainedTensors trained,
     WeightSupply supply,
-    @Nullable FiledActivations activations,
+    @Nullable OffloadedActivations activations,
     MemorySavings savings) {
   LoadedPart {
     layers = List.copyOf(layers);

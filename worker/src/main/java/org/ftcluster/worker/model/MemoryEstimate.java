@@ -94,7 +94,8 @@ public record MemoryEstimate(
             long offloaded = offloaded(savings, model, share, sizes);
             // All values have room on the disk, though a rank may have a share of them only.
             long whole = share.sharesValues() ? valuesOnDisk(savings, model, parameters.size()) : 0;
-            long onHost = savings.optimizerOnHost() ? share.optimizerBytes(sizes) : 0;
+            long onHost =
+                savings.optimizer() instanceof Tier.Host ? share.optimizerBytes(sizes) : 0;
             long trained = share.bytes(sizes, reduction) - offloaded - onHost + whole;
             long activations = 0;
             long filed = 0;
@@ -121,7 +122,7 @@ public record MemoryEstimate(
   private static long offloaded(
       MemorySavings savings, JobSpec.Model model, TrainedShare share, Sizes sizes) {
     long values = valuesOnDisk(savings, model, sizes.all());
-    return savings.optimizerIn() == null ? 0 : values + share.optimizerBytes(sizes);
+    return savings.optimizer() instanceof Tier.Disk ? values + share.optimizerBytes(sizes) : 0;
   }
 
   private static long valuesOnDisk(MemorySavings savings, JobSpec.Model model, long parameters) {

@@ -14,65 +14,34 @@ import org.jspecify.annotations.Nullable;
  *
  * @param recomputedLayers of each part of the model the first so many layers keep their input only,
  *     and run their forward again in the backward
- * @param offloadedLayers of each part of the model the first so many layers have what they keep on
- *     a disk
- * @param parametersIn the folder on whose disk the layers' frozen weights lie; null where they stay
- *     in memory
- * @param optimizerIn likewise for what the optimizer remembers, and for the values that it updates
- *     where layers compute with copies of these
- * @param activationsIn likewise for what {@code offloadedLayers} keep
- * @param parametersOnHost whether an accelerator's layers have their frozen weights in the host's
- *     memory
- * @param optimizerOnHost whether the optimizer of what an accelerator's layers train works on the
- *     host
+ * @param offloadedLayers of each part of the model the first so many layers have what they keep
+ *     elsewhere
+ * @param parameters where the layers' frozen weights are
+ * @param optimizer where what the optimizer remembers is; on a disk, so are the values that it
+ *     updates where layers compute with copies of these, and in the host's memory it works there
+ * @param activations where what {@code offloadedLayers} keep is
  */
 public record MemorySavings(
-    int recomputedLayers,
-    int offloadedLayers,
-    @Nullable Path parametersIn,
-    @Nullable Path optimizerIn,
-    @Nullable Path activationsIn,
-    boolean parametersOnHost,
-    boolean optimizerOnHost) {
-  public static final MemorySavings NONE = new MemorySavings(0, 0, null, null, null, false, false);
+    int recomputedLayers, int offloadedLayers, Tier parameters, Tier optimizer, Tier activations) {
+  public static final MemorySavings NONE =
+      new MemorySavings(0, 0, Tier.MEMORY, Tier.MEMORY, Tier.MEMORY);
 
   /** All layers, of however many. */
   public static final MemorySavings RECOMPUTED = NONE.recomputing(Integer.MAX_VALUE);
 
   /** The same with another number of layers that run their forward again. */
   public MemorySavings recomputing(int layers) {
-    return new MemorySavings(
-        layers,
-        offloadedLayers,
-        parametersIn,
-        optimizerIn,
-        activationsIn,
-        parametersOnHost,
-        optimizerOnHost);
+    return new MemorySavings(layers, offloadedLayers, parameters, optimizer, activations);
   }
 
   /** The same with the layers' frozen weights there. */
-  public MemorySavings withParametersIn(@Nullable Path folder) {
-    return new MemorySavings(
-        recomputedLayers,
-        offloadedLayers,
-        folder,
-        optimizerIn,
-        activationsIn,
-        parametersOnHost,
-        optimizerOnHost);
+  public MemorySavings withParameters(Tier tier) {
+    return new MemorySavings(recomputedLayers, offloadedLayers, tier, optimizer, activations);
   }
 
   /** The same with what the optimizer remembers there. */
-  public MemorySavings withOptimizerIn(@Nullable Path folder) {
-    return new MemorySavings(
-        recomputedLayers,
-        offloadedLayers,
-        parametersIn,
-        folder,
-        activationsIn,
-        parametersOnHost,
-        optimizerOnHost);
+  public MemorySavings withOptimizer(Tier tier) {
+    return new MemorySavings(recomputedLayers, offloadedLayers, parameters, tier, activations);
   }
 
   /**
@@ -80,40 +49,10 @@ public record MemorySavings(
    *
    * @param layers how many; 0 for none
    */
-  public MemorySavings withActivationsIn(@Nullable Path folder, int layers) {
-    boolean any = folder != null && layers > 0;
+  public MemorySavings withActivations(Tier tier, int layers) {
+    boolean any = tier != Tier.MEMORY && layers > 0;
     return new MemorySavings(
-        recomputedLayers,
-        any ? layers : 0,
-        parametersIn,
-        optimizerIn,
-        any ? folder : null,
-        parametersOnHost,
-        optimizerOnHost);
-  }
-
-  /** The same with the frozen weights of an accelerator's layers in the host's memory. */
-  public MemorySavings withParametersOnHost() {
-    return new MemorySavings(
-        recomputedLayers,
-        offloadedLayers,
-        parametersIn,
-        optimizerIn,
-        activationsIn,
-        true,
-        optimizerOnHost);
-  }
-
-  /** The same with the optimizer of what an accelerator's layers train on the host. */
-  public MemorySavings withOptimizerOnHost() {
-    return new MemorySavings(
-        recomputedLayers,
-        offloadedLayers,
-        parametersIn,
-        optimizerIn,
-        activationsIn,
-        parametersOnHost,
-        true);
+        recomputedLayers, any ? layers : 0, parameters, optimizer, any ? tier : Tier.MEMORY);
   }
 
   /** How many of a model's layers it makes sense for: the last ones are needed again at once. */
@@ -127,17 +66,27 @@ public record MemorySavings(
         recomputedLayers == 0
             ? "every layer keeps what its backward needs"
             : "the first %d layers run their forward again".formatted(recomputedLayers);
-    String filed =
-        activationsIn == null
-            ? ""
-            : ", the first %d have what they keep on a disk".formatted(offloadedLayers);
-    return "%s%s, and %s".formatted(layers, filed, whereTheRestIs());
+    String elsewhere =
+        switch (activations) {
+          case Tier.Memory() -> "";
+          case Tier.Host() -> elsewhere("in the host's memory");
+          case Tier.Disk(_) -> elsewhere("on a disk");
+        };
+    return "%s%s, and %s".formatted(layers, elsewhere, whereTheRestIs());
+  }
+
+  private String elsewhere(String place) {
+    return ", the first %d have what they keep %s".formatted(offloadedLayers, place);
   }
 
   private String whereTheRestIs() {
     List<String> places = new ArrayList<>();
-    addPlace(places, "in the host's memory", parametersOnHost, optimizerOnHost);
-    addPlace(places, "on a disk", parametersIn != null, optimizerIn != null);
+    addPlace(
+        places,
+        "in the host's memory",
+        parameters instanceof Tier.Host,
+        optimizer instanceof Tier.Host);
+    addPlace(places, "on a disk", parameters instanceof Tier.Disk, optimizer instanceof Tier.Disk);
     return places.isEmpty() ? "all else stays in memory" : String.join(", and ", places);
   }
 
@@ -158,26 +107,26 @@ public record MemorySavings(
   /** Where trained values lie: with what the optimizer remembers, unless layers use them. */
   @Nullable Path valuesIn(JobSpec.Model model) {
     return switch (model.dtype()) {
-      case BFLOAT16 -> optimizerIn;
+      case BFLOAT16 -> optimizer.folder();
       case FLOAT32 -> null;
     };
   }
 
   /** Whether the optimizer works where an accelerator's layers leave their gradients. */
   public boolean optimizesOnDevice() {
-    return !optimizerOnHost && optimizerIn == null;
+    return optimizer instanceof Tier.Memory;
   }
 
   /** What a job file would say to have as much on a disk. */
   public String offloadSetting() {
     List<String> keys = new ArrayList<>();
-    if (parametersIn != null) {
+    if (parameters instanceof Tier.Disk) {
       keys.add("parameters: disk");
     }
-    if (optimizerIn != null) {
+    if (optimizer instanceof Tier.Disk) {
       keys.add("optimizer: disk");
     }
-    if (activationsIn != null) {
+    if (activations instanceof Tier.Disk) {
       keys.add("activations: disk");
     }
     return keys.size() == 1

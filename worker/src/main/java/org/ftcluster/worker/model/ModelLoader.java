@@ -173,8 +173,7 @@ public final class ModelLoader {
         };
     Scope scope = Scope.persistent(accelerator);
     LayerWindow window = window(part, savings, scope, accelerator);
-    Path folder = savings.activationsIn();
-    FiledActivations activations = folder == null ? null : new FiledActivations(folder);
+    OffloadedActivations activations = activations(savings, accelerator);
     Runnable disk =
         () -> {
           if (window != null) {
@@ -214,13 +213,22 @@ public final class ModelLoader {
 
   private static @Nullable LayerWindow window(
       ModelPart part, MemorySavings savings, Scope scope, @Nullable Accelerator accelerator) {
-    Path folder = savings.parametersIn();
     if (part.shards() > 1) {
       return new LayerWindow(new SharedLayers(part.shard(), part.shards(), scope), scope);
     }
-    if (savings.parametersOnHost()) {
-      return new LayerWindow(new HostLayers(accelerator), scope);
-    }
-    return folder == null ? null : new LayerWindow(new FiledLayers(folder), scope);
+    return switch (savings.parameters()) {
+      case Tier.Memory() -> null;
+      case Tier.Host() -> new LayerWindow(new HostLayers(accelerator), scope);
+      case Tier.Disk(Path folder) -> new LayerWindow(new FiledLayers(folder), scope);
+    };
+  }
+
+  private static @Nullable OffloadedActivations activations(
+      MemorySavings savings, @Nullable Accelerator accelerator) {
+    return switch (savings.activations()) {
+      case Tier.Memory() -> null;
+      case Tier.Host() -> new OffloadedActivations(new HostActivations(accelerator));
+      case Tier.Disk(Path folder) -> new OffloadedActivations(new FiledActivations(folder));
+    };
   }
 }

@@ -25,7 +25,7 @@ final class PartBuilder {
   private final TensorGroup slices;
   private final RotaryTable rotary;
   private final @Nullable LayerWindow window;
-  private final @Nullable FiledActivations activations;
+  private final @Nullable OffloadedActivations activations;
   private final @Nullable GatheredParameters gathered;
 
   PartBuilder(
@@ -36,7 +36,7 @@ final class PartBuilder {
       WeightReader reader,
       TrainedTensors trained,
       @Nullable LayerWindow window,
-      @Nullable FiledActivations activations,
+      @Nullable OffloadedActivations activations,
       @Nullable GatheredParameters gathered) {
     this.window = window;
     this.activations = activations;

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.tensor;
 
 import java.lang.foreign.MemorySegment;
+import java.util.function.BooleanSupplier;
 
 /**
  * A GPU: memory that isn't the host's, and kernels over it. What it is told is done in the order
@@ -38,7 +39,7 @@ public interface Accelerator extends AutoCloseable {
   /** Room for what lives for a few kernels. */
   Scratch scratch();
 
-  /** The host's memory from which {@link #bring} is fastest. */
+  /** The host's memory with which {@link #bring} and {@link #take} are fastest. */
   MemorySegment allocateOnHost(long bytes);
 
   void freeOnHost(MemorySegment memory);
@@ -50,6 +51,14 @@ public interface Accelerator extends AutoCloseable {
    * @return to be run before they are used: what is told after that sees them
    */
   Runnable bring(MemorySegment to, MemorySegment from);
+
+  /**
+   * Begins to take bytes to the host's memory, from {@link #allocateOnHost}: after what was told
+   * before, and beside what is told from now on.
+   *
+   * @return whether they are there
+   */
+  BooleanSupplier take(MemorySegment to, MemorySegment from);
 
   /** Sets all bytes to 0. */
   void clear(MemorySegment memory);

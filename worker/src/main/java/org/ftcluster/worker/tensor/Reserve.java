@@ -7,8 +7,14 @@ public interface Reserve {
   /** All of it. */
   MemorySegment region();
 
-  /** Makes sure that there is memory behind the first {@code bytes}. */
-  void reach(long bytes);
+  /** What memory is put behind it in; a power of two. */
+  long pageBytes();
+
+  /** Makes sure that there is memory behind bytes [from, to). */
+  void reach(long from, long to);
+
+  /** Gives memory behind whole pages from {@code offset} on back; their content is lost. */
+  void giveBack(long offset, long bytes);
 
   /** Gives memory behind all but the first {@code bytes} back, as far as it can. */
   void trim(long bytes);
@@ -22,7 +28,17 @@ public interface Reserve {
     }
 
     @Override
-    public void reach(long bytes) {}
+    public long pageBytes() {
+      return Workspace.PAGE_BYTES;
+    }
+
+    @Override
+    public void reach(long from, long to) {}
+
+    @Override
+    public void giveBack(long offset, long bytes) {
+      LibC.discard(region.asSlice(offset, bytes));
+    }
 
     @Override
     public void trim(long bytes) {

@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * Used by one thread.
  */
 public final class Workspace implements AutoCloseable {
-  /** A multiple of what memory is handed out in. */
+  /** The host's: a multiple of what memory is handed out in. */
   public static final long PAGE_BYTES = 4096;
 
   /** What libtorch's own allocator gives, which its kernels are fastest with. */
@@ -95,7 +95,7 @@ public final class Workspace implements AutoCloseable {
    * places can be put away.
    */
   public long pageBoundary() {
-    top = (top + PAGE_BYTES - 1) & -PAGE_BYTES;
+    top = pageEnd(top);
     return top;
   }
 
@@ -104,21 +104,33 @@ public final class Workspace implements AutoCloseable {
     return region.asSlice(from, to - from);
   }
 
-  /** Gives pages in use back to the system; their address stays, and their content is lost. */
+  /** Gives memory behind pages in use back; their address stays, and their content is lost. */
   public void putAway(MemorySegment pages) {
-    if (accelerator != null) {
-      throw new IllegalStateException("only pages of the host's memory can be put away");
-    }
     away += pages.byteSize();
+    giveBack(pages);
+  }
+
+  private void giveBack(MemorySegment pages) {
     if (!DryRun.isOn()) {
-      LibC.discard(pages);
+      reserve.giveBack(offset(pages), pages.byteSize());
     }
   }
 
   /** Pages that were put away are about to be filled again. */
   public void bringBack(MemorySegment pages) {
+    if (!DryRun.isOn()) {
+      reserve.reach(offset(pages), offset(pages) + pages.byteSize());
+    }
     away -= pages.byteSize();
     peak = Math.max(peak, reached - away);
+  }
+
+  private long offset(MemorySegment pages) {
+    return pages.address() - region.address();
+  }
+
+  private long pageEnd(long at) {
+    return (at + reserve.pageBytes() - 1) & -reserve.pageBytes();
   }
 
   /** Pages that were put away won't be needed any more. */
@@ -139,11 +151,9 @@ public final class Workspace implements AutoCloseable {
 
   /** The same as {@link #trim}, of the highest so many bytes that were used. */
   public void shrink(long bytes) {
-    long end = (Math.max(top, reached - bytes) + PAGE_BYTES - 1) & -PAGE_BYTES;
-    if (end < reached && accelerator == null) {
-      if (!DryRun.isOn()) {
-        LibC.discard(region.asSlice(end, reached - end));
-      }
+    long end = pageEnd(Math.max(top, reached - bytes));
+    if (end < reached) {
+      giveBack(region.asSlice(end, reached - end));
       reached = end;
     }
   }
@@ -185,7 +195,7 @@ public final class Workspace implements AutoCloseable {
             "the workspace of %d MiB is full: %d MiB more are needed"
                 .formatted(region.byteSize() >> 20, (end - region.byteSize()) >> 20));
       }
-      reserve.reach(end);
+      reserve.reach(top, end);
       MemorySegment memory = region.asSlice(top, bytes);
       top = end;
       reached = Math.max(reached, top);

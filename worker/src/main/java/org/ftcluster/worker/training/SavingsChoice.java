@@ -12,13 +12,14 @@ import org.ftcluster.protocol.job.JobSpec.Device;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.model.MemorySavings;
+import org.ftcluster.worker.model.Tier;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Chooses what a rank does to fit its memory, where the job leaves that open: first as many layers
  * as it takes run their forward again, then the frozen weights go to a disk as well, or from a GPU
- * to the host's memory, then what the optimizer remembers, and at last, on a disk, what as many
- * layers as it takes keep.
+ * to the host's memory, then what the optimizer remembers, and at last what as many layers as it
+ * takes keep.
  */
 final class SavingsChoice {
   /** Of the memory; estimates are right to within a tenth. */
@@ -31,8 +32,8 @@ final class SavingsChoice {
   /** What lies elsewhere: in each all that does in the one before. */
   private final List<MemorySavings> stages = new ArrayList<>();
 
-  /** Where what layers keep may go besides; null where it mustn't. */
-  private @Nullable Path forActivations;
+  /** Where what layers keep may go besides; memory where it mustn't. */
+  private Tier forActivations = Tier.MEMORY;
 
   private SavingsChoice(JobSpec spec, int layers, @Nullable Path scratch) {
     mostOffloaded = offloadable(spec, layers);
@@ -52,40 +53,34 @@ final class SavingsChoice {
     JobSpec.Offload offload = spec.offload();
     MemorySavings stage =
         MemorySavings.NONE
-            .withParametersIn(offload.parameters() == OffloadTarget.DISK ? scratch : null)
-            .withOptimizerIn(offload.optimizer() == OffloadTarget.DISK ? scratch : null)
-            .withActivationsIn(
-                offload.activations() == OffloadTarget.DISK ? scratch : null, mostOffloaded);
-    if (offload.parameters() == OffloadTarget.CPU) {
-      stage = stage.withParametersOnHost();
-    }
-    if (offload.optimizer() == OffloadTarget.CPU || sharesOptimizerOnHost(spec)) {
-      stage = stage.withOptimizerOnHost();
-    }
+            .withParameters(asked(offload.parameters(), scratch))
+            .withOptimizer(
+                sharesOptimizerOnHost(spec) ? Tier.HOST : asked(offload.optimizer(), scratch))
+            .withActivations(asked(offload.activations(), scratch), mostOffloaded);
     stages.add(stage);
-    if (!isOnHost(spec)) {
-      if (offload.parameters() == OffloadTarget.AUTO && hasFrozenLayers(spec)) {
-        stage = stage.withParametersOnHost();
-        stages.add(stage);
-      }
-      if (offload.optimizer() == OffloadTarget.AUTO && stage.optimizesOnDevice()) {
-        stages.add(stage.withOptimizerOnHost());
-      }
-      return;
-    }
-    if (scratch == null) {
+    Tier below = isOnHost(spec) ? Tier.disk(scratch) : Tier.HOST;
+    if (below == Tier.MEMORY) {
       return;
     }
     if (offload.parameters() == OffloadTarget.AUTO && hasFrozenLayers(spec)) {
-      stage = stage.withParametersIn(scratch);
+      stage = stage.withParameters(below);
       stages.add(stage);
     }
-    if (offload.optimizer() == OffloadTarget.AUTO) {
-      stages.add(stage.withOptimizerIn(scratch));
+    if (offload.optimizer() == OffloadTarget.AUTO && stage.optimizer() == Tier.MEMORY) {
+      stages.add(stage.withOptimizer(below));
     }
     if (offload.activations() == OffloadTarget.AUTO) {
-      forActivations = scratch;
+      forActivations = below;
     }
+  }
+
+  /** What the job itself says. */
+  private static Tier asked(OffloadTarget target, @Nullable Path scratch) {
+    return switch (target) {
+      case AUTO, NONE -> Tier.MEMORY;
+      case CPU -> Tier.HOST;
+      case DISK -> Tier.disk(scratch);
+    };
   }
 
   /**
@@ -110,12 +105,13 @@ final class SavingsChoice {
     if (scratch == null || !isOnHost(spec)) {
       return Optional.empty();
     }
+    Tier disk = Tier.disk(scratch);
     return Optional.of(
         MemorySavings.RECOMPUTED
             .recomputing(layers)
-            .withParametersIn(hasFrozenLayers(spec) ? scratch : null)
-            .withOptimizerIn(scratch)
-            .withActivationsIn(scratch, offloadable(spec, layers)));
+            .withParameters(hasFrozenLayers(spec) ? disk : Tier.MEMORY)
+            .withOptimizer(disk)
+            .withActivations(disk, offloadable(spec, layers)));
   }
 
   /** Where no other stage comes in between, the last layers' backward begins too soon for it. */
@@ -129,7 +125,6 @@ final class SavingsChoice {
         && spec.parallel().sharding() != Sharding.ZERO3;
   }
 
-  /** Files make room in the host's memory, and not in a GPU's. */
   private static boolean isOnHost(JobSpec spec) {
     return spec.resources().device() == Device.CPU;
   }
@@ -151,9 +146,9 @@ final class SavingsChoice {
       }
     }
     MemorySavings last = stages.getLast().recomputing(mostRecomputed);
-    return forActivations == null
+    return forActivations == Tier.MEMORY
         ? last
-        : fewest(n -> last.withActivationsIn(forActivations, n), 0, mostOffloaded, room, needs);
+        : fewest(n -> last.withActivations(forActivations, n), 0, mostOffloaded, room, needs);
   }
 
   /** With the fewest layers that fit, of which more need less; where none do, the most. */

@@ -109,8 +109,8 @@ final class TrainingTask implements RankTask {
   private static OptimizerState optimizer(JobSpec spec, JobModel model, MemorySavings savings) {
     long size = model.parameters().size();
     return StateSharing.isAskedFor(spec)
-        ? OptimizerState.none(size, savings.optimizerIn())
-        : OptimizerState.whole(size, savings.optimizerIn());
+        ? OptimizerState.none(size, savings.optimizer().folder())
+        : OptimizerState.whole(size, savings.optimizer().folder());
   }
 
   @Override

@@ -143,7 +143,8 @@ class CausalLanguageModelTest {
   void weightsOnADiskChangeNoBitAndTakeLessMemory(
       JobSpec.ComputeType type, JobSpec.QuantizationType quantization, int recomputed) {
     TokenBatch batch = batch(LENGTHS);
-    var savings = MemorySavings.NONE.recomputing(recomputed).withParametersIn(Path.of("target"));
+    var savings =
+        MemorySavings.NONE.recomputing(recomputed).withParameters(Tier.disk(Path.of("target")));
     try (CausalLanguageModel kept = model(type, quantization, 0.1, MemorySavings.NONE);
         CausalLanguageModel offloaded = model(type, quantization, 0.1, savings)) {
       for (int step = 0; step < 3; step++) {

@@ -46,12 +46,8 @@ class DeviceModelTest {
         new JobSpec.Model(GOLDEN.resolve(name), type, new JobSpec.Quantization(quantization, true));
     var adapter =
         new JobSpec.Adapter(adapterType, 4, 8, dropout, List.of("all-linear"), false, null);
-    boolean recompute = saved == Saved.RECOMPUTED;
-    MemorySavings savings = recompute ? MemorySavings.RECOMPUTED : MemorySavings.NONE;
-    Run expected = run(model, adapter, savings, null);
-    MemorySavings onDevice =
-        saved == Saved.WEIGHTS_ON_HOST ? savings.withParametersOnHost() : savings;
-    Run actual = run(model, adapter, onDevice, SimulatedDevice.open());
+    Run expected = run(model, adapter, MemorySavings.NONE, null);
+    Run actual = run(model, adapter, saved.savings(), SimulatedDevice.open());
     for (int step = 0; step < STEPS; step++) {
       assertEquals(expected.losses[step], actual.losses[step], tolerance * expected.losses[step]);
       assertClose(expected.gradients[step], actual.gradients[step], tolerance);
@@ -64,7 +60,15 @@ class DeviceModelTest {
   enum Saved {
     NOTHING,
     RECOMPUTED,
-    WEIGHTS_ON_HOST
+    WEIGHTS_ON_HOST;
+
+    private MemorySavings savings() {
+      return switch (this) {
+        case NOTHING -> MemorySavings.NONE;
+        case RECOMPUTED -> MemorySavings.RECOMPUTED;
+        case WEIGHTS_ON_HOST -> MemorySavings.NONE.withParameters(Tier.HOST);
+      };
+    }
   }
 
   private record Run(double[] losses, float[][] gradients, double evaluated) {}

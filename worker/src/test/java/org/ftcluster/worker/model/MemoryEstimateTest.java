@@ -35,7 +35,8 @@ class MemoryEstimateTest {
       double dropout,
       int recomputedLayers,
       @Nullable Path offloadedTo) {
-    var savings = MemorySavings.NONE.recomputing(recomputedLayers).withParametersIn(offloadedTo);
+    var savings =
+        MemorySavings.NONE.recomputing(recomputedLayers).withParameters(Tier.disk(offloadedTo));
     var model = new JobSpec.Model(LLAMA, dtype, new JobSpec.Quantization(quantization, true));
     var adapter = new JobSpec.Adapter(type, 8, 16, dropout, List.of("all-linear"), false, null);
     int[] lengths = {50, 50};

@@ -12,6 +12,7 @@ import org.ftcluster.worker.model.DiskUse;
 import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
 import org.ftcluster.worker.model.MemorySavings;
+import org.ftcluster.worker.model.Tier;
 import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.parallel.StepTime.Layout;
@@ -33,7 +34,7 @@ class MemoryPlanTest {
         kept,
         recomputed,
         new MemoryPlan.Offloaded(
-            MemorySavings.NONE.withParametersIn(DISK).withOptimizerIn(DISK),
+            MemorySavings.NONE.withParameters(Tier.disk(DISK)).withOptimizer(Tier.disk(DISK)),
             new MemoryEstimate(0, GB, GB, 0, GB, new DiskUse(GB, GB, 0, 1))),
         (long) (memory * GB),
         largest,

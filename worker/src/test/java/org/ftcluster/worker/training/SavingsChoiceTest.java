@@ -8,6 +8,7 @@ import java.util.Optional;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.model.MemorySavings;
+import org.ftcluster.worker.model.Tier;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
@@ -23,7 +24,7 @@ class SavingsChoiceTest {
   private static long needs(MemorySavings savings) {
     return 20
         - savings.recomputedLayers()
-        - (savings.parametersIn() != null || savings.parametersOnHost() ? 5 : 0)
+        - (savings.parameters() != Tier.MEMORY ? 5 : 0)
         - (savings.optimizesOnDevice() ? 0 : 2)
         - savings.offloadedLayers() / 4;
   }
@@ -39,12 +40,12 @@ class SavingsChoiceTest {
    * @param folder where frozen weights are
    */
   private static MemorySavings savings(int recomputedLayers, @Nullable Path folder) {
-    return MemorySavings.NONE.recomputing(recomputedLayers).withParametersIn(folder);
+    return MemorySavings.NONE.recomputing(recomputedLayers).withParameters(Tier.disk(folder));
   }
 
   /** With the optimizer's memory on the disk, too. */
   private static MemorySavings savings(int recomputedLayers) {
-    return savings(recomputedLayers, DISK).withOptimizerIn(DISK);
+    return savings(recomputedLayers, DISK).withOptimizer(Tier.disk(DISK));
   }
 
   @Test
@@ -70,22 +71,24 @@ class SavingsChoiceTest {
     assertEquals(savings(9), choose(4, DISK));
     assertEquals(savings(10), choose(3, DISK));
     assertEquals(
-        MemorySavings.NONE.recomputing(10).withOptimizerIn(DISK),
+        MemorySavings.NONE.recomputing(10).withOptimizer(Tier.disk(DISK)),
         choose(8, DISK, "adapter.type=none", "model.quantization.type=none"));
   }
 
   @Test
   void whatLayersKeepGoesThereLast() {
-    assertEquals(savings(10).withActivationsIn(DISK, 4), choose(2, DISK));
-    assertEquals(savings(10).withActivationsIn(DISK, 8), choose(1, DISK));
-    assertEquals(savings(0).withActivationsIn(DISK, 4), choose(12, DISK, "parallel.tensor=2"));
+    assertEquals(savings(10).withActivations(Tier.disk(DISK), 4), choose(2, DISK));
+    assertEquals(savings(10).withActivations(Tier.disk(DISK), 8), choose(1, DISK));
+    assertEquals(
+        savings(0).withActivations(Tier.disk(DISK), 4), choose(12, DISK, "parallel.tensor=2"));
   }
 
   @Test
   void whereNothingFitsItIsTheMostThatTheJobAllows() {
-    assertEquals(savings(10).withActivationsIn(DISK, LAYERS - 2), choose(0.5, DISK));
+    assertEquals(savings(10).withActivations(Tier.disk(DISK), LAYERS - 2), choose(0.5, DISK));
     assertEquals(
-        savings(10).withActivationsIn(DISK, LAYERS), choose(0, DISK, "parallel.pipeline=2"));
+        savings(10).withActivations(Tier.disk(DISK), LAYERS),
+        choose(0, DISK, "parallel.pipeline=2"));
     assertEquals(savings(10, null), choose(1, null));
     String activations = "offload.activations=none";
     assertEquals(savings(10), choose(1, DISK, activations));
@@ -99,14 +102,14 @@ class SavingsChoiceTest {
   @Test
   void theMostIsWhatAnySettingsWouldAllow() {
     assertEquals(
-        Optional.of(savings(LAYERS).withActivationsIn(DISK, LAYERS - 2)),
+        Optional.of(savings(LAYERS).withActivations(Tier.disk(DISK), LAYERS - 2)),
         most("offload.parameters=none"));
     assertEquals(
         Optional.of(
             MemorySavings.NONE
                 .recomputing(LAYERS)
-                .withOptimizerIn(DISK)
-                .withActivationsIn(DISK, LAYERS - 2)),
+                .withOptimizer(Tier.disk(DISK))
+                .withActivations(Tier.disk(DISK), LAYERS - 2)),
         most("parallel.sharding=zero3"));
     assertEquals(Optional.empty(), most("resources.device=cuda"));
   }
@@ -118,26 +121,39 @@ class SavingsChoiceTest {
   @Test
   void aGpusWeightsGoToTheHostsMemoryAndToNoDisk() {
     String gpu = "resources.device=cuda";
-    MemorySavings onHost = MemorySavings.NONE.withParametersOnHost();
+    MemorySavings onHost = MemorySavings.NONE.withParameters(Tier.HOST);
     assertEquals(savings(10, null), choose(10, DISK, gpu));
     assertEquals(onHost.recomputing(8), choose(7, DISK, gpu));
     assertEquals(onHost.recomputing(10), choose(5, DISK, gpu));
     assertEquals(onHost, choose(99, null, gpu, "offload.parameters=cpu"));
     String weights = "offload.parameters=none";
     String optimizer = "offload.optimizer=none";
-    assertEquals(savings(10, null), choose(1, DISK, gpu, weights, optimizer));
+    String activations = "offload.activations=none";
+    assertEquals(savings(10, null), choose(1, DISK, gpu, weights, optimizer, activations));
   }
 
   @Test
   void aGpusOptimizerGoesToTheHostNext() {
     String gpu = "resources.device=cuda";
-    MemorySavings weights = MemorySavings.NONE.withParametersOnHost();
-    assertEquals(weights.withOptimizerOnHost().recomputing(9), choose(4, DISK, gpu));
-    assertEquals(weights.withOptimizerOnHost().recomputing(10), choose(1, null, gpu));
-    assertEquals(weights.recomputing(10), choose(1, DISK, gpu, "offload.optimizer=none"));
-    MemorySavings optimizer = MemorySavings.NONE.withOptimizerOnHost();
+    MemorySavings weights = MemorySavings.NONE.withParameters(Tier.HOST);
+    assertEquals(weights.withOptimizer(Tier.HOST).recomputing(9), choose(4, DISK, gpu));
+    assertEquals(weights.withOptimizer(Tier.HOST).recomputing(10), choose(3, null, gpu));
+    String[] kept = {gpu, "offload.optimizer=none", "offload.activations=none"};
+    assertEquals(weights.recomputing(10), choose(1, DISK, kept));
+    MemorySavings optimizer = MemorySavings.NONE.withOptimizer(Tier.HOST);
     assertEquals(optimizer, choose(99, DISK, gpu, "offload.optimizer=cpu"));
     assertEquals(optimizer, choose(99, DISK, gpu, "parallel.sharding=zero1"));
+  }
+
+  @Test
+  void whatAGpusLayersKeepGoesToTheHostLast() {
+    String gpu = "resources.device=cuda";
+    MemorySavings least =
+        MemorySavings.NONE.recomputing(10).withParameters(Tier.HOST).withOptimizer(Tier.HOST);
+    assertEquals(least.withActivations(Tier.HOST, 4), choose(2, null, gpu));
+    assertEquals(
+        MemorySavings.NONE.withActivations(Tier.HOST, LAYERS - 2),
+        choose(99, null, gpu, "offload.activations=cpu"));
   }
 
   @Test
@@ -147,9 +163,10 @@ class SavingsChoiceTest {
     assertEquals(savings(0, DISK), choose(15, DISK, "training.gradient_checkpointing=false"));
     assertEquals(savings(3, DISK), choose(12, DISK, "offload.parameters=disk"));
     assertEquals(
-        MemorySavings.NONE.withOptimizerIn(DISK), choose(99, DISK, "offload.optimizer=disk"));
+        MemorySavings.NONE.withOptimizer(Tier.disk(DISK)),
+        choose(99, DISK, "offload.optimizer=disk"));
     assertEquals(
-        MemorySavings.NONE.withActivationsIn(DISK, LAYERS - 2),
+        MemorySavings.NONE.withActivations(Tier.disk(DISK), LAYERS - 2),
         choose(99, DISK, "offload.activations=disk"));
   }
 

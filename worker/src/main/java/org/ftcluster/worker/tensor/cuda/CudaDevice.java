@@ -8,6 +8,7 @@ import java.lang.foreign.MemorySegment;
 import java.nio.charset.StandardCharsets;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.BooleanSupplier;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Kernel;
@@ -215,6 +216,21 @@ public final class CudaDevice implements Accelerator {
     return () -> {
       driver.call("cuStreamWaitEvent", stream, arrived, 0);
       driver.call("cuEventDestroy_v2", arrived);
+    };
+  }
+
+  @Override
+  public BooleanSupplier take(MemorySegment to, MemorySegment from) {
+    MemorySegment own = besides();
+    follow(own, stream);
+    driver.call("cuMemcpyDtoHAsync_v2", to, from.address(), from.byteSize(), own);
+    MemorySegment taken = event(own);
+    return () -> {
+      boolean done = driver.isDone("cuEventQuery", taken);
+      if (done) {
+        driver.call("cuEventDestroy_v2", taken);
+      }
+      return done;
     };
   }
 

@@ -25,6 +25,9 @@ final class CudaDriver {
   static final String PROPERTY = "ftcluster.cuda.library";
   static final String VARIABLE = "FTCLUSTER_CUDA_LIBRARY";
 
+  /** {@code CUDA_ERROR_NOT_READY}. */
+  private static final int NOT_READY = 600;
+
   /** Device pointers are numbers, contexts, modules, functions and streams are pointers. */
   private static final Map<String, List<MemoryLayout>> SIGNATURES =
       Map.ofEntries(
@@ -64,6 +67,7 @@ final class CudaDriver {
           signature("cuStreamDestroy_v2", ADDRESS),
           signature("cuStreamWaitEvent", ADDRESS, ADDRESS, JAVA_INT),
           signature("cuEventCreate", ADDRESS, JAVA_INT),
+          signature("cuEventQuery", ADDRESS),
           signature("cuEventRecord", ADDRESS, ADDRESS),
           signature("cuEventDestroy_v2", ADDRESS),
           signature("cuStreamSynchronize", ADDRESS),
@@ -103,11 +107,32 @@ final class CudaDriver {
    * @throws NativeException when it fails, or something that was told before has
    */
   void call(String name, Object... arguments) {
+    check(name, result(name, arguments));
+  }
+
+  /**
+   * Whether what a function asks after is done.
+   *
+   * @throws NativeException as {@link #call}
+   */
+  boolean isDone(String name, Object... arguments) {
+    int result = result(name, arguments);
+    if (result == NOT_READY) {
+      return false;
+    }
+    check(name, result);
+    return true;
+  }
+
+  private int result(String name, Object[] arguments) {
     NativeFunction function = functions.get(name);
     if (function == null) {
       throw new IllegalArgumentException("no signature of " + name);
     }
-    int result = function.call(arguments);
+    return function.call(arguments);
+  }
+
+  private void check(String name, int result) {
     if (result != 0) {
       throw new NativeException("%s failed: %s (%d)".formatted(name, describe(result), result));
     }

@@ -5,14 +5,18 @@ import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayDeque;
-import java.util.Deque;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.TreeMap;
 import org.ftcluster.worker.tensor.Reserve;
 
 /** Address space of a GPU, behind which memory is put piece by piece. */
 final class CudaReserve implements Reserve {
-  /** Pieces are small beside a GPU's memory, and large beside what it takes to make one. */
-  private static final long PIECE_BYTES = 256L << 20;
+  /**
+   * Pieces are small beside a GPU's memory, and beside what a layer keeps, and large beside what it
+   * takes to make one; a multiple of the 2 MB that GPUs map.
+   */
+  private static final long PIECE_BYTES = 16L << 20;
 
   /** {@code CU_MEM_ALLOCATION_TYPE_PINNED}, {@code CU_MEM_LOCATION_TYPE_DEVICE}. */
   private static final int PINNED = 1;
@@ -32,8 +36,8 @@ final class CudaReserve implements Reserve {
   private final int device;
   private final MemorySegment region;
 
-  /** Handles of the pieces, the last first. */
-  private final Deque<Long> pieces = new ArrayDeque<>();
+  /** Handles of the pieces that there are, by their numbers. */
+  private final NavigableMap<Long, Long> pieces = new TreeMap<>();
 
   CudaReserve(CudaDriver driver, int device, long bytes) {
     this.driver = driver;
@@ -48,53 +52,66 @@ final class CudaReserve implements Reserve {
   }
 
   @Override
-  public void reach(long bytes) {
-    while (held() < bytes) {
-      add();
+  public long pageBytes() {
+    return PIECE_BYTES;
+  }
+
+  @Override
+  public void reach(long from, long to) {
+    for (long piece = from / PIECE_BYTES; piece * PIECE_BYTES < to; piece++) {
+      pieces.computeIfAbsent(piece, this::newPiece);
     }
   }
 
-  private long held() {
-    return pieces.size() * PIECE_BYTES;
-  }
-
-  private void add() {
+  private long newPiece(long number) {
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment properties = arena.allocate(PROPERTIES_BYTES, JAVA_LONG.byteSize());
       properties.set(JAVA_INT, 0, PINNED);
       properties.set(JAVA_INT, 8, DEVICE);
       properties.set(JAVA_INT, 12, device);
       long piece = driver.handle("cuMemCreate", PIECE_BYTES, properties, 0L);
-      long address = region.address() + held();
+      long address = address(number);
       driver.call("cuMemMap", address, PIECE_BYTES, 0L, piece, 0L);
       MemorySegment access = arena.allocate(ACCESS_BYTES, JAVA_INT.byteSize());
       access.set(JAVA_INT, 0, DEVICE);
       access.set(JAVA_INT, 4, device);
       access.set(JAVA_INT, 8, READ_WRITE);
       driver.call("cuMemSetAccess", address, PIECE_BYTES, access, 1L);
-      pieces.push(piece);
+      return piece;
     }
+  }
+
+  private long address(long number) {
+    return region.address() + number * PIECE_BYTES;
+  }
+
+  @Override
+  public void giveBack(long offset, long bytes) {
+    remove(pieces.subMap(Math.ceilDiv(offset, PIECE_BYTES), (offset + bytes) / PIECE_BYTES));
   }
 
   @Override
   public void trim(long bytes) {
-    while (held() - PIECE_BYTES >= bytes && !pieces.isEmpty()) {
-      remove();
-    }
+    remove(pieces.tailMap(Math.ceilDiv(bytes, PIECE_BYTES)));
   }
 
-  /** Nothing that was told may still be using it. */
-  private void remove() {
+  /** Waits for all that was told, which may still be using them. */
+  private void remove(Map<Long, Long> some) {
+    if (some.isEmpty()) {
+      return;
+    }
     driver.call("cuCtxSynchronize");
-    driver.call("cuMemUnmap", region.address() + held() - PIECE_BYTES, PIECE_BYTES);
-    driver.call("cuMemRelease", pieces.pop());
+    some.forEach(
+        (number, piece) -> {
+          driver.call("cuMemUnmap", address(number), PIECE_BYTES);
+          driver.call("cuMemRelease", piece);
+        });
+    some.clear();
   }
 
   @Override
   public void release() {
-    while (!pieces.isEmpty()) {
-      remove();
-    }
+    remove(pieces);
     driver.call("cuMemAddressFree", region.address(), region.byteSize());
   }
 }

@@ -14,9 +14,11 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.invoke.MethodHandle;
 import java.nio.charset.StandardCharsets;
+import java.util.BitSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BooleanSupplier;
 import java.util.regex.Pattern;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.DType;
@@ -33,6 +35,11 @@ import org.ftcluster.worker.tensor.Scratch;
 public final class SimulatedDevice implements Accelerator {
   /** Few, since they take turns; two warps at least, to have them work together. */
   private static final int BLOCK_THREADS = 64;
+
+  private static final long RESERVED_BYTES = 64 << 20;
+
+  /** Not the host's, which is what a dry run counts in. */
+  private static final long PAGE_BYTES = 16 << 10;
 
   private static final Pattern ENTRY = Pattern.compile("extern \"C\" __global__ void (\\w+)\\(");
   private static final Map<List<Object>, SymbolLookup> LIBRARIES = new HashMap<>();
@@ -92,9 +99,11 @@ public final class SimulatedDevice implements Accelerator {
     memory.remove(segment).close();
   }
 
+  /** What nothing is behind is not a number. */
   @Override
   public Reserve reserve(long bytes) {
-    MemorySegment region = allocate(64 << 20);
+    MemorySegment region = allocate(RESERVED_BYTES);
+    BitSet pages = new BitSet();
     return new Reserve() {
       @Override
       public MemorySegment region() {
@@ -102,14 +111,38 @@ public final class SimulatedDevice implements Accelerator {
       }
 
       @Override
-      public void reach(long reached) {}
+      public long pageBytes() {
+        return PAGE_BYTES;
+      }
 
       @Override
-      public void trim(long kept) {}
+      public void reach(long from, long to) {
+        pages.set(Math.toIntExact(from / PAGE_BYTES), Math.toIntExact(pagesOf(to)));
+      }
+
+      @Override
+      public void giveBack(long offset, long bytes) {
+        int first = Math.toIntExact(pagesOf(offset));
+        for (int page = first; page < (offset + bytes) / PAGE_BYTES; page++) {
+          if (pages.get(page)) {
+            pages.clear(page);
+            region.asSlice(page * PAGE_BYTES, PAGE_BYTES).fill((byte) 0xFF);
+          }
+        }
+      }
+
+      @Override
+      public void trim(long kept) {
+        giveBack(kept, region.byteSize() - kept);
+      }
 
       @Override
       public void release() {
         free(region);
+      }
+
+      private static long pagesOf(long end) {
+        return Math.ceilDiv(end, PAGE_BYTES);
       }
     };
   }
@@ -134,6 +167,16 @@ public final class SimulatedDevice implements Accelerator {
   public Runnable bring(MemorySegment to, MemorySegment from) {
     to.fill((byte) 0xFF);
     return () -> upload(to, from);
+  }
+
+  /** As late as it may be. */
+  @Override
+  public BooleanSupplier take(MemorySegment to, MemorySegment from) {
+    to.fill((byte) 0xFF);
+    return () -> {
+      download(to, from);
+      return true;
+    };
   }
 
   @Override

@@ -19,13 +19,16 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
+import org.ftcluster.worker.tensor.Accelerator;
+import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** Activations that are on a disk between forward and backward. */
-class FiledActivationsTest {
+/** Activations that are elsewhere between forward and backward. */
+class OffloadedActivationsTest {
   private static final Path LLAMA = Path.of("src/test/resources/golden/llama3");
   private static final Path DISK = Path.of("target/activations").toAbsolutePath();
   private static final int LAYERS = 6;
@@ -64,7 +67,16 @@ class FiledActivationsTest {
 
   private static CausalLanguageModel load(
       JobSpec.Model model, JobSpec.Adapter adapter, MemorySavings savings) {
-    CausalLanguageModel loaded = ModelLoader.loadRandom(config(), model, adapter, savings, 1, null);
+    return load(model, adapter, savings, null);
+  }
+
+  private static CausalLanguageModel load(
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      MemorySavings savings,
+      @Nullable Accelerator accelerator) {
+    CausalLanguageModel loaded =
+        ModelLoader.loadRandom(config(), model, adapter, savings, 1, accelerator);
     loaded.initialize(3);
     return loaded;
   }
@@ -102,7 +114,7 @@ class FiledActivationsTest {
     JobSpec.Model model = model(type, quantization);
     JobSpec.Adapter adapter = adapter(trained);
     MemorySavings plain = MemorySavings.NONE.recomputing(recomputed);
-    MemorySavings savings = plain.withActivationsIn(DISK, offloaded);
+    MemorySavings savings = plain.withActivations(Tier.disk(DISK), offloaded);
     try (CausalLanguageModel kept = load(model, adapter, plain);
         CausalLanguageModel filed = load(model, adapter, savings)) {
       for (int step = 0; step < 3; step++) {
@@ -123,10 +135,41 @@ class FiledActivationsTest {
     }
   }
 
+  /** The GPU is simulated. */
+  @ParameterizedTest
+  @CsvSource({
+    "LORA, FLOAT32, NF4, 0, 6",
+    "LORA, BFLOAT16, NONE, 0, 3",
+    "LORA, FLOAT32, NONE, 6, 6",
+    "NONE, FLOAT32, NONE, 2, 6"
+  })
+  void ofAGpuChangeNoBitInItsHostsMemory(
+      JobSpec.AdapterType trained,
+      ComputeType type,
+      QuantizationType quantization,
+      int recomputed,
+      int offloaded) {
+    JobSpec.Model model = model(type, quantization);
+    JobSpec.Adapter adapter = adapter(trained);
+    MemorySavings plain = MemorySavings.NONE.recomputing(recomputed);
+    MemorySavings savings = plain.withActivations(Tier.HOST, offloaded);
+    try (Accelerator gpu = SimulatedDevice.open();
+        CausalLanguageModel kept = load(model, adapter, plain, gpu);
+        CausalLanguageModel onHost = load(model, adapter, savings, gpu)) {
+      for (int step = 0; step < 3; step++) {
+        assertArrayEquals(gradients(kept, step), gradients(onHost, step));
+        assertEquals(kept.lossSum(batch(step)), onHost.lossSum(batch(step)));
+      }
+      assertTrue(onHost.peakActivationBytes() < kept.peakActivationBytes());
+      assertEquals(0, onHost.filedActivationBytes());
+    }
+  }
+
   @Test
   void aDiskThatTakesNothingIsASentence() throws IOException {
     Path file = Files.createFile(folder.resolve("file"));
-    MemorySavings savings = MemorySavings.NONE.withActivationsIn(file.resolve("there"), LAYERS);
+    MemorySavings savings =
+        MemorySavings.NONE.withActivations(Tier.disk(file.resolve("there")), LAYERS);
     try (CausalLanguageModel filed =
         load(
             model(ComputeType.FLOAT32, QuantizationType.NONE),
