@@ -3,9 +3,7 @@ package org.ftcluster.cli;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -17,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.ftcluster.cli.console.Json;
+import org.ftcluster.cli.jvm.JvmFlags;
 
 /** A command in a JVM of its own, started with {@code --json}. */
 final class LiveCommand implements AutoCloseable {
@@ -51,10 +50,7 @@ final class LiveCommand implements AutoCloseable {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     // In front of the class path: only the first 4096 characters of a command line can be seen.
     command.add("-Dtest=" + log);
-    try (InputStream flags = Main.class.getResourceAsStream("tensor.flags")) {
-      String text = new String(flags.readAllBytes(), StandardCharsets.UTF_8);
-      command.addAll(List.of(text.strip().split("\\s+")));
-    }
+    command.addAll(flags(args[0]));
     command.addAll(List.of("-XX:+UseSerialGC", "-Xmx512m"));
     command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
     command.addAll(List.of(args));
@@ -63,6 +59,16 @@ final class LiveCommand implements AutoCloseable {
         new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.appendTo(log.toFile()));
     builder.environment().putAll(environment);
     return new LiveCommand(builder.start());
+  }
+
+  /** Only what computes is worth the optimizing compiler's time. */
+  private static List<String> flags(String command) {
+    if (command.equals("worker")) {
+      return JvmFlags.tensor();
+    }
+    List<String> flags = new ArrayList<>(JvmFlags.network());
+    flags.add("-XX:TieredStopAtLevel=1");
+    return flags;
   }
 
   private void read() {

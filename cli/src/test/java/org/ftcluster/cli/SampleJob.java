@@ -24,12 +24,15 @@ public final class SampleJob {
       }
     }
     Files.copy(SAMPLE.resolve("job.yaml"), folder.resolve("job.yaml"));
-    for (String data : new String[] {"train.jsonl", "eval.jsonl"}) {
-      try (Stream<String> lines = Files.lines(SAMPLE.resolve(data))) {
-        Files.write(folder.resolve(data), lines.limit(64).toList());
-      }
-    }
+    copy(folder, "train.jsonl", 64);
+    copy(folder, "eval.jsonl", 16);
     return new SampleJob(folder);
+  }
+
+  private static void copy(Path folder, String data, int samples) throws IOException {
+    try (Stream<String> lines = Files.lines(SAMPLE.resolve(data))) {
+      Files.write(folder.resolve(data), lines.limit(samples).toList());
+    }
   }
 
   Path file(String name) {

@@ -1,6 +1,5 @@
 package org.ftcluster.cli.job;
 
-import org.ftcluster.worker.model.Tier;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.ftcluster.cli.console.CommandException;
@@ -12,6 +11,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.worker.model.DiskUse;
 import org.ftcluster.worker.model.MemoryEstimate;
+import org.ftcluster.worker.model.Tier;
 import org.ftcluster.worker.parallel.Machine;
 import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.training.MemoryPlan;
