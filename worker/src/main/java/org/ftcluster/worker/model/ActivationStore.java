@@ -29,10 +29,7 @@ sealed interface ActivationStore extends AutoCloseable permits FiledActivations,
   }
 
   /** Pages on their way. */
-  interface Transfer {
-    /** Waits until they are there, no longer than that. */
-    void await(Duration timeout);
-
+  interface Transfer extends LayerStore.Arrival {
     /** Returns when nothing reads or writes them any more, whatever became of them. */
     void end(Duration timeout);
   }

@@ -31,7 +31,7 @@ final class DiskThread implements AutoCloseable {
   }
 
   /** Work that was given to it. */
-  final class Transfer implements LayerStore.Arrival, ActivationStore.Transfer {
+  final class Transfer implements ActivationStore.Transfer {
     private final Future<?> work;
 
     private Transfer(Future<?> work) {

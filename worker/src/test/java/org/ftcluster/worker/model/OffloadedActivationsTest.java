@@ -10,6 +10,7 @@ import java.lang.foreign.ValueLayout;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.CountDownLatch;
@@ -82,15 +83,22 @@ class OffloadedActivationsTest {
   }
 
   private static TokenBatch batch(int seed) {
+    return batch(seed, 70, 50 + 10 * seed);
+  }
+
+  private static TokenBatch batch(int seed, int... lengths) {
     SplittableRandom random = new SplittableRandom(seed);
-    int[] lengths = {70, 50 + 10 * seed};
-    int tokens = lengths[0] + lengths[1];
+    int tokens = Arrays.stream(lengths).sum();
     return new TokenBatch(
         random.ints(tokens, 0, 256).toArray(), random.ints(tokens, 0, 256).toArray(), lengths);
   }
 
   private static float[] gradients(CausalLanguageModel model, int step) {
-    model.forwardBackward(batch(step), 0.01, step);
+    return gradients(model, step, batch(step));
+  }
+
+  private static float[] gradients(CausalLanguageModel model, int step, TokenBatch batch) {
+    model.forwardBackward(batch, 0.01, step);
     return model.parameters().gradients().toArray(ValueLayout.JAVA_FLOAT);
   }
 
@@ -138,10 +146,9 @@ class OffloadedActivationsTest {
   /** The GPU is simulated. */
   @ParameterizedTest
   @CsvSource({
-    "LORA, FLOAT32, NF4, 0, 6",
-    "LORA, BFLOAT16, NONE, 0, 3",
+    "LORA, BFLOAT16, NF4, 0, 6",
     "LORA, FLOAT32, NONE, 6, 6",
-    "NONE, FLOAT32, NONE, 2, 6"
+    "NONE, FLOAT32, NONE, 2, 3"
   })
   void ofAGpuChangeNoBitInItsHostsMemory(
       JobSpec.AdapterType trained,
@@ -156,9 +163,9 @@ class OffloadedActivationsTest {
     try (Accelerator gpu = SimulatedDevice.open();
         CausalLanguageModel kept = load(model, adapter, plain, gpu);
         CausalLanguageModel onHost = load(model, adapter, savings, gpu)) {
-      for (int step = 0; step < 3; step++) {
-        assertArrayEquals(gradients(kept, step), gradients(onHost, step));
-        assertEquals(kept.lossSum(batch(step)), onHost.lossSum(batch(step)));
+      for (int step = 0; step < 2; step++) {
+        TokenBatch batch = batch(step, 10, 12 + step);
+        assertArrayEquals(gradients(kept, step, batch), gradients(onHost, step, batch));
       }
       assertTrue(onHost.peakActivationBytes() < kept.peakActivationBytes());
       assertEquals(0, onHost.filedActivationBytes());

@@ -224,14 +224,25 @@ public final class CudaDevice implements Accelerator {
     MemorySegment own = besides();
     follow(own, stream);
     driver.call("cuMemcpyDtoHAsync_v2", to, from.address(), from.byteSize(), own);
-    MemorySegment taken = event(own);
-    return () -> {
-      boolean done = driver.isDone("cuEventQuery", taken);
-      if (done) {
-        driver.call("cuEventDestroy_v2", taken);
+    return new Taken(event(own));
+  }
+
+  /** An event that is given back once it has happened. */
+  private final class Taken implements BooleanSupplier {
+    private @Nullable MemorySegment event;
+
+    Taken(MemorySegment event) {
+      this.event = event;
+    }
+
+    @Override
+    public boolean getAsBoolean() {
+      if (event != null && driver.isDone("cuEventQuery", event)) {
+        driver.call("cuEventDestroy_v2", event);
+        event = null;
       }
-      return done;
-    };
+      return event == null;
+    }
   }
 
   private MemorySegment besides() {
