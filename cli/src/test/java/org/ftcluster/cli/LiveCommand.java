@@ -15,6 +15,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.ftcluster.cli.console.Json;
+import org.ftcluster.cli.jvm.Installation;
 import org.ftcluster.cli.jvm.JvmFlags;
 
 /** A command in a JVM of its own, started with {@code --json}. */
@@ -51,8 +52,9 @@ final class LiveCommand implements AutoCloseable {
     // In front of the class path: only the first 4096 characters of a command line can be seen.
     command.add("-Dtest=" + log);
     command.addAll(flags(args[0]));
+    command.addAll(Installation.startFlags(args[0]));
     command.addAll(List.of("-XX:+UseSerialGC", "-Xmx512m"));
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
+    command.addAll(List.of("-cp", Installation.classPath(), Main.class.getName()));
     command.addAll(List.of(args));
     command.add("--json");
     ProcessBuilder builder =

@@ -8,6 +8,7 @@ import java.util.Optional;
 import org.ftcluster.cli.Main;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.ParentWatch;
+import org.ftcluster.cli.jvm.Installation;
 import org.ftcluster.cli.jvm.JvmFlags;
 
 /**
@@ -56,7 +57,7 @@ final class Enclosure {
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(JvmFlags.network());
     command.addAll(List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"));
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), Main.class.getName()));
+    command.addAll(List.of("-cp", Installation.classPath(), Main.class.getName()));
     command.addAll(arguments);
     command.addAll(List.of(OPTION, ParentWatch.OPTION));
     try {

@@ -27,7 +27,7 @@ import org.ftcluster.cli.console.Json;
  */
 public final class ChildJvm implements AutoCloseable {
   private static final Duration FAREWELL =
-      StartupCache.isRecorded() ? Duration.ofMinutes(2) : Duration.ofSeconds(3);
+      Installation.isRecorded() ? Duration.ofMinutes(2) : Duration.ofSeconds(3);
 
   /** Exit codes above it are signals. */
   private static final int BY_SIGNAL = 128;

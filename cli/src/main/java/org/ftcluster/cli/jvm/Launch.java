@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * What a JVM of ours is to run.
  *
  * @param name in messages, and of the log file
- * @param main the main class, found on this JVM's own class path
+ * @param main the main class, found on the {@link Installation#classPath() class path}
  * @param environment variables besides this JVM's own
  * @param logs the folder of the log file; null where its standard error is this JVM's
  * @param prefix a command that becomes the JVM in the end; often empty
@@ -50,7 +50,7 @@ public record Launch(
       Map<String, String> environment,
       @Nullable Path logs) {
     List<String> allFlags = new ArrayList<>(flags);
-    allFlags.addAll(StartupCache.flags(arguments.getFirst()));
+    allFlags.addAll(Installation.startFlags(arguments.getFirst()));
     allFlags.add("-XX:+UseSerialGC");
     allFlags.addAll(limits);
     List<String> allArguments = new ArrayList<>(arguments);
@@ -80,7 +80,7 @@ public record Launch(
     if (logs != null) {
       command.add("-XX:ErrorFile=" + logs.resolve("hs_err_%p.log"));
     }
-    command.addAll(List.of("-cp", System.getProperty("java.class.path"), main));
+    command.addAll(List.of("-cp", Installation.classPath(), main));
     command.addAll(arguments);
     return command;
   }

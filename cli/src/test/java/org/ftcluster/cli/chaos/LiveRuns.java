@@ -33,6 +33,7 @@ final class LiveRuns {
                 "training.global_batch_size=6",
                 "training.micro_batch_size=2",
                 "training.log_samples=true",
+                "data.eval=null",
                 "checkpoint.path=" + out));
     sets.addAll(List.of(more));
     String yaml = JobSpecWriter.toYaml(JobSpecReader.read(Path.of(sample.jobFile()), sets));

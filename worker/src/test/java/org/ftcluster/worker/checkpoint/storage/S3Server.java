@@ -25,6 +25,11 @@ public final class S3Server implements AutoCloseable {
   private static final String KEY_ID = "local-identity";
   private static final String SECRET = "local-credential";
 
+  static {
+    // Connections that clients keep would hold up its end by two seconds.
+    System.setProperty("http.keepAlive", "false");
+  }
+
   private final BlobStore objects = new TransientNio2BlobStore();
   private final AtomicInteger refused = new AtomicInteger();
   private volatile Predicate<String> refusing = key -> false;

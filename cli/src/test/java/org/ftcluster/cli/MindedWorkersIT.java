@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** {@code worker --gpus}, whose workers are real processes; they needn't find their GPUs. */
-class MindedWorkersTest {
+class MindedWorkersIT {
   private static final Map<String, String> SEEN = Map.of("CUDA_VISIBLE_DEVICES", "5,7");
 
   @TempDir private Path folder;

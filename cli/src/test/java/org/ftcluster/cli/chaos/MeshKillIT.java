@@ -22,7 +22,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  *
  * <p>{@code -Dmeshes=all} looks at every kind of mesh.
  */
-class MeshKillTest {
+class MeshKillIT {
   @TempDir private Path folder;
 
   /**
@@ -58,7 +58,7 @@ class MeshKillTest {
   @MethodSource("layouts")
   void aSpareWorkerTakesThePlaceOfOneThatIsKilled(Layout layout) throws Exception {
     SampleJob sample = SampleJob.in(folder);
-    String[] sets = {"parallel=" + layout.parallel(), "data.eval=null", "training.max_steps=40"};
+    String[] sets = {"parallel=" + layout.parallel(), "training.max_steps=40"};
     try (RunFolder logs = RunFolder.claim(folder.resolve("nodes"));
         Fleet fleet = Fleet.start(layout.workers() + 1, new Network.Loopback(), logs);
         CoordinatorClient client = new CoordinatorClient(fleet.address());

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A coordinator's process is killed, and started again. */
-class CoordinatorLossTest {
+class CoordinatorLossIT {
   private static final int STEPS = 150;
 
   @TempDir private Path folder;
@@ -35,6 +35,7 @@ class CoordinatorLossTest {
               "training.max_steps=" + STEPS,
               "training.global_batch_size=6",
               "training.micro_batch_size=2",
+              "data.eval=null",
               "elastic.min_workers=2");
       LiveCommand watch = cluster.watch(job);
       long before = watch.await(LiveCluster::isStep).path("step").asLong();

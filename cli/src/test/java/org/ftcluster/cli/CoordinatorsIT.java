@@ -19,13 +19,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Several coordinators on one database; the one that acts is killed, then paused. */
-class CoordinatorsTest {
+class CoordinatorsIT {
   private static final long PATIENCE_SECONDS = 60;
   private static final String[] JOB = {
     "training.max_steps=200",
     "training.global_batch_size=6",
     "training.micro_batch_size=2",
     "training.log_samples=true",
+    "data.eval=null",
     "elastic.min_workers=2",
     "elastic.max_workers=2"
   };

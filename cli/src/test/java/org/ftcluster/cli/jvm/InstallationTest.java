@@ -9,18 +9,18 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Which kept start a JVM of ours begins with. */
-class StartupCacheTest {
+/** What a JVM of ours begins with. */
+class InstallationTest {
   @TempDir private Path home;
 
   @Test
   void noneWhereNoneIsKept() {
-    assertEquals(List.of(), StartupCache.flags("worker", home.toString(), false));
+    assertEquals(List.of(), Installation.startFlags("worker", home.toString(), false));
   }
 
   @Test
   void noneOutsideAnInstallation() {
-    assertEquals(List.of(), StartupCache.flags("worker", null, true));
+    assertEquals(List.of(), Installation.startFlags("worker", null, true));
   }
 
   @Test
@@ -30,8 +30,8 @@ class StartupCacheTest {
 
     assertEquals(
         List.of("-XX:AOTCache=" + kept, "-Xlog:aot*=off,cds*=off"),
-        StartupCache.flags("worker", home.toString(), false));
-    assertEquals(List.of(), StartupCache.flags("coordinator", home.toString(), false));
+        Installation.startFlags("worker", home.toString(), false));
+    assertEquals(List.of(), Installation.startFlags("coordinator", home.toString(), false));
   }
 
   @Test
@@ -41,6 +41,6 @@ class StartupCacheTest {
 
     assertEquals(
         List.of("-XX:AOTCacheOutput=" + kept, "-Xlog:aot*=off,cds*=off"),
-        StartupCache.flags("worker", home.toString(), true));
+        Installation.startFlags("worker", home.toString(), true));
   }
 }

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Two workers in processes of their own, one of which can't be heard by the other for a while. */
-class PartitionTest {
+class PartitionIT {
   private static final String TWO = "elastic.max_workers=2";
 
   @TempDir private Path folder;

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** All workers are gone, and disks have spoilt the newest checkpoints. */
-class DamagedCheckpointsTest {
+class DamagedCheckpointsIT {
   @TempDir private Path folder;
 
   @Test

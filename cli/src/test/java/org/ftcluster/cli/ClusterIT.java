@@ -16,7 +16,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A cluster as its users build it: coordinator, worker and client commands, each by itself. */
-class ClusterTest {
+class ClusterIT {
   @TempDir private Path folder;
 
   @Test

@@ -9,12 +9,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** What goes wrong inside a worker whose process, sockets and heartbeats go on. */
-class RankFaultsTest {
+class RankFaultsIT {
   private static final String[] JOB = {
     "training.max_steps=120",
     "training.global_batch_size=6",
     "training.micro_batch_size=2",
     "training.log_samples=true",
+    "data.eval=null",
     "elastic.max_workers=2"
   };
 

@@ -10,13 +10,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A job on real processes that are killed, paused, told to go, and that join. */
-class ElasticTest {
+class ElasticIT {
   private static final int STEPS = 150;
   private static final String[] JOB = {
     "training.max_steps=" + STEPS,
     "training.global_batch_size=6",
     "training.micro_batch_size=2",
-    "training.log_samples=true"
+    "training.log_samples=true",
+    "data.eval=null"
   };
 
   @TempDir private Path folder;
