@@ -3,10 +3,13 @@ package org.ftcluster.cli;
 import static org.junit.jupiter.api.Assertions.assertAll;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 import org.ftcluster.cli.console.Json;
@@ -75,6 +78,17 @@ class CommandLineTest {
 
     assertEquals(2, result.exitCode());
     assertTrue(result.err().contains("leave --device out"), result.err());
+  }
+
+  @Test
+  void aGpuThatIsNotThereIsSaidWithTheWayAroundIt() {
+    assumeFalse(Files.exists(Path.of("/dev/nvidiactl")), "this machine has a GPU");
+    Cli.Result result =
+        Cli.run("generate", "--model", "missing", "--prompt", "x", "--device", "cuda");
+
+    assertEquals(1, result.exitCode());
+    assertTrue(result.err().contains("the GPU can't be used: "), result.err());
+    assertTrue(result.err().contains("--device cpu computes without"), result.err());
   }
 
   @Test

@@ -8,10 +8,15 @@ import java.util.Optional;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
+import org.ftcluster.protocol.job.JobSpec.Device;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+import org.ftcluster.protocol.job.JobSpec.Resources;
 import org.ftcluster.protocol.job.JobSpecReader;
 import org.ftcluster.worker.inference.LoadedModel;
+import org.ftcluster.worker.tensor.Accelerator;
+import org.ftcluster.worker.tensor.NativeException;
+import org.ftcluster.worker.tensor.cuda.CudaDevice;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -61,6 +66,12 @@ final class ModelOptions {
       description = "Threads that compute (default: one a processor).")
   private int threads = Runtime.getRuntime().availableProcessors();
 
+  @Option(
+      names = "--device",
+      paramLabel = "DEVICE",
+      description = "What to compute on: cpu or cuda (default: as the job, else cpu).")
+  private @Nullable Device device;
+
   /** The job to take settings from, if there is one. */
   Optional<JobSpec> job() {
     if (jobFile != null) {
@@ -94,7 +105,31 @@ final class ModelOptions {
             : trained
                 .map(JobSpec.Model::quantization)
                 .orElse(new Quantization(QuantizationType.NONE, true));
-    return LoadedModel.open(
-        new JobSpec.Model(model.toAbsolutePath().normalize(), computeType, held), adapter, threads);
+    JobSpec.Model loaded = new JobSpec.Model(model.toAbsolutePath().normalize(), computeType, held);
+    Device on =
+        device != null
+            ? device
+            : job().map(JobSpec::resources).map(Resources::device).orElse(Device.CPU);
+    return switch (on) {
+      case CPU -> LoadedModel.open(loaded, adapter, threads, null);
+      case CUDA -> onGpu(loaded);
+    };
+  }
+
+  private LoadedModel onGpu(JobSpec.Model loaded) {
+    Accelerator gpu;
+    try {
+      gpu = CudaDevice.open(0);
+    } catch (NativeException e) {
+      throw CommandException.failed(
+              "the GPU can't be used: %s; --device cpu computes without".formatted(e.getMessage()))
+          .because(e);
+    }
+    try {
+      return LoadedModel.open(loaded, adapter, threads, gpu);
+    } catch (RuntimeException | Error e) {
+      gpu.close();
+      throw e;
+    }
   }
 }

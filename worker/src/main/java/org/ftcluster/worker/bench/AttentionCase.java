@@ -7,6 +7,7 @@ import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention;
+import org.ftcluster.worker.tensor.kernel.CachedAttention;
 import org.ftcluster.worker.tensor.kernel.DeviceAttention;
 
 /** Attention of several sequences, by the CPU's kernel or a device's own. */
@@ -105,6 +106,27 @@ final class AttentionCase {
           statistics(statistics, size, start, length));
       start += length;
     }
+  }
+
+  /** Of each sequence's last token, to keys and values that lie end to end, too. */
+  static void cached(List<Tensor> t, KernelCases.Size size, int window) {
+    int[] lengths = size.sequences();
+    int[] firsts = new int[lengths.length];
+    int[] lasts = new int[lengths.length];
+    int end = 0;
+    for (int i = 0; i < lengths.length; i++) {
+      firsts[i] = window == 0 ? end : end + Math.max(0, lengths[i] - window);
+      end += lengths[i];
+      lasts[i] = end - 1;
+    }
+    CachedAttention.forward(
+        t.get(0),
+        t.get(1),
+        t.get(2),
+        t.get(3),
+        new CachedAttention.Places(firsts, lasts),
+        size.headSize(),
+        scale(size));
   }
 
   private static DeviceAttention.Shape shape(KernelCases.Size size, int window) {

@@ -108,6 +108,7 @@ final class KernelCases {
     all.losses();
     all.rows();
     all.attention();
+    all.cachedAttention();
     all.slicedLosses();
     all.cases.addAll(OptimizerCase.all());
     return all.cases;
@@ -331,13 +332,36 @@ final class KernelCases {
       String suffix = window == 0 ? "" : " in a window";
       Function<Size, List<Shape>> shapes =
           size -> {
-            int tokens = IntStream.of(size.sequences).sum();
-            Shape queries = Shape.of(tokens, (long) size.heads * size.headSize);
-            Shape keys = Shape.of(tokens, (long) size.heads / size.group * size.headSize);
+            Shape queries = queries(size, tokens(size));
+            Shape keys = keys(size);
             return List.of(queries, queries, keys, keys, queries, keys, keys, queries);
           };
       close("attention" + suffix, shapes, (t, s) -> AttentionCase.forward(t, s, window));
       close("attention backward" + suffix, shapes, (t, s) -> AttentionCase.backward(t, s, window));
     }
+  }
+
+  private void cachedAttention() {
+    for (int window : new int[] {0, 40}) {
+      close(
+          "attention to a cache" + (window == 0 ? "" : " in a window"),
+          size -> {
+            Shape next = queries(size, size.sequences.length);
+            return List.of(next, next, keys(size), keys(size));
+          },
+          (t, s) -> AttentionCase.cached(t, s, window));
+    }
+  }
+
+  private static int tokens(Size size) {
+    return IntStream.of(size.sequences).sum();
+  }
+
+  private static Shape queries(Size size, int tokens) {
+    return Shape.of(tokens, (long) size.heads * size.headSize);
+  }
+
+  private static Shape keys(Size size) {
+    return Shape.of(tokens(size), (long) size.heads / size.group * size.headSize);
   }
 }

@@ -12,6 +12,7 @@ import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.Generator;
 import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelLoader;
+import org.ftcluster.worker.tensor.Accelerator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -25,6 +26,7 @@ public final class LoadedModel implements AutoCloseable {
   private final CausalLanguageModel model;
   private final Tokenizer tokenizer;
   private final int threads;
+  private final @Nullable Accelerator accelerator;
 
   /**
    * A mean loss.
@@ -33,24 +35,33 @@ public final class LoadedModel implements AutoCloseable {
    */
   public record Loss(double loss, long targetTokens) {}
 
-  private LoadedModel(CausalLanguageModel model, Tokenizer tokenizer, int threads) {
+  private LoadedModel(
+      CausalLanguageModel model,
+      Tokenizer tokenizer,
+      int threads,
+      @Nullable Accelerator accelerator) {
     this.model = model;
     this.tokenizer = tokenizer;
     this.threads = threads;
+    this.accelerator = accelerator;
   }
 
   /**
    * Loads a model folder.
    *
    * @param adapter a PEFT adapter folder; null for the base alone
+   * @param accelerator that runs it, closed with it; the caller's where this fails; null for the
+   *     host
    * @throws org.ftcluster.protocol.job.BadJobException when a folder is wrong, or the two don't fit
    *     each other
    */
-  public static LoadedModel open(JobSpec.Model model, @Nullable Path adapter, int threads) {
-    CausalLanguageModel loaded = load(model, adapter, threads);
+  public static LoadedModel open(
+      JobSpec.Model model, @Nullable Path adapter, int threads, @Nullable Accelerator accelerator) {
+    CausalLanguageModel loaded = load(model, adapter, threads, accelerator);
     try {
       int vocabulary = loaded.config().vocabularySize();
-      return new LoadedModel(loaded, Tokenizer.open(model.path(), vocabulary), threads);
+      Tokenizer tokenizer = Tokenizer.open(model.path(), vocabulary);
+      return new LoadedModel(loaded, tokenizer, threads, accelerator);
     } catch (RuntimeException | Error e) {
       loaded.close();
       throw e;
@@ -58,12 +69,13 @@ public final class LoadedModel implements AutoCloseable {
   }
 
   private static CausalLanguageModel load(
-      JobSpec.Model model, @Nullable Path adapter, int threads) {
+      JobSpec.Model model, @Nullable Path adapter, int threads, @Nullable Accelerator accelerator) {
     if (adapter == null) {
-      return ModelLoader.loadFrozen(model, threads);
+      return ModelLoader.loadFrozen(model, threads, accelerator);
     }
     JobSpec.Adapter settings = PeftAdapter.read(adapter);
-    CausalLanguageModel loaded = ModelLoader.load(model, settings, MemorySavings.NONE, threads);
+    CausalLanguageModel loaded =
+        ModelLoader.load(model, settings, MemorySavings.NONE, threads, accelerator);
     try {
       PeftAdapter.readInto(adapter, settings, loaded.parameters());
       loaded.parametersChanged();
@@ -101,5 +113,8 @@ public final class LoadedModel implements AutoCloseable {
   public void close() {
     tokenizer.close();
     model.close();
+    if (accelerator != null) {
+      accelerator.close();
+    }
   }
 }

@@ -187,9 +187,8 @@ final class AttentionBlock {
           heads.q(),
           cache.keys(layer),
           cache.values(layer),
-          Arrays.stream(places).map(place -> place + 1).toArray(),
+          cache.places(config.slidingWindow()),
           config.headSize(),
-          config.slidingWindow(),
           config.attentionScale());
       output.forward(pass, y, attended, output.newBottleneck(scope, x, x.size(0)));
       RowOps.add(y, x);

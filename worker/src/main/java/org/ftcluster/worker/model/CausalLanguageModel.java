@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntFunction;
 import org.ftcluster.worker.collective.Communicator;
@@ -256,7 +257,7 @@ public final class CausalLanguageModel implements TrainableModel {
 
   /** Room for sequences of these lengths, and for {@code room} more tokens each. */
   KeyValueCache newCache(int[] lengths, int room) {
-    return new KeyValueCache(config, part.computeType(), lengths, room);
+    return new KeyValueCache(config, part.computeType(), lengths, room, workspace.accelerator());
   }
 
   /** One more token for each of the sequences in {@code cache}: [sequence][V]. */
@@ -282,10 +283,9 @@ public final class CausalLanguageModel implements TrainableModel {
     int vocabulary = config.vocabularySize();
     Tensor logits = scope.empty(part.computeType(), x.size(0), vocabulary);
     part.head().logits(workspace, logits, x);
+    float[] all = logits.toFloats();
     float[][] rows = new float[Math.toIntExact(x.size(0))][];
-    for (int i = 0; i < rows.length; i++) {
-      rows[i] = logits.slice(0, i, i + 1).toFloats();
-    }
+    Arrays.setAll(rows, i -> Arrays.copyOfRange(all, i * vocabulary, (i + 1) * vocabulary));
     return rows;
   }
 

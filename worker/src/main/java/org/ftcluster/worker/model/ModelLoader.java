@@ -74,10 +74,15 @@ public final class ModelLoader {
     }
   }
 
-  /** As above without an adapter: for evaluation and generation. */
-  public static CausalLanguageModel loadFrozen(JobSpec.Model model, int threads) {
+  /**
+   * As above without an adapter: for evaluation and generation.
+   *
+   * @param accelerator that runs it, which stays when the model is closed; null for the host
+   */
+  public static CausalLanguageModel loadFrozen(
+      JobSpec.Model model, int threads, @Nullable Accelerator accelerator) {
     var none = new JobSpec.Adapter(JobSpec.AdapterType.LORA, 1, 1, 0, List.of(), false, null);
-    return load(model, none, MemorySavings.NONE, threads);
+    return load(model, none, MemorySavings.NONE, threads, accelerator);
   }
 
   /**

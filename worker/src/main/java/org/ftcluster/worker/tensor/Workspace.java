@@ -60,6 +60,11 @@ public final class Workspace implements AutoCloseable {
         : new Workspace(accelerator, accelerator.reserve(DEVICE_ADDRESS_SPACE));
   }
 
+  /** Where its tensors are; null for the host. */
+  public @Nullable Accelerator accelerator() {
+    return accelerator;
+  }
+
   /** A new one that takes the same memory. */
   public Workspace another() {
     return of(accelerator);

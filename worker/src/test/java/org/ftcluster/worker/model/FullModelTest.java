@@ -47,7 +47,7 @@ class FullModelTest {
       write(folder, model, full.parameters());
     }
     assertFalse(Math.abs(before[0] - trained[0]) < 1e-3, "a step changes the logits");
-    try (CausalLanguageModel loaded = ModelLoader.loadFrozen(TestModels.float32(folder), 1)) {
+    try (CausalLanguageModel loaded = ModelLoader.loadFrozen(TestModels.float32(folder), 1, null)) {
       assertArrayEquals(trained, loaded.logits(BATCH, new int[] {3}, null)[0]);
     }
   }
@@ -57,7 +57,7 @@ class FullModelTest {
     JobSpec.Model model = TestModels.float32(GOLDEN.resolve("full-llama"));
     try (CausalLanguageModel full =
             ModelLoader.load(model, TestModels.noAdapter(), MemorySavings.NONE, 1);
-        CausalLanguageModel base = ModelLoader.loadFrozen(model, 1)) {
+        CausalLanguageModel base = ModelLoader.loadFrozen(model, 1, null)) {
       full.initialize(0);
       assertEquals(base.lossSum(BATCH), full.lossSum(BATCH));
     }
@@ -94,7 +94,7 @@ class FullModelTest {
         Files.exists(folder.resolve("model.safetensors")),
         "weights are of one file, however many the base has");
     JobSpec.Model saved = new JobSpec.Model(folder, model.dtype(), model.quantization());
-    try (CausalLanguageModel loaded = ModelLoader.loadFrozen(saved, 1)) {
+    try (CausalLanguageModel loaded = ModelLoader.loadFrozen(saved, 1, null)) {
       assertEquals(loss, loaded.lossSum(BATCH), 0.01, "norms are rounded to bfloat16");
     }
   }

@@ -1,14 +1,20 @@
 package org.ftcluster.worker.model;
 
+import static java.lang.foreign.ValueLayout.JAVA_FLOAT;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.SplittableRandom;
 import org.ftcluster.worker.model.Generator.Sampling;
+import org.ftcluster.worker.tensor.Accelerator;
+import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -19,12 +25,17 @@ class GeneratorTest {
   private static final int NEW_TOKENS = 24;
 
   private static CausalLanguageModel model(String name) {
+    return model(name, null);
+  }
+
+  private static CausalLanguageModel model(String name, @Nullable Accelerator accelerator) {
     Path folder = Path.of("src/test/resources/golden", name);
     return ModelLoader.load(
         TestModels.float32(folder),
         TestModels.adapter(4, 8, List.of("all-linear")),
         MemorySavings.NONE,
-        1);
+        1,
+        accelerator);
   }
 
   private static List<int[]> generate(CausalLanguageModel model, Sampling sampling, int... ends) {
@@ -62,6 +73,30 @@ class GeneratorTest {
       best = logits[i] > logits[best] ? i : best;
     }
     return best;
+  }
+
+  /** The GPU is simulated. */
+  @ParameterizedTest
+  @ValueSource(strings = {"llama3", "mistral", "qwen2"})
+  void aGpuFindsTheTokensThatTheCpuFinds(String name) {
+    try (Accelerator gpu = SimulatedDevice.open();
+        CausalLanguageModel onHost = model(name);
+        CausalLanguageModel onGpu = model(name, gpu)) {
+      for (CausalLanguageModel model : List.of(onHost, onGpu)) {
+        SplittableRandom random = new SplittableRandom(5);
+        MemorySegment values = model.parameters().values();
+        for (long i = 0; i < model.parameters().size(); i++) {
+          values.setAtIndex(JAVA_FLOAT, i, (float) random.nextGaussian(0, 0.1));
+        }
+        model.parametersChanged();
+      }
+      List<int[]> expected = generate(onHost, new Sampling.Greedy());
+      List<int[]> found = generate(onGpu, new Sampling.Greedy());
+
+      for (int i = 0; i < PROMPTS.size(); i++) {
+        assertArrayEquals(expected.get(i), found.get(i), "prompt " + i);
+      }
+    }
   }
 
   @Test

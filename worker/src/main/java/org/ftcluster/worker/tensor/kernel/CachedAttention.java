@@ -1,6 +1,5 @@
 package org.ftcluster.worker.tensor.kernel;
 
-import java.util.List;
 import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
@@ -12,21 +11,33 @@ public final class CachedAttention {
   private CachedAttention() {}
 
   /**
+   * Where keys and values of the B sequences lie.
+   *
+   * @param firsts row of the first one that is looked at
+   * @param lasts row of the new token's own
+   */
+  public record Places(int[] firsts, int[] lasts) {}
+
+  /**
    * @param out [B, H C]
    * @param query [B, H C]
-   * @param keys of each of the B sequences, [at least its length, K C]
-   * @param lengths tokens of each sequence, the new one included
-   * @param window tokens to look back over, the new one included; 0 for all
+   * @param keys [at least all places, K C]
+   * @param values as {@code keys}
    */
   public static void forward(
       Tensor out,
       Tensor query,
-      List<Tensor> keys,
-      List<Tensor> values,
-      int[] lengths,
+      Tensor keys,
+      Tensor values,
+      Places places,
       int headSize,
-      int window,
       double scale) {
+    if (out.isOnDevice()) {
+      DeviceAttention.cached(out, query, keys, values, places, headSize, scale);
+      return;
+    }
+    Rows keyRows = Rows.of(keys);
+    Rows valueRows = Rows.of(values);
     Rows queries = Rows.of(query);
     Rows outputs = Rows.of(out);
     Parallel.rows(
@@ -38,16 +49,8 @@ public final class CachedAttention {
           float[] o = new float[queries.width()];
           for (int b = from; b < to; b++) {
             queries.read(b, q);
-            int first = window == 0 ? 0 : Math.max(0, lengths[b] - window);
-            attend(
-                o,
-                q,
-                Rows.of(keys.get(b)),
-                Rows.of(values.get(b)),
-                first,
-                lengths[b],
-                headSize,
-                (float) scale);
+            int end = places.lasts()[b] + 1;
+            attend(o, q, keyRows, valueRows, places.firsts()[b], end, headSize, (float) scale);
             outputs.write(b, o);
           }
         });
@@ -59,14 +62,14 @@ public final class CachedAttention {
       Rows keys,
       Rows values,
       int first,
-      int length,
+      int end,
       int headSize,
       float scale) {
     int heads = query.length / headSize;
     int group = heads / (keys.width() / headSize);
     float[] row = new float[keys.width()];
-    float[][] scores = new float[heads][length - first];
-    for (int t = first; t < length; t++) {
+    float[][] scores = new float[heads][end - first];
+    for (int t = first; t < end; t++) {
       keys.read(t, row);
       for (int h = 0; h < heads; h++) {
         scores[h][t - first] =
@@ -77,7 +80,7 @@ public final class CachedAttention {
       softmax(score);
     }
     java.util.Arrays.fill(out, 0);
-    for (int t = first; t < length; t++) {
+    for (int t = first; t < end; t++) {
       values.read(t, row);
       for (int h = 0; h < heads; h++) {
         float p = scores[h][t - first];

@@ -8,7 +8,7 @@ import org.ftcluster.worker.tensor.Tensor;
 
 /**
  * Causal attention of an accelerator's own, inside each of many sequences that lie end to end: for
- * what libtorch's fused kernels don't take, float32 that is.
+ * what libtorch's fused kernels don't take, float32 that is, and keys and values of a cache.
  */
 public final class DeviceAttention {
   private static final String FILE = "attention";
@@ -93,6 +93,42 @@ public final class DeviceAttention {
         (float) shape.scale());
   }
 
+  /** As {@link CachedAttention#forward}. */
+  static void cached(
+      Tensor out,
+      Tensor query,
+      Tensor keys,
+      Tensor values,
+      CachedAttention.Places places,
+      int headSize,
+      double scale) {
+    checkHeads(query, headSize);
+    int heads = Math.toIntExact(query.size(1) / headSize);
+    long tokens = 0;
+    for (int b = 0; b < places.firsts().length; b++) {
+      tokens += places.lasts()[b] - places.firsts()[b] + 1;
+    }
+    Scratch scratch = query.device().scratch();
+    DeviceRows.run(
+        new Cost(
+            "attention: cached",
+            4.0 * tokens * query.size(1),
+            2.0 * tokens * keys.size(1) * keys.dtype().bytes()),
+        query,
+        kernel("attention_cached", query),
+        query.size(0) * heads,
+        out,
+        query,
+        keys,
+        values,
+        scratch.upload(places.firsts()),
+        scratch.upload(places.lasts()),
+        heads,
+        Math.toIntExact(query.size(1) / keys.size(1)),
+        headSize,
+        (float) scale);
+  }
+
   /** Writes {@code dq}, {@code dk} and {@code dv} from the gradient of {@code attended}. */
   public static void backward(
       Shape shape,
@@ -169,13 +205,17 @@ public final class DeviceAttention {
     return new Kernel(FILE, name, like.dtype());
   }
 
-  private static void check(Shape shape, Tensor attended, Tensor q, Tensor k, Tensor v) {
+  private static void checkHeads(Tensor q, int headSize) {
     int largest = q.device().blockThreads();
-    if (shape.headSize() > largest) {
+    if (headSize > largest) {
       throw new IllegalArgumentException(
           "attention of heads of %d elements; %s takes %d at most"
-              .formatted(shape.headSize(), q.device().name(), largest));
+              .formatted(headSize, q.device().name(), largest));
     }
+  }
+
+  private static void check(Shape shape, Tensor attended, Tensor q, Tensor k, Tensor v) {
+    checkHeads(q, shape.headSize());
     long width = (long) shape.heads() * shape.headSize();
     for (Tensor tensor : new Tensor[] {attended, q, k, v}) {
       long expected = tensor == k || tensor == v ? width / shape.group() : width;

@@ -1,5 +1,5 @@
 // Causal attention inside each sequence of tokens laid end to end: for float32, which libtorch's flash
-// kernels don't take. Token t attends to tokens from max(firsts[t], t - window + 1) to t, where
+// kernels don't take, and for tokens whose sequence lies in a cache. Token t attends to tokens from max(firsts[t], t - window + 1) to t, where
 // sequence [firsts[t], ends[t]) is t's own. q, the outputs and their gradients are [T, heads * size], k, v and
 // theirs [T, heads / group * size], all contiguous; size <= THREADS.
 // The statistics are the logarithms of the softmax's denominators, [heads, T].
@@ -15,20 +15,15 @@ __device__ inline int first_key(const int* firsts, int t, int window) {
   return t - window + 1 > first ? t - window + 1 : first;
 }
 
-// A block a token and head.
-extern "C" __global__ void attention(
-    TO* out, float* statistics, const TO* q, const TO* k, const TO* v, const int* firsts, int tokens, int heads,
-    int group, int size, int window, float scale) {
+// One query's attention to keys first to last, by a block. Returns the logarithm of the softmax's denominator.
+__device__ inline float attend(
+    TO* out, const TO* query, const TO* k, const TO* v, int first, int last, long keyWidth, int size, float scale) {
   __shared__ float weights[THREADS];
-  int t = blockIdx.x / heads, h = blockIdx.x % heads, c = threadIdx.x;
-  long width = (long)heads * size, keyWidth = width / group;
-  const TO* query = q + t * width + h * size;
-  k += h / group * size;
-  v += h / group * size;
+  int c = threadIdx.x;
   float max = -INFINITE, sum = 0, output = 0;
-  for (int from = first_key(firsts, t, window); from <= t; from += blockDim.x) {
+  for (int from = first; from <= last; from += blockDim.x) {
     int key = from + threadIdx.x;
-    float score = key <= t ? scale * dot(query, k + key * keyWidth, size) : -INFINITE;
+    float score = key <= last ? scale * dot(query, k + key * keyWidth, size) : -INFINITE;
     float larger = fmaxf(max, block_max(score));
     float weight = expf(score - larger);
     weights[threadIdx.x] = weight;
@@ -37,14 +32,35 @@ extern "C" __global__ void attention(
     output *= shrink;
     max = larger;
     if (c < size) {
-      for (int i = 0; i < (int)blockDim.x && from + i <= t; i++) {
+      for (int i = 0; i < (int)blockDim.x && from + i <= last; i++) {
         output += weights[i] * get(v[(from + i) * keyWidth + c]);
       }
     }
     __syncthreads();
   }
-  if (c < size) put(out[t * width + h * size + c], output / sum);
-  if (c == 0) statistics[(long)h * tokens + t] = max + logf(sum);
+  if (c < size) put(out[c], output / sum);
+  return max + logf(sum);
+}
+
+// A block a token and head.
+extern "C" __global__ void attention(
+    TO* out, float* statistics, const TO* q, const TO* k, const TO* v, const int* firsts, int tokens, int heads,
+    int group, int size, int window, float scale) {
+  int t = blockIdx.x / heads, h = blockIdx.x % heads, keyHead = h / group * size;
+  long width = (long)heads * size, place = t * width + h * size;
+  int first = first_key(firsts, t, window);
+  float statistic = attend(out + place, q + place, k + keyHead, v + keyHead, first, t, width / group, size, scale);
+  if (threadIdx.x == 0) statistics[(long)h * tokens + t] = statistic;
+}
+
+// The newest token b of each of many sequences, to keys [firsts[b], lasts[b]] of a cache; a block a token and head.
+extern "C" __global__ void attention_cached(
+    TO* out, const TO* q, const TO* k, const TO* v, const int* firsts, const int* lasts, int heads, int group, int size,
+    float scale) {
+  int b = blockIdx.x / heads, h = blockIdx.x % heads, keyHead = h / group * size;
+  long width = (long)heads * size, place = b * width + h * size;
+  attend(
+      out + place, q + place, k + keyHead, v + keyHead, firsts[b], lasts[b], width / group, size, scale);
 }
 
 // deltas[h, t], the dot product of output and its gradient; a thread each.
