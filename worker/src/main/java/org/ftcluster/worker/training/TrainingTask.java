@@ -8,8 +8,6 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.WorkerCommand.PeerAddress;
 import org.ftcluster.worker.checkpoint.Fence;
 import org.ftcluster.worker.checkpoint.TrainingState;
-import org.ftcluster.worker.collective.CollectiveException;
-import org.ftcluster.worker.collective.CollectiveListener;
 import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.collective.TcpCommunicator;
 import org.ftcluster.worker.data.EvalBatches;
@@ -35,13 +33,7 @@ final class TrainingTask implements RankTask {
   private final ListenAddress listen;
   private final Deadlines deadlines;
 
-  // Of the generation at hand. Guarded by this, since stop() comes from any thread.
-  private @Nullable OpenGeneration current;
-  private long stoppedThrough = Long.MIN_VALUE;
-  private long handOverThrough = Long.MIN_VALUE;
-  private String stopReason = "";
-
-  private volatile boolean leaving;
+  private final CurrentGeneration current = new CurrentGeneration();
 
   // What this process alone may know. Of the rank's thread.
   private long lastGeneration;
@@ -135,30 +127,28 @@ final class TrainingTask implements RankTask {
 
   @Override
   public void take(int rank, int worldSize) {
-    end();
+    current.end();
     Mesh mesh = Mesh.of(job.spec().parallel(), worldSize);
     model.take(mesh, mesh.place(rank));
   }
 
   @Override
   public PeerAddress prepare(int rank, int worldSize, long generation, byte[] secret) {
-    end();
-    synchronized (this) {
-      checkStopped(generation);
-    }
+    current.end();
+    current.checkStopped(generation);
     take(rank, worldSize);
     Mesh mesh = Mesh.of(job.spec().parallel(), worldSize);
-    synchronized (this) {
-      checkStopped(generation);
-      CollectiveListener listener = TcpCommunicator.listen(listen);
-      current = new OpenGeneration(rank, generation, secret, mesh, listener);
-      return new PeerAddress(listen.advertised(), listener.port());
-    }
+    OpenGeneration open =
+        current.begin(
+            generation,
+            () ->
+                new OpenGeneration(rank, generation, secret, mesh, TcpCommunicator.listen(listen)));
+    return new PeerAddress(listen.advertised(), open.port());
   }
 
   @Override
   public void run(List<PeerAddress> peers, int stateSource, RankEvents events) {
-    OpenGeneration generation = begun();
+    OpenGeneration generation = current.get();
     lastGeneration = generation.number();
     safe = false;
     Trainer.End end;
@@ -178,7 +168,7 @@ final class TrainingTask implements RankTask {
         throw e;
       }
     } finally {
-      end();
+      current.end();
     }
     safe = end != Trainer.End.HANDED_OVER;
     if (end != Trainer.End.DONE) {
@@ -186,15 +176,8 @@ final class TrainingTask implements RankTask {
     }
   }
 
-  private synchronized OpenGeneration begun() {
-    if (current == null) {
-      throw new IllegalStateException("run() without prepare()");
-    }
-    return current;
-  }
-
   private RankLinks connect(OpenGeneration generation, List<PeerAddress> peers) {
-    checkStopped(generation.number());
+    current.checkStopped(generation.number());
     return generation.connect(
         peers, job.spec().resources().sockets(), model::link, deadlines.connect());
   }
@@ -202,7 +185,7 @@ final class TrainingTask implements RankTask {
   private Trainer.End train(
       OpenGeneration generation, RankLinks links, int stateSource, RankEvents events) {
     TrainingState state = job.state();
-    Runnable stopCheck = () -> checkStopped(generation.number());
+    Runnable stopCheck = () -> current.checkStopped(generation.number());
     Persistence begin = new Persistence(deadlines.storageAtBegin(), stopCheck, events::noted);
     Fence fence =
         generation.rank() == 0
@@ -259,7 +242,7 @@ final class TrainingTask implements RankTask {
             generation.number(),
             events,
             stopCheck,
-            () -> wish(generation.number()),
+            () -> current.wish(generation.number()),
             deadlines.progress()),
         outputs);
   }
@@ -279,20 +262,13 @@ final class TrainingTask implements RankTask {
   }
 
   @Override
-  public synchronized void handOver(long generation) {
-    handOverThrough = Math.max(handOverThrough, generation);
-  }
-
-  private synchronized Trainer.Wish wish(long generation) {
-    if (leaving) {
-      return Trainer.Wish.LEAVE;
-    }
-    return generation <= handOverThrough ? Trainer.Wish.HAND_OVER : Trainer.Wish.GO_ON;
+  public void handOver(long generation) {
+    current.handOver(generation);
   }
 
   @Override
   public void leave() {
-    leaving = true;
+    current.leave();
   }
 
   @Override
@@ -309,38 +285,13 @@ final class TrainingTask implements RankTask {
   }
 
   @Override
-  public synchronized void stop(long generation, String reason) {
-    if (generation > stoppedThrough) {
-      stoppedThrough = generation;
-      stopReason = reason;
-    }
-    if (current != null && current.number() <= stoppedThrough) {
-      current.abort(reason);
-    }
-  }
-
-  private synchronized void checkStopped(long generation) {
-    if (generation <= stoppedThrough) {
-      throw new CollectiveException(
-          "generation %d was stopped: %s".formatted(generation, stopReason));
-    }
-  }
-
-  /** Lets go of the generation at hand. */
-  private void end() {
-    OpenGeneration ending;
-    synchronized (this) {
-      ending = current;
-      current = null;
-    }
-    if (ending != null) {
-      ending.close();
-    }
+  public void stop(long generation, String reason) {
+    current.stop(generation, reason);
   }
 
   @Override
   public void close() {
-    end();
+    current.end();
     keeper.close();
     job.state().close();
     model.close();
