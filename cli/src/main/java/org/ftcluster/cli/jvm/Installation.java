@@ -30,7 +30,10 @@ public final class Installation {
 
   /** The class path of a JVM of ours. */
   public static String classPath() {
-    String home = System.getProperty(HOME);
+    return classPath(System.getProperty(HOME));
+  }
+
+  static String classPath(@Nullable String home) {
     return home == null
         ? System.getProperty("java.class.path")
         : target(home).resolve("ftcluster.jar").toString();

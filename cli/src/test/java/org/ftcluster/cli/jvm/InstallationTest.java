@@ -14,6 +14,12 @@ class InstallationTest {
   @TempDir private Path home;
 
   @Test
+  void itsJarOrTheClassesOfThisVeryJvm() {
+    assertEquals(home + "/cli/target/ftcluster.jar", Installation.classPath(home + "/cli/.."));
+    assertEquals(System.getProperty("java.class.path"), Installation.classPath(null));
+  }
+
+  @Test
   void noneWhereNoneIsKept() {
     assertEquals(List.of(), Installation.startFlags("worker", home.toString(), false));
   }
