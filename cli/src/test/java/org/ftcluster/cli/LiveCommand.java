@@ -52,7 +52,7 @@ final class LiveCommand implements AutoCloseable {
     // In front of the class path: only the first 4096 characters of a command line can be seen.
     command.add("-Dtest=" + log);
     command.addAll(flags(args[0]));
-    command.addAll(Installation.startFlags(args[0]));
+    command.addAll(Installation.flags(args[0]));
     command.addAll(List.of("-XX:+UseSerialGC", "-Xmx512m"));
     command.addAll(List.of("-cp", Installation.classPath(), Main.class.getName()));
     command.addAll(List.of(args));

@@ -56,6 +56,7 @@ final class Enclosure {
     List<String> command = new ArrayList<>(unshare);
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
     command.addAll(JvmFlags.network());
+    command.addAll(Installation.flags(arguments.getFirst()));
     command.addAll(List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"));
     command.addAll(List.of("-cp", Installation.classPath(), Main.class.getName()));
     command.addAll(arguments);

@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.stream.Collectors;
 import org.ftcluster.protocol.cluster.NodeStartException;
 import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.tensor.NativeException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.IExecutionExceptionHandler;
@@ -57,6 +58,12 @@ public final class FailureReport implements IParameterExceptionHandler, IExecuti
           report(command, failure.exitCode(), failure.problems(), exception);
       case BadJobException _, NodeStartException _ ->
           report(command, ExitCode.BAD_REQUEST, sentence(exception).lines().toList(), exception);
+      case NativeException _ ->
+          report(
+              command,
+              ExitCode.FAILED,
+              List.of("libtorch or the GPU gave up: " + sentence(exception)),
+              exception);
       default ->
           report(
               command,

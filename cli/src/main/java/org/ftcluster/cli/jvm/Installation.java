@@ -2,6 +2,7 @@ package org.ftcluster.cli.jvm;
 
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -39,28 +40,32 @@ public final class Installation {
         : target(home).resolve("ftcluster.jar").toString();
   }
 
-  /** What a JVM of that command is given of an earlier start. */
-  public static List<String> startFlags(String command) {
-    return startFlags(command, System.getProperty(HOME), isRecorded());
+  /** What a JVM of that command is given: where it lies, and what is kept of an earlier start. */
+  public static List<String> flags(String command) {
+    return flags(command, System.getProperty(HOME), isRecorded());
   }
 
-  static List<String> startFlags(String command, @Nullable String home, boolean recorded) {
+  static List<String> flags(String command, @Nullable String home, boolean recorded) {
     if (home == null) {
       return List.of();
     }
+    List<String> flags = new ArrayList<>();
+    flags.add("-D" + HOME + "=" + home);
     Path file = target(home).resolve(kept(command) + ".aot");
     if (recorded) {
-      return List.of("-XX:AOTCacheOutput=" + file, QUIET);
+      flags.addAll(List.of("-XX:AOTCacheOutput=" + file, QUIET));
+    } else if (Files.isRegularFile(file)) {
+      flags.addAll(List.of("-XX:AOTCache=" + file, QUIET));
     }
-    return Files.isRegularFile(file) ? List.of("-XX:AOTCache=" + file, QUIET) : List.of();
+    return flags;
   }
 
-  /** All that compute load the same. */
+  /** As {@code cli/ftcluster} has it. */
   private static String kept(String command) {
     return switch (command) {
       case "coordinator" -> "coordinator";
-      case "train", "watch" -> "client";
-      default -> "worker";
+      case "worker", "eval", "generate", "bench", "validate", "plan" -> "worker";
+      default -> "client";
     };
   }
 

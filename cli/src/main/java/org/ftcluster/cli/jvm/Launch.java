@@ -50,7 +50,7 @@ public record Launch(
       Map<String, String> environment,
       @Nullable Path logs) {
     List<String> allFlags = new ArrayList<>(flags);
-    allFlags.addAll(Installation.startFlags(arguments.getFirst()));
+    allFlags.addAll(Installation.flags(arguments.getFirst()));
     allFlags.add("-XX:+UseSerialGC");
     allFlags.addAll(limits);
     List<String> allArguments = new ArrayList<>(arguments);

@@ -128,7 +128,11 @@ final class ModelOptions {
     try {
       return LoadedModel.open(loaded, adapter, threads, gpu);
     } catch (RuntimeException | Error e) {
-      gpu.close();
+      try {
+        gpu.close();
+      } catch (NativeException after) {
+        e.addSuppressed(after);
+      }
       throw e;
     }
   }

@@ -20,13 +20,17 @@ class InstallationTest {
   }
 
   @Test
-  void noneWhereNoneIsKept() {
-    assertEquals(List.of(), Installation.startFlags("worker", home.toString(), false));
+  void noStartWhereNoneIsKept() {
+    assertEquals(List.of(where()), Installation.flags("worker", home.toString(), false));
+  }
+
+  private String where() {
+    return "-Dftcluster.home=" + home;
   }
 
   @Test
   void noneOutsideAnInstallation() {
-    assertEquals(List.of(), Installation.startFlags("worker", null, true));
+    assertEquals(List.of(), Installation.flags("worker", null, true));
   }
 
   @Test
@@ -35,9 +39,9 @@ class InstallationTest {
     Files.createFile(kept);
 
     assertEquals(
-        List.of("-XX:AOTCache=" + kept, "-Xlog:aot*=off,cds*=off"),
-        Installation.startFlags("worker", home.toString(), false));
-    assertEquals(List.of(), Installation.startFlags("coordinator", home.toString(), false));
+        List.of(where(), "-XX:AOTCache=" + kept, "-Xlog:aot*=off,cds*=off"),
+        Installation.flags("worker", home.toString(), false));
+    assertEquals(List.of(where()), Installation.flags("coordinator", home.toString(), false));
   }
 
   @Test
@@ -46,7 +50,7 @@ class InstallationTest {
     Files.createFile(kept);
 
     assertEquals(
-        List.of("-XX:AOTCacheOutput=" + kept, "-Xlog:aot*=off,cds*=off"),
-        Installation.startFlags("worker", home.toString(), true));
+        List.of(where(), "-XX:AOTCacheOutput=" + kept, "-Xlog:aot*=off,cds*=off"),
+        Installation.flags("worker", home.toString(), true));
   }
 }

@@ -39,9 +39,14 @@ final class KeyValueCache implements CausalLanguageModel.LayerObserver, AutoClos
       rows = Math.addExact(rows, lengths[i] + room);
     }
     this.scope = Scope.persistent(accelerator);
-    for (int layer = 0; layer < config.layers(); layer++) {
-      keys.add(scope.zeros(type, rows, config.keyValueSize()));
-      values.add(scope.zeros(type, rows, config.keyValueSize()));
+    try {
+      for (int layer = 0; layer < config.layers(); layer++) {
+        keys.add(scope.zeros(type, rows, config.keyValueSize()));
+        values.add(scope.zeros(type, rows, config.keyValueSize()));
+      }
+    } catch (RuntimeException | Error e) {
+      scope.close();
+      throw e;
     }
   }
 

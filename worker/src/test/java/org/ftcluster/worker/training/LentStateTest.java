@@ -129,7 +129,7 @@ class LentStateTest {
                                   }
                                 }));
             assertTrue(e.getMessage().contains("rank 1 is lost"), e.getMessage());
-            assertEquals(5, pieces[0]);
+            assertTrue(pieces[0] <= 6, "the next one may have been there: " + pieces[0]);
             return null;
           }
         });

@@ -212,11 +212,7 @@ public final class CudaDevice implements Accelerator {
     MemorySegment own = besides();
     follow(own, stream);
     driver.call("cuMemcpyHtoDAsync_v2", to.address(), from, from.byteSize(), own);
-    MemorySegment arrived = event(own);
-    return () -> {
-      driver.call("cuStreamWaitEvent", stream, arrived, 0);
-      driver.call("cuEventDestroy_v2", arrived);
-    };
+    return new Copy(event(own))::holdUpStream;
   }
 
   @Override
@@ -224,24 +220,35 @@ public final class CudaDevice implements Accelerator {
     MemorySegment own = besides();
     follow(own, stream);
     driver.call("cuMemcpyDtoHAsync_v2", to, from.address(), from.byteSize(), own);
-    return new Taken(event(own));
+    return new Copy(event(own))::isDone;
   }
 
-  /** An event that is given back once it has happened. */
-  private final class Taken implements BooleanSupplier {
+  /** A copy on its way, whose event is given back once, however often it is asked for. */
+  private final class Copy {
     private @Nullable MemorySegment event;
 
-    Taken(MemorySegment event) {
+    Copy(MemorySegment event) {
       this.event = event;
     }
 
-    @Override
-    public boolean getAsBoolean() {
+    /** What libtorch's stream is told from now on waits for it. */
+    void holdUpStream() {
+      if (event != null) {
+        driver.call("cuStreamWaitEvent", stream, event, 0);
+        letGo(event);
+      }
+    }
+
+    boolean isDone() {
       if (event != null && driver.isDone("cuEventQuery", event)) {
-        driver.call("cuEventDestroy_v2", event);
-        event = null;
+        letGo(event);
       }
       return event == null;
+    }
+
+    private void letGo(MemorySegment passed) {
+      event = null;
+      driver.call("cuEventDestroy_v2", passed);
     }
   }
 

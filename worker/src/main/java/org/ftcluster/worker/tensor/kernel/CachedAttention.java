@@ -1,5 +1,7 @@
 package org.ftcluster.worker.tensor.kernel;
 
+import java.util.Arrays;
+import java.util.List;
 import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
@@ -16,7 +18,19 @@ public final class CachedAttention {
    * @param firsts row of the first one that is looked at
    * @param lasts row of the new token's own
    */
-  public record Places(int[] firsts, int[] lasts) {}
+  public record Places(int[] firsts, int[] lasts) {
+    private boolean areWithin(long rows) {
+      if (firsts.length != lasts.length) {
+        return false;
+      }
+      for (int b = 0; b < firsts.length; b++) {
+        if (firsts[b] < 0 || firsts[b] > lasts[b] || lasts[b] >= rows) {
+          return false;
+        }
+      }
+      return true;
+    }
+  }
 
   /**
    * @param out [B, H C]
@@ -32,6 +46,7 @@ public final class CachedAttention {
       Places places,
       int headSize,
       double scale) {
+    check(out, query, keys, values, places, headSize);
     if (out.isOnDevice()) {
       DeviceAttention.cached(out, query, keys, values, places, headSize, scale);
       return;
@@ -54,6 +69,25 @@ public final class CachedAttention {
             outputs.write(b, o);
           }
         });
+  }
+
+  private static void check(
+      Tensor out, Tensor query, Tensor keys, Tensor values, Places places, int headSize) {
+    boolean fits =
+        Arrays.equals(out.shape(), query.shape())
+            && Arrays.equals(keys.shape(), values.shape())
+            && query.size(1) % keys.size(1) == 0
+            && keys.size(1) % headSize == 0
+            && places.firsts().length == query.size(0)
+            && places.areWithin(keys.size(0));
+    for (Tensor tensor : List.of(out, keys, values)) {
+      fits &= tensor.isContiguous() && tensor.dtype() == query.dtype() && tensor.isBeside(query);
+    }
+    if (!fits || !query.isContiguous()) {
+      throw new IllegalArgumentException(
+          "attention of %s, heads of %d, to %d places of %s and %s, giving %s"
+              .formatted(query, headSize, places.firsts().length, keys, values, out));
+    }
   }
 
   private static void attend(
@@ -79,7 +113,7 @@ public final class CachedAttention {
     for (float[] score : scores) {
       softmax(score);
     }
-    java.util.Arrays.fill(out, 0);
+    Arrays.fill(out, 0);
     for (int t = first; t < end; t++) {
       values.read(t, row);
       for (int h = 0; h < heads; h++) {

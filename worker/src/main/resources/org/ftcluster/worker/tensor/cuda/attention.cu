@@ -1,7 +1,7 @@
 // Causal attention inside each sequence of tokens laid end to end: for float32, which libtorch's flash
-// kernels don't take, and for tokens whose sequence lies in a cache. Token t attends to tokens from max(firsts[t], t - window + 1) to t, where
-// sequence [firsts[t], ends[t]) is t's own. q, the outputs and their gradients are [T, heads * size], k, v and
-// theirs [T, heads / group * size], all contiguous; size <= THREADS.
+// kernels don't take, and for tokens whose sequence lies in a cache. Token t attends to tokens from
+// max(firsts[t], t - window + 1) to t, where sequence [firsts[t], ends[t]) is t's own. q, the outputs and their
+// gradients are [T, heads * size], k, v and theirs [T, heads / group * size], all contiguous; size <= THREADS.
 // The statistics are the logarithms of the softmax's denominators, [heads, T].
 
 __device__ inline float dot(const TO* a, const TO* b, int size) {
