@@ -96,7 +96,8 @@ final class ModelOptions {
     if (threads < 1) {
       throw CommandException.badRequest("--threads is %d; give at least 1".formatted(threads));
     }
-    Optional<JobSpec.Model> trained = job().map(JobSpec::model);
+    Optional<JobSpec> job = job();
+    Optional<JobSpec.Model> trained = job.map(JobSpec::model);
     ComputeType computeType =
         dtype != null ? dtype : trained.map(JobSpec.Model::dtype).orElse(ComputeType.BFLOAT16);
     Quantization held =
@@ -109,7 +110,7 @@ final class ModelOptions {
     Device on =
         device != null
             ? device
-            : job().map(JobSpec::resources).map(Resources::device).orElse(Device.CPU);
+            : job.map(JobSpec::resources).map(Resources::device).orElse(Device.CPU);
     return switch (on) {
       case CPU -> LoadedModel.open(loaded, adapter, threads, null);
       case CUDA -> onGpu(loaded);

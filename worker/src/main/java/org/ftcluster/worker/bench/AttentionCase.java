@@ -111,11 +111,11 @@ final class AttentionCase {
   /** Of each sequence's last token, to keys and values that lie end to end, too. */
   static void cached(List<Tensor> t, KernelCases.Size size, int window) {
     int[] lengths = size.sequences();
-    int[] firsts = new int[lengths.length];
+    int[] starts = new int[lengths.length];
     int[] lasts = new int[lengths.length];
     int end = 0;
     for (int i = 0; i < lengths.length; i++) {
-      firsts[i] = window == 0 ? end : end + Math.max(0, lengths[i] - window);
+      starts[i] = end;
       end += lengths[i];
       lasts[i] = end - 1;
     }
@@ -124,7 +124,7 @@ final class AttentionCase {
         t.get(1),
         t.get(2),
         t.get(3),
-        new CachedAttention.Places(firsts, lasts),
+        CachedAttention.Places.of(starts, lasts, window),
         size.headSize(),
         scale(size));
   }

@@ -103,13 +103,7 @@ final class KeyValueCache implements CausalLanguageModel.LayerObserver, AutoClos
    * @param window tokens to look back over, the next one included; 0 for all
    */
   CachedAttention.Places places(int window) {
-    int[] firsts =
-        window == 0
-            ? starts.clone()
-            : IntStream.range(0, starts.length)
-                .map(i -> starts[i] + Math.max(0, lengths[i] + 1 - window))
-                .toArray();
-    return new CachedAttention.Places(firsts, next());
+    return CachedAttention.Places.of(starts, next(), window);
   }
 
   void advance() {

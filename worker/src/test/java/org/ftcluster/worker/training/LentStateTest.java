@@ -129,7 +129,8 @@ class LentStateTest {
                                   }
                                 }));
             assertTrue(e.getMessage().contains("rank 1 is lost"), e.getMessage());
-            assertTrue(pieces[0] <= 6, "the next one may have been there: " + pieces[0]);
+            // The next one was on its way, and may have been there.
+            assertTrue(pieces[0] == 5 || pieces[0] == 6, pieces[0] + " pieces");
             return null;
           }
         });

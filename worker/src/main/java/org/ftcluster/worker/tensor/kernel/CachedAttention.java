@@ -19,6 +19,19 @@ public final class CachedAttention {
    * @param lasts row of the new token's own
    */
   public record Places(int[] firsts, int[] lasts) {
+    /**
+     * What is looked at of sequences that begin at these rows.
+     *
+     * @param window tokens to look back over, the new one included; 0 for all
+     */
+    public static Places of(int[] starts, int[] lasts, int window) {
+      int[] firsts = starts.clone();
+      if (window > 0) {
+        Arrays.setAll(firsts, i -> Math.max(starts[i], lasts[i] - window + 1));
+      }
+      return new Places(firsts, lasts);
+    }
+
     private boolean areWithin(long rows) {
       if (firsts.length != lasts.length) {
         return false;
