@@ -28,12 +28,6 @@ final class Supported {
         refuseHost("offload.activations", offload.activations(), problems);
       }
       case CUDA -> {
-        if (spec.sharesValues()) {
-          problems.add(
-              "parallel.sharding",
-              "is zero3, which is not supported yet together with resources.device cuda where"
-                  + " adapter.type is none; give zero2");
-        }
         refuseDisk("offload.parameters", offload.parameters(), problems);
         refuseDisk("offload.activations", offload.activations(), problems);
       }

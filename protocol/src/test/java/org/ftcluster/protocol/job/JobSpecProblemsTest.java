@@ -88,7 +88,6 @@ class JobSpecProblemsTest {
           parallel: {data: 9}                        | parallel.data is 9, but must not be above elastic.max_workers, which is 8.
           elastic: {min_workers: 9}                  | elastic.min_workers is 9, but must not be above elastic.max_workers, which is 8.
           resources: {device: gpu}                   | resources.device must be cpu or cuda, not gpu.
-          parallel: {sharding: zero3}\\nadapter: {type: none}\\nresources: {device: cuda} | parallel.sharding is zero3, which is not supported yet together with resources.device cuda where adapter.type is none; give zero2.
           offload: {parameters: disk}\\nresources: {device: cuda} | offload.parameters is disk, which is not supported yet together with resources.device cuda; give cpu.
           resources: {threads: 0}                    | resources.threads must be a whole number of 1 or more, not 0.
           resources: {sockets: 17}                   | resources.sockets must be a whole number of at most 16, not 17.

@@ -2,12 +2,12 @@ package org.ftcluster.worker.model;
 
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.function.Supplier;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -18,10 +18,6 @@ final class GatherRoom {
   private static final int NONE = -1;
 
   private final Tensor values;
-
-  /** This rank's share of them, on its way. */
-  private final Tensor share;
-
   private final Tensor gradients;
   private int unit = NONE;
   private @Nullable Work arrival;
@@ -36,9 +32,7 @@ final class GatherRoom {
    * @param shards ranks that have a share each
    */
   GatherRoom(Scope scope, DType type, long size, int shards) {
-    long shareSize = ParameterUnit.share(size, shards);
-    values = scope.empty(type, shareSize * shards);
-    share = scope.empty(type, shareSize);
+    values = scope.empty(type, ParameterUnit.share(size, shards) * shards);
     gradients = scope.empty(DType.FLOAT32, size);
   }
 
@@ -52,8 +46,7 @@ final class GatherRoom {
   }
 
   long bytes() {
-    return (values.elements() + share.elements()) * values.dtype().bytes()
-        + gradients.elements() * Float.BYTES;
+    return values.elements() * values.dtype().bytes() + gradients.elements() * Float.BYTES;
   }
 
   boolean has(int index) {
@@ -73,22 +66,16 @@ final class GatherRoom {
   }
 
   /**
-   * Begins to gather a unit.
+   * Begins to gather a unit, once what was under way here has come.
    *
-   * @param own this rank's share, float32
-   * @param shareSize parameters that go around of each rank's
+   * @param share gives this rank's, in the type of {@link #values}
    */
-  void gather(int index, MemorySegment own, long shareSize, Communicator ranks, Duration timeout) {
+  void gather(int index, Supplier<MemorySegment> share, Communicator ranks, Duration timeout) {
     await(timeout);
-    long bytes = shareSize * values.dtype().bytes();
-    MemorySegment outgoing = share.memory().asSlice(0, bytes);
-    if (values.dtype() == DType.BFLOAT16) {
-      RowOps.toBfloat16(outgoing.asSlice(0, own.byteSize() / Float.BYTES * Short.BYTES), own);
-    } else {
-      MemorySegment.copy(own, 0, outgoing, 0, own.byteSize());
-    }
+    MemorySegment outgoing = share.get();
     unit = index;
-    arrival = ranks.allGather(outgoing, values.memory().asSlice(0, bytes * ranks.size()));
+    arrival =
+        ranks.allGather(outgoing, values.address().asSlice(0, outgoing.byteSize() * ranks.size()));
   }
 
   /** Returns when what was gathered is here. */
@@ -101,7 +88,7 @@ final class GatherRoom {
 
   /** Hands so many gradients to whoever sums them. */
   void handOver(int index, long size, GradientListener listener) {
-    taken = listener.complete(index, gradients.memory().asSlice(0, size * Float.BYTES));
+    taken = listener.complete(index, gradients.address().asSlice(0, size * Float.BYTES));
   }
 
   /** Returns when nobody needs the gradients that are here. */

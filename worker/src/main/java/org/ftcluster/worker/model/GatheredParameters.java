@@ -36,9 +36,10 @@ final class GatheredParameters {
   private final int shards;
   private final DType type;
   private final SharedVectors vectors;
+  private final OwnShares own;
   private final Map<Integer, GatherRoom> rooms = new HashMap<>();
 
-  /** A share of the embedding, float32, that another stage has lent; null where none does. */
+  /** A share of the embedding that another stage has lent; null where none does. */
   private final @Nullable Tensor lent;
 
   private @Nullable Connection connection;
@@ -75,9 +76,10 @@ final class GatheredParameters {
         rooms.put(room, new GatherRoom(scope, type, size, shards));
       }
     }
+    this.own = OwnShares.of(scope, type, this.units, shards);
     this.lent =
         this.units.borrowsEmbedding()
-            ? scope.empty(DType.FLOAT32, this.units.get(EMBEDDING).share(shards))
+            ? scope.empty(type, this.units.get(EMBEDDING).share(shards))
             : null;
   }
 
@@ -106,7 +108,8 @@ final class GatheredParameters {
 
   /** Bytes of all rooms. */
   long bytes() {
-    long bytes = vectors.bytes() + (lent == null ? 0 : lent.elements() * Float.BYTES);
+    long bytes = vectors.bytes() + own.bytes();
+    bytes += lent == null ? 0 : lent.elements() * type.bytes();
     for (GatherRoom room : rooms.values()) {
       bytes += room.bytes();
     }
@@ -131,12 +134,14 @@ final class GatheredParameters {
     }
     connection = new Connection(ranks, stages, shares, timeout);
     rooms.values().forEach(GatherRoom::disconnect);
+    own.forget();
     isOld = true;
   }
 
   /** Values are others now: whatever was gathered is old. */
   void changed() {
     isOld = true;
+    own.forget();
     rooms.values().forEach(GatherRoom::forget);
   }
 
@@ -152,25 +157,18 @@ final class GatheredParameters {
     vectors.gather(to.ranks(), to.shares(), to.timeout());
     Communicator stages = to.stages();
     if (lent != null) {
-      MemorySegment share = lentShare(lent);
-      if (share.byteSize() > 0) {
-        stages.recv(share, 0).await(to.timeout());
-      }
+      stages.recv(lent.address(), 0).await(to.timeout());
     } else if (units.lendsEmbedding()) {
-      MemorySegment share = to.shares().apply(EMBEDDING);
-      if (share.byteSize() > 0) {
-        stages.send(share, stages.size() - 1).await(to.timeout());
-      }
+      stages.send(share(EMBEDDING), stages.size() - 1).await(to.timeout());
     }
     isOld = false;
   }
 
-  /** As much as there is for this rank. */
-  private MemorySegment lentShare(Tensor room) {
-    ParameterUnit embedding = units.get(EMBEDDING);
-    long share = embedding.share(shards);
-    long size = Math.clamp(embedding.size() - connected().ranks().rank() * share, 0, share);
-    return room.memory().asSlice(0, size * Float.BYTES);
+  /** This rank's, of a unit, as it goes to others. */
+  private MemorySegment share(int unit) {
+    return unit == EMBEDDING && lent != null
+        ? lent.address()
+        : own.of(unit, connected().shares().apply(unit));
   }
 
   void beforeEmbedding() {
@@ -318,8 +316,6 @@ final class GatheredParameters {
     }
     refresh();
     Connection to = connected();
-    MemorySegment own =
-        unit == EMBEDDING && lent != null ? lentShare(lent) : to.shares().apply(unit);
-    room(unit).gather(unit, own, units.get(unit).share(shards), to.ranks(), to.timeout());
+    room(unit).gather(unit, () -> share(unit), to.ranks(), to.timeout());
   }
 }

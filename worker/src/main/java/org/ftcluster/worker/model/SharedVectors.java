@@ -25,8 +25,11 @@ final class SharedVectors {
   /** By name, where a vector begins among {@link #values}. */
   private final Map<String, Long> places = new HashMap<>();
 
-  /** Of the rank that has most of them. */
-  private final long largest;
+  /** As many of this rank's as any rank has. */
+  private final Tensor outgoing;
+
+  /** Of all ranks, one after the other. */
+  private final Tensor incoming;
 
   /** Hears of the part of a vector that a rank has a share in. */
   @FunctionalInterface
@@ -55,13 +58,14 @@ final class SharedVectors {
       }
     }
     this.values = scope.empty(DType.FLOAT32, size);
-    long most = 0;
+    long most = 1;
     for (int rank = 0; rank < shards; rank++) {
       long[] count = {0};
       forEach(rank, (unit, place, inShare, length) -> count[0] += length);
       most = Math.max(most, count[0]);
     }
-    this.largest = most;
+    this.outgoing = scope.empty(DType.FLOAT32, most);
+    this.incoming = scope.empty(DType.FLOAT32, most * shards);
   }
 
   static boolean isVector(ParameterBuffer.Slice slice) {
@@ -78,7 +82,7 @@ final class SharedVectors {
   }
 
   long bytes() {
-    return values.elements() * Float.BYTES;
+    return (values.elements() + outgoing.elements() + incoming.elements()) * Float.BYTES;
   }
 
   /**
@@ -87,9 +91,9 @@ final class SharedVectors {
    * @param shares this rank's, float32, by unit
    */
   void gather(Communicator ranks, IntFunction<MemorySegment> shares, Duration timeout) {
-    try (Arena arena = Arena.ofShared()) {
-      MemorySegment own = arena.allocate(ValueLayout.JAVA_FLOAT, Math.max(1, largest));
-      MemorySegment all = arena.allocate(ValueLayout.JAVA_FLOAT, Math.max(1, largest) * shards);
+    try (Arena arena = Arena.ofConfined()) {
+      MemorySegment own = arena.allocate(ValueLayout.JAVA_FLOAT, outgoing.elements());
+      MemorySegment gathered = arena.allocate(ValueLayout.JAVA_FLOAT, values.elements());
       long[] next = {0};
       forEach(
           ranks.rank(),
@@ -97,16 +101,19 @@ final class SharedVectors {
             copy(shares.apply(unit), inShare, own, next[0], count);
             next[0] += count;
           });
-      ranks.allGather(own, all).await(timeout);
+      outgoing.write(own);
+      ranks.allGather(outgoing.address(), incoming.address()).await(timeout);
+      MemorySegment all = incoming.read(arena);
       for (int rank = 0; rank < shards; rank++) {
-        next[0] = rank * Math.max(1, largest);
+        next[0] = rank * outgoing.elements();
         forEach(
             rank,
             (unit, place, inShare, count) -> {
-              copy(all, next[0], values.memory(), place, count);
+              copy(all, next[0], gathered, place, count);
               next[0] += count;
             });
       }
+      values.write(gathered);
     }
   }
 

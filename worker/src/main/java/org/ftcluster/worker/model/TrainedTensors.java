@@ -3,6 +3,7 @@ package org.ftcluster.worker.model;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.UnaryOperator;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
@@ -13,7 +14,10 @@ import org.jspecify.annotations.Nullable;
 final class TrainedTensors {
   private final Scope scope;
   private final ParameterBuffer buffer;
-  private final ParameterTensors parameters;
+
+  /** Null where they are gathered. */
+  private final @Nullable ParameterTensors parameters;
+
   private final DType computeType;
   private final @Nullable GatheredParameters gathered;
   private final Map<String, Integer> places = new HashMap<>();
@@ -34,7 +38,7 @@ final class TrainedTensors {
     this.gathered = gathered;
     this.scope = scope;
     this.buffer = parameters;
-    this.parameters = new ParameterTensors(scope, parameters);
+    this.parameters = gathered == null ? new ParameterTensors(scope, parameters) : null;
     this.computeType = computeType;
     for (ParameterBuffer.Slice slice : parameters.slices()) {
       places.put(slice.name(), places.size());
@@ -75,6 +79,7 @@ final class TrainedTensors {
       return Parameter.gathered(
           part.apply(gathered.value(slice)), part.apply(gathered.gradient(slice)));
     }
+    Objects.requireNonNull(parameters);
     DType type = slice.shape().length > 1 ? computeType : DType.FLOAT32;
     return Parameter.trained(scope, parameters, slice, type, part);
   }
@@ -89,30 +94,36 @@ final class TrainedTensors {
         : byName.values().stream().mapToLong(Parameter::copyBytes).sum();
   }
 
-  /** Takes over what was written to the parameter buffer. */
+  /** Takes over what was written to the parameter buffer, or to the shares. */
   void changed() {
-    parameters.valuesChanged();
-    for (Parameter parameter : byName.values()) {
-      parameter.changed();
-      parameters.valuesUsed();
-    }
     if (gathered != null) {
       gathered.changed();
+    }
+    if (parameters != null) {
+      parameters.valuesChanged();
+      for (Parameter parameter : byName.values()) {
+        parameter.changed();
+        parameters.valuesUsed();
+      }
     }
   }
 
   /** All gradients become zero, those of other parts, too. */
   void clearGradients() {
-    parameters.clearGradients();
+    if (parameters != null) {
+      parameters.clearGradients();
+    }
   }
 
   /** Whether layers leave gradients where the listener doesn't take them from. */
   boolean areToBeBrought(GradientListener listener) {
-    return parameters.areToBeBrought(listener);
+    return parameters != null && parameters.areToBeBrought(listener);
   }
 
   /** Brings the gradients that layers have left to where the listener takes them from. */
   void gradientsDone(GradientListener listener) {
-    parameters.gradientsDone(listener);
+    if (parameters != null) {
+      parameters.gradientsDone(listener);
+    }
   }
 }

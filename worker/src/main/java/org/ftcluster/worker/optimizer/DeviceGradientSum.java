@@ -152,7 +152,7 @@ public final class DeviceGradientSum implements GradientSum {
               gradients,
               tail.limit(),
               unusable.asSlice((long) losses.size() * Integer.BYTES, Integer.BYTES));
-      case FAST, BFLOAT16 -> kernels.add(part.of(sums), gradients);
+      case FAST, BFLOAT16 -> kernels.add(part.of(sums), gradients, DType.FLOAT32);
     }
   }
 

@@ -31,6 +31,25 @@ record DeviceOptimizer(Accelerator device) {
   }
 
   /**
+   * As {@link FixedPoint#put}.
+   *
+   * @param terms int64
+   * @param unusable as above
+   */
+  void putFixed(
+      MemorySegment terms, MemorySegment gradients, double limit, MemorySegment unusable) {
+    long size = elements(gradients);
+    run("exact sum", 3 * gradients.byteSize(), kernel("fixed_put"), size)
+        .with(terms, gradients, size, limit, unusable);
+  }
+
+  /** {@code sums += terms}, both int64. */
+  void addFixed(MemorySegment sums, MemorySegment terms) {
+    long size = terms.byteSize() / Long.BYTES;
+    run("exact sum", 3 * terms.byteSize(), kernel("fixed_add_terms"), size).with(sums, terms, size);
+  }
+
+  /**
    * As {@link FixedPoint#toFloats}.
    *
    * @param sums int64
@@ -41,11 +60,23 @@ record DeviceOptimizer(Accelerator device) {
         .with(values, sums, size);
   }
 
-  /** {@code sums += gradients}. */
-  void add(MemorySegment sums, MemorySegment gradients) {
+  /**
+   * {@code terms = gradients}.
+   *
+   * @param unusable int32: becomes 1 where a gradient is no finite number
+   */
+  void put(MemorySegment terms, DType type, MemorySegment gradients, MemorySegment unusable) {
     long size = elements(gradients);
-    run("fast sum", 3 * gradients.byteSize(), kernel("float_add"), size)
-        .with(sums, gradients, size);
+    Kernel kernel = new Kernel("optimizer", "float_put", type, DType.FLOAT32);
+    run("rounded sum", terms.byteSize() + gradients.byteSize(), kernel, size)
+        .with(terms, gradients, size, unusable);
+  }
+
+  /** {@code sums += terms}. */
+  void add(MemorySegment sums, MemorySegment terms, DType type) {
+    long size = elements(sums);
+    Kernel kernel = new Kernel("optimizer", "float_add", DType.FLOAT32, type);
+    run("fast sum", 2 * sums.byteSize() + terms.byteSize(), kernel, size).with(sums, terms, size);
   }
 
   /** {@code to = from}. */

@@ -4,7 +4,6 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.List;
-import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 
@@ -19,8 +18,8 @@ import org.ftcluster.worker.collective.Communicator.ReduceOp;
  */
 abstract sealed class ShardedSum implements GradientSum
     permits ShardedGradientSum, UnitGradientSum {
-  final Arena arena = Arena.ofShared();
-  final SumFormat format;
+  private final Arena arena = Arena.ofShared();
+  final SumMemory place;
   final Sharers ranks;
   final Duration timeout;
   final StageSums sums;
@@ -28,20 +27,21 @@ abstract sealed class ShardedSum implements GradientSum
   final StageReduction reduction;
 
   /**
+   * @param place where layers leave gradients, and which {@link Sharers#stage} is about
    * @param parts of the parameters, that the stage's ranks leave gradients of
    */
-  ShardedSum(Reduction reduction, List<Shard> parts, Sharers ranks, Duration timeout) {
-    this.format = new SumFormat(reduction);
+  ShardedSum(SumMemory place, List<Shard> parts, Sharers ranks, Duration timeout) {
+    this.place = place;
     this.ranks = ranks;
     this.timeout = timeout;
-    this.sums = StageSums.allocate(arena, parts, ranks.stage(), format.type());
+    this.sums = StageSums.allocate(place, parts, ranks.stage());
     this.tail = new StepTail(arena, ranks.all().size());
-    this.reduction = new StageReduction(arena, format, sums, ranks.stage(), timeout);
+    this.reduction = new StageReduction(place, sums, ranks.stage(), timeout);
   }
 
   @Override
   public final void start(int microBatches) {
-    sums.memory().fill((byte) 0);
+    place.clear(sums.memory());
     tail.start(microBatches);
     reduction.start(tail.limit());
   }
@@ -74,9 +74,9 @@ abstract sealed class ShardedSum implements GradientSum
     reduction.finish();
     bringTogether();
     if (ranks.areInGroups() && sums.memory().byteSize() > 0) {
-      ranks.twins().allReduce(sums.memory(), format.type(), ReduceOp.SUM).await(timeout);
+      ranks.twins().allReduce(sums.memory(), place.format().type(), ReduceOp.SUM).await(timeout);
     }
-    if (!format.areFinite(sums.memory())) {
+    if (!place.areUsable(sums.memory())) {
       tail.addUnusable();
     }
     double loss = tail.reduce(all, timeout);
@@ -98,6 +98,7 @@ abstract sealed class ShardedSum implements GradientSum
   @Override
   public final void close() {
     reduction.close();
+    place.close();
     arena.close();
   }
 }

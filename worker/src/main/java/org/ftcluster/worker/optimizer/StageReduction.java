@@ -1,6 +1,5 @@
 package org.ftcluster.worker.optimizer;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -35,6 +34,7 @@ final class StageReduction implements AutoCloseable {
   /** Buckets on their way at once: enough that no rank waits for another one's next. */
   private static final int ROOMS = 4;
 
+  private final SumMemory place;
   private final SumFormat format;
   private final Communicator stage;
   private final Duration timeout;
@@ -65,20 +65,20 @@ final class StageReduction implements AutoCloseable {
   private record UnderWay(Bucket bucket, MemorySegment room, Work work) {}
 
   /**
-   * @param arena to be closed after this
+   * @param place where gradients come about, and are summed; to be closed after this
    * @param sums get the gradients
-   * @param stage in the background, so that nothing else waits for these
+   * @param stage of what is there; in the background, so that nothing else waits for these
    * @param timeout for a bucket
    */
-  StageReduction(
-      Arena arena, SumFormat format, StageSums sums, Communicator stage, Duration timeout) {
-    this.format = format;
+  StageReduction(SumMemory place, StageSums sums, Communicator stage, Duration timeout) {
+    this.place = place;
+    this.format = place.format();
     this.stage = stage;
     this.timeout = timeout;
     this.most = Math.clamp(sums.largest(), 1, Buckets.BYTES / format.sent().bytes());
     this.buckets = Bucket.of(sums, most);
     this.roomBytes = most * format.sent().bytes();
-    this.rooms = arena.allocate(ROOMS * roomBytes, 64);
+    this.rooms = place.allocate(ROOMS * roomBytes);
     this.thread =
         stage.isForAnyThread()
             ? Executors.newSingleThreadExecutor(
@@ -149,7 +149,7 @@ final class StageReduction implements AutoCloseable {
    * Begins with the rest of a micro-batch's buckets, and returns when its gradients aren't needed
    * any more; some may still be on their way.
    *
-   * @return whether all of them could be used
+   * @return whether all of them could be used, as far as that is known
    */
   boolean taken(@Nullable MemorySegment gradients) {
     send(gradients, 0);
@@ -161,7 +161,7 @@ final class StageReduction implements AutoCloseable {
   /**
    * The same of runs, without waiting.
    *
-   * @param listener hears, when their gradients aren't needed any more, whether all could be used
+   * @param listener hears, when their gradients aren't needed any more, what {@link #taken} returns
    */
   void whenTaken(Consumer<Boolean> listener) {
     give(task(() -> listener.accept(wereUsable())));
@@ -228,9 +228,9 @@ final class StageReduction implements AutoCloseable {
         rooms.asSlice(room * roomBytes, bucket.parameters().size() * format.sent().bytes());
     room = (room + 1) % ROOMS;
     if (gradients == null) {
-      sent.fill((byte) 0);
+      place.clear(sent);
     } else {
-      usable &= format.put(sent, bucket.parameters().in(gradients, start), limit);
+      usable &= place.put(sent, bucket.parameters().in(gradients, start), limit);
     }
     Work work = stage.reduce(sent, format.sent(), ReduceOp.SUM, bucket.owner());
     underWay.add(new UnderWay(bucket, sent, work));
@@ -246,7 +246,7 @@ final class StageReduction implements AutoCloseable {
     UnderWay first = underWay.element();
     first.work().await(timeout);
     if (first.bucket().owner() == stage.rank()) {
-      format.add(first.bucket().sums(format.type()), first.room());
+      place.add(first.bucket().sums(format.type()), first.room());
     }
     underWay.remove();
   }
@@ -256,6 +256,9 @@ final class StageReduction implements AutoCloseable {
   public void close() {
     if (thread != null) {
       end(thread);
+    }
+    if (!underWay.isEmpty()) {
+      stage.abort("rank %d gives up a step".formatted(stage.rank())); // GPUs would go on for ever
     }
     Buckets.letGo(underWay.stream().map(UnderWay::work).toList(), GradientSum.LET_GO);
   }

@@ -49,21 +49,36 @@ record StageSums(MemorySegment memory, List<Run> runs) {
    *
    * @param parts of the parameters, that the stage's ranks leave gradients of
    */
-  static StageSums allocate(Arena arena, List<Shard> parts, Communicator stage, ElementType type) {
-    List<ShardLayout> divisions =
+  static StageSums allocate(SumMemory place, List<Shard> parts, Communicator stage) {
+    List<Run> empty =
         parts.stream()
-            .map(part -> new ShardLayout(part.size(), stage.rank(), stage.size(), false))
+            .map(
+                part ->
+                    new Run(
+                        part.from(),
+                        new ShardLayout(part.size(), stage.rank(), stage.size(), false),
+                        MemorySegment.NULL))
             .toList();
-    long own = divisions.stream().mapToLong(division -> division.own().size()).sum();
-    MemorySegment memory = arena.allocate(own * type.bytes(), 64);
-    List<Run> runs = new ArrayList<>();
+    long own = empty.stream().mapToLong(run -> run.own().size()).sum();
+    ElementType type = place.format().type();
+    return of(empty, place.allocate(own * type.bytes()), type);
+  }
+
+  /** The same runs, with their sums one after the other. */
+  private static StageSums of(List<Run> runs, MemorySegment memory, ElementType type) {
+    List<Run> placed = new ArrayList<>();
     long at = 0;
-    for (int i = 0; i < divisions.size(); i++) {
-      long bytes = divisions.get(i).own().size() * type.bytes();
-      runs.add(new Run(parts.get(i).from(), divisions.get(i), memory.asSlice(at, bytes)));
+    for (Run run : runs) {
+      long bytes = run.own().size() * type.bytes();
+      placed.add(new Run(run.start(), run.division(), memory.asSlice(at, bytes)));
       at += bytes;
     }
-    return new StageSums(memory, List.copyOf(runs));
+    return new StageSums(memory, List.copyOf(placed));
+  }
+
+  /** These, or a copy, where they are elsewhere than in the host's memory. */
+  StageSums onHost(Arena arena, SumMemory place) {
+    return of(runs, place.onHost(arena, memory), place.format().type());
   }
 
   /** The most that a rank has of a run. */

@@ -1,6 +1,5 @@
 package org.ftcluster.worker.optimizer;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import org.ftcluster.worker.collective.Communicator;
@@ -8,8 +7,8 @@ import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
 
 /**
- * Brings a step's sums from the ranks that have summed them, of whichever stage, to those that have
- * the optimizer's shards.
+ * Brings a step's sums, in the hosts' memory, from the ranks that have summed them, of whichever
+ * stage, to those that have the optimizer's shards.
  *
  * @param group all of them, among whom the layout deals
  */
@@ -27,11 +26,11 @@ record SumDelivery(SumFormat format, ShardLayout layout, Communicator group, Dur
     ElementType type = format.type();
     long most = ROUND_BYTES / type.bytes() / group.size();
     long chunk = Math.clamp(layout.largest(), 1, Math.max(1, most));
-    try (Arena arena = Arena.ofShared()) {
-      MemorySegment rooms = arena.allocate(chunk * group.size() * type.bytes(), 64);
-      MemorySegment arrived = arena.allocate(chunk * type.bytes(), 64);
+    try (HostSumMemory host = new HostSumMemory(format)) {
+      MemorySegment rooms = host.allocate(chunk * group.size() * type.bytes());
+      MemorySegment arrived = host.allocate(chunk * type.bytes());
       for (long at = 0; at < layout.largest(); at += chunk) {
-        rooms.fill((byte) 0);
+        host.clear(rooms);
         for (int rank = 0; rank < group.size(); rank++) {
           Shard wanted = ShardedUpdate.chunk(layout.of(rank), at, chunk);
           MemorySegment room = rooms.asSlice(rank * chunk * type.bytes(), chunk * type.bytes());
@@ -39,7 +38,7 @@ record SumDelivery(SumFormat format, ShardLayout layout, Communicator group, Dur
         }
         group.reduceScatter(rooms, arrived, type, ReduceOp.SUM).await(timeout);
         Shard own = ShardedUpdate.chunk(layout.own(), at, chunk);
-        format.toFloats(arrived.asSlice(0, own.size() * type.bytes()), own.of(gradients));
+        host.toFloats(arrived.asSlice(0, own.size() * type.bytes()), own.of(gradients));
       }
     }
   }

@@ -9,6 +9,7 @@ import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.optimizer.StageSums.Run;
 import org.ftcluster.worker.parallel.UnitStages;
+import org.ftcluster.worker.tensor.Accelerator;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -33,14 +34,20 @@ public final class UnitGradientSum extends ShardedSum {
    * @param layout of the optimizer's shards, unit by unit
    * @param state of this rank's shards, which get the sums of their gradients
    * @param ranks among whose group the layout deals
+   * @param device where units leave their gradients, and they are summed; null for the host
    */
   public UnitGradientSum(
       Reduction reduction,
       ShardLayout layout,
       OptimizerState state,
       Sharers ranks,
-      Duration timeout) {
-    super(reduction, usedHere(layout).stream().map(layout.units()::get).toList(), ranks, timeout);
+      Duration timeout,
+      @Nullable Accelerator device) {
+    super(
+        SumMemory.of(reduction, device),
+        usedHere(layout).stream().map(layout.units()::get).toList(),
+        ranks,
+        timeout);
     this.layout = layout;
     this.state = state;
     this.units = usedHere(layout);
@@ -87,7 +94,10 @@ public final class UnitGradientSum extends ShardedSum {
 
   private void giveBack(MemorySegment own, int owner) {
     for (long at = 0; at < own.byteSize(); at += ROUND_BYTES) {
-      ranks.group().send(round(own, at), owner).await(timeout);
+      try (Arena copies = Arena.ofShared()) {
+        MemorySegment sums = place.onHost(copies, round(own, at));
+        ranks.group().send(sums, owner).await(timeout);
+      }
     }
   }
 
@@ -98,7 +108,7 @@ public final class UnitGradientSum extends ShardedSum {
         MemorySegment sum = round(own, at);
         MemorySegment theirs = received.asSlice(0, sum.byteSize());
         ranks.group().recv(theirs, borrower).await(timeout);
-        format.addSums(sum, theirs);
+        place.addSums(sum, theirs);
       }
     }
   }
@@ -113,7 +123,7 @@ public final class UnitGradientSum extends ShardedSum {
     for (int unit : units) {
       MemorySegment own = state.ownPieces().get(unit).gradients();
       if (own.byteSize() > 0) {
-        format.toFloats(run(unit).sums(), own);
+        place.toFloats(run(unit).sums(), own);
       }
     }
   }

@@ -1,24 +1,23 @@
 package org.ftcluster.worker.parallel;
 
 import org.ftcluster.worker.collective.Communicator;
+import org.ftcluster.worker.tensor.Accelerator;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The ranks of a generation, by what they have to send each other.
  *
  * @param hosts what is in the hosts' memory, over the network
  * @param layers what is where layers are computed
- * @param state gradients and parameters, which are in the hosts' memory
+ * @param state the state, which is in the hosts' memory
+ * @param device whose memory is that of the layers' links; null for the host's
  */
-public record RankLinks(Communicator hosts, Communicator layers, Communicator state)
+public record RankLinks(
+    Communicator hosts, Communicator layers, Communicator state, @Nullable Accelerator device)
     implements AutoCloseable {
   /** Where all of it goes from host to host. */
   public static RankLinks ofHosts(Communicator hosts) {
-    return new RankLinks(hosts, hosts, hosts);
-  }
-
-  /** Whether layers' links are GPUs', and not those of the state in the hosts' memory. */
-  public boolean areOfDevices() {
-    return layers != state;
+    return new RankLinks(hosts, hosts, hosts, null);
   }
 
   /** As {@link Communicator#abort}, on all of them. */

@@ -173,6 +173,22 @@ public final class Tensor {
     }
   }
 
+  /**
+   * The bytes of a contiguous tensor's elements, for the host: these themselves, or a copy of a
+   * device's, once that has done all that it was told before.
+   */
+  public MemorySegment read(Arena arena) {
+    if (!isContiguous()) {
+      throw new IllegalArgumentException("not contiguous: " + this);
+    }
+    if (accelerator == null) {
+      return memory();
+    }
+    MemorySegment copy = arena.allocate(memory.byteSize(), Scope.ALIGNMENT);
+    accelerator.download(copy, address());
+    return copy;
+  }
+
   /** Sets all elements of a contiguous tensor to 0. */
   public void clear() {
     if (!isContiguous()) {

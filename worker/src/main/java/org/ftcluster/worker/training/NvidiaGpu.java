@@ -51,7 +51,7 @@ record NvidiaGpu(Accelerator accelerator) implements Gpu {
     NcclCommunicator gpus =
         NcclCommunicator.connect(
             hosts, accelerator.torchDeviceIndex(), accelerator.stream(), deadline);
-    return new RankLinks(hosts, gpus, StagedCommunicator.of(gpus, accelerator));
+    return new RankLinks(hosts, gpus, StagedCommunicator.of(gpus, accelerator), accelerator);
   }
 
   private static boolean isMissingAnywhere(boolean here, Communicator hosts, Duration deadline) {

@@ -102,10 +102,12 @@ final class StateSharing {
   GradientSum newSum(List<ParameterBuffer.Slice> trained) {
     JobSpec.Reduction reduction = spec.training().reduction();
     if (layout.sharesValues()) {
-      return new UnitGradientSum(reduction, layout, state.optimizer(), sharers(), timeout);
+      return new UnitGradientSum(
+          reduction, layout, state.optimizer(), sharers(), timeout, mesh.device());
     }
     if (sharesGradients()) {
-      return new ShardedGradientSum(reduction, layout, Region.of(trained), sharers(), timeout);
+      return new ShardedGradientSum(
+          reduction, layout, Region.of(trained), sharers(), timeout, summing());
     }
     int places = mesh.all().size();
     DeviceParameters device = summing();
@@ -118,13 +120,13 @@ final class StateSharing {
     return new DeviceGradientSum(reduction, device, places, mesh.deviceBackground(), early, toHost);
   }
 
-  /** Where whole gradients are summed, if that is a GPU; else null. */
+  /** Where gradients of what this rank has all values of are summed, if that is a GPU. */
   private @Nullable DeviceParameters summing() {
-    boolean reachable = mesh.all().size() == 1 || mesh.deviceBackground() != null;
-    return sharesGradients() || !reachable ? null : state.parameters().device();
+    boolean reachable = mesh.all().size() == 1 || mesh.device() != null;
+    return reachable ? state.parameters().device() : null;
   }
 
-  /** Where the whole optimizer works, if that is a GPU; else null. */
+  /** Where the whole optimizer works, if that is a GPU. */
   private @Nullable DeviceParameters updating() {
     return isShared() || !optimizesOnDevice ? null : summing();
   }

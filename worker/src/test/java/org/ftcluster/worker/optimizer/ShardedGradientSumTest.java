@@ -128,7 +128,8 @@ class ShardedGradientSumTest {
                       ranks,
                       ranks.group("stage", List.of(2 * stage, 2 * stage + 1)),
                       alone(ranks)),
-                  LIMIT)) {
+                  LIMIT,
+                  null)) {
             MemorySegment gradients = floats(new float[SIZE]);
             sum.start(2 * MICRO_BATCHES);
             // One stage is done before the other begins.
@@ -173,7 +174,7 @@ class ShardedGradientSumTest {
   private static GradientSum sharded(Reduction reduction, ShardLayout layout, Communicator ranks) {
     Region all = new Region(List.of(new Shard(0, SIZE)));
     Sharers sharers = new Sharers(ranks, ranks, ranks, alone(ranks));
-    return new ShardedGradientSum(reduction, layout, all, sharers, LIMIT);
+    return new ShardedGradientSum(reduction, layout, all, sharers, LIMIT, null);
   }
 
   private static Communicator alone(Communicator ranks) {
@@ -204,7 +205,7 @@ class ShardedGradientSumTest {
               Region all = new Region(List.of(new Shard(0, SIZE)));
               Sharers sharers = new Sharers(ranks, group, group, twins);
               try (GradientSum sum =
-                  new ShardedGradientSum(reduction, layout, all, sharers, LIMIT)) {
+                  new ShardedGradientSum(reduction, layout, all, sharers, LIMIT, null)) {
                 MemorySegment gradients = floats(new float[SIZE]);
                 sum.start(4);
                 sum.add(gradients(ranks.rank()), 0.1);

@@ -7,7 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
@@ -167,9 +166,8 @@ class StageReductionTest {
         ranks -> {
           List<Shard> parts = List.of(new Shard(0, 10_000), new Shard(50_000, 53_000));
           List<Long> sent = new ArrayList<>();
-          try (Arena arena = Arena.ofShared()) {
-            StageSums sums =
-                StageSums.allocate(arena, parts, ranks, Communicator.ElementType.INT64);
+          try (SumMemory place = SumMemory.of(Reduction.EXACT, null)) {
+            StageSums sums = StageSums.allocate(place, parts, ranks);
             for (Bucket bucket : Bucket.of(sums, 5000)) {
               sent.addAll(
                   List.of(
@@ -197,7 +195,7 @@ class StageReductionTest {
     Region all = new Region(List.of(new Shard(0, SIZE)));
     Communicator alone = ranks.group("alone", List.of(ranks.rank()));
     return new ShardedGradientSum(
-        reduction, layout, all, new Sharers(ranks, ranks, stage, alone), LIMIT);
+        reduction, layout, all, new Sharers(ranks, ranks, stage, alone), LIMIT, null);
   }
 
   /** A micro-batch's, from a parameter on; as yet nothing before it. */

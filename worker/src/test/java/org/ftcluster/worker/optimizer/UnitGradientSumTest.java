@@ -137,7 +137,7 @@ class UnitGradientSumTest {
   private static GradientSum sum(OptimizerState state, Communicator ranks) {
     Communicator alone = ranks.group("alone", List.of(ranks.rank()));
     Sharers sharers = new Sharers(ranks, ranks, ranks.background(), alone);
-    return new UnitGradientSum(Reduction.EXACT, state.layout(), state, sharers, LIMIT);
+    return new UnitGradientSum(Reduction.EXACT, state.layout(), state, sharers, LIMIT, null);
   }
 
   /** A micro-batch's. */

@@ -98,12 +98,41 @@ class DeviceMeshTest {
   void copiesOnGpusLearnWhatOneGpuLearnsBitForBit() throws Exception {
     MeshJob.Run oneGpu = oneGpu();
     compare(alone("llama", "nf4"), oneGpu);
-    for (String sharding : List.of("none", "zero1")) {
+    for (String sharding : List.of("none", "zero1", "zero2")) {
       MeshJob.Run copies = onGpus("llama", "nf4", new MeshCase(2, 1, 1, 1, sharding));
       assertArrayEquals(oneGpu.losses(), copies.losses());
       assertArrayEquals(oneGpu.norms(), copies.norms());
       assertEquals(oneGpu.sha256(), copies.sha256());
     }
+  }
+
+  /** Every weight is trained, and no GPU has all of them. */
+  @Test
+  void sharesOfEveryWeightLearnWhatOneCpuLearns() throws Exception {
+    String oneStep = "training.max_steps=1"; // the evaluation sees what it has changed
+    String[] settings = everyWeight("float32", oneStep);
+    compare(
+        alone("qwen2", "none", settings),
+        onGpus("qwen2", "none", new MeshCase(2, 1, 2, 1, "zero3"), settings));
+    MeshCase groups = new MeshCase(2, 2, 1, 1, "zero3", 2);
+    String[] fast = everyWeight("float32", oneStep, "training.reduction=fast");
+    compare(alone("llama", "none", settings), onGpus("llama", "none", groups, fast));
+  }
+
+  @Test
+  void sharesOfEveryWeightLearnWhatOneGpuLearnsBitForBit() throws Exception {
+    String[] settings = everyWeight("bfloat16");
+    MeshJob.Run one = onGpus("qwen2", "none", new MeshCase(1, 1, 1, 1, "none"), settings);
+    MeshJob.Run shares = onGpus("qwen2", "none", new MeshCase(3, 1, 1, 1, "zero3"), settings);
+    assertArrayEquals(one.losses(), shares.losses());
+    assertEquals(one.sha256(), shares.sha256());
+  }
+
+  private static String[] everyWeight(String dtype, String... more) {
+    List<String> settings = new ArrayList<>(List.of(more));
+    settings.addAll(
+        List.of("adapter.type=none", "model.dtype=" + dtype, "training.learning_rate=0.001"));
+    return settings.toArray(String[]::new);
   }
 
   /** What only GPUs had of the state is in the hosts' memory when a generation ends, however. */
@@ -160,11 +189,13 @@ class DeviceMeshTest {
     return job;
   }
 
-  private MeshJob.Run alone(String model, String quantization) throws Exception {
-    String key = model + " " + quantization;
+  private MeshJob.Run alone(String model, String quantization, String... more) throws Exception {
+    List<String> job = job(model, quantization);
+    job.addAll(List.of(more));
+    String key = String.join(" ", job);
     if (!ALONE.containsKey(key)) {
-      String[] job = job(model, quantization).toArray(String[]::new);
-      ALONE.put(key, new MeshJob(models, out.resolve("alone"), job).run(1));
+      Path folder = Files.createTempDirectory(out, "alone");
+      ALONE.put(key, new MeshJob(models, folder, job.toArray(String[]::new)).run(1));
     }
     return ALONE.get(key);
   }

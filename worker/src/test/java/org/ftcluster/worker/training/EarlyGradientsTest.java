@@ -70,7 +70,7 @@ class EarlyGradientsTest {
     Replica replica = new Replica.OneStage(model);
     Region region = Region.of(replica.trained());
     try (GradientSum sum =
-        new ShardedGradientSum(job.training().reduction(), layout, region, sharers, LIMIT)) {
+        new ShardedGradientSum(job.training().reduction(), layout, region, sharers, LIMIT, null)) {
       model.initialize(1);
       sum.start(2 * microBatches.size());
       replica.train(

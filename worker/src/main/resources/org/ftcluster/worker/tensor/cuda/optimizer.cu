@@ -45,23 +45,46 @@ extern "C" __global__ void squared_blocks(double* sums, const float* gradients, 
   }
 }
 
-// sums += gradients as multiples of 2^-44; unusable is set where one is NaN or beyond the limit.
-extern "C" __global__ void fixed_add(
-    long* sums, const float* gradients, long size, double limit, int* unusable) {
-  long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= size) return;
-  float value = gradients[i];
-  if (fabsf(value) <= limit) {
-    sums[i] += (long)rint(value * 0x1p44);
-  } else {
-    *unusable = 1;
-  }
+// A gradient as a multiple of 2^-44; unusable is set where it is NaN or beyond the limit.
+__device__ inline long fixed(float gradient, double limit, int* unusable) {
+  if (fabsf(gradient) <= limit) return (long)rint(gradient * 0x1p44);
+  *unusable = 1;
+  return 0;
 }
 
 // sums += gradients
-extern "C" __global__ void float_add(float* sums, const float* gradients, long size) {
+extern "C" __global__ void fixed_add(
+    long* sums, const float* gradients, long size, double limit, int* unusable) {
   long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
-  if (i < size) sums[i] += gradients[i];
+  if (i < size) sums[i] += fixed(gradients[i], limit, unusable);
+}
+
+// terms = gradients
+extern "C" __global__ void fixed_put(
+    long* terms, const float* gradients, long size, double limit, int* unusable) {
+  long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < size) terms[i] = fixed(gradients[i], limit, unusable);
+}
+
+// sums += terms
+extern "C" __global__ void fixed_add_terms(long* sums, const long* terms, long size) {
+  long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < size) sums[i] += terms[i];
+}
+
+// terms = gradients; unusable is set where one is no finite number, whatever rounding makes of it.
+extern "C" __global__ void float_put(TO* terms, const float* gradients, long size, int* unusable) {
+  long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i >= size) return;
+  float gradient = gradients[i];
+  if (!(fabsf(gradient) < INFINITE)) *unusable = 1;
+  put(terms[i], gradient);
+}
+
+// sums += terms
+extern "C" __global__ void float_add(float* sums, const FROM* terms, long size) {
+  long i = (long)blockIdx.x * blockDim.x + threadIdx.x;
+  if (i < size) sums[i] += get(terms[i]);
 }
 
 // to = from
