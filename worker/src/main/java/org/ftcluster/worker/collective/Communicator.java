@@ -59,6 +59,12 @@ public interface Communicator extends AutoCloseable {
   /** Every rank's {@code buffer} gets what {@code root}'s holds. */
   Work broadcast(MemorySegment buffer, int root);
 
+  /**
+   * Makes what messages between neighbours take, where that is something; to be called by all ranks
+   * at the same time, if some of them may have none to send while others do.
+   */
+  default void meetNeighbours() {}
+
   Work send(MemorySegment buffer, int peer);
 
   Work recv(MemorySegment buffer, int peer);

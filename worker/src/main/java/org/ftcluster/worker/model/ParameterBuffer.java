@@ -128,19 +128,25 @@ public final class ParameterBuffer implements AutoCloseable {
   }
 
   /**
-   * Gives the memory of values and gradients back, for a rank that has shares of them elsewhere:
-   * what they hold is lost.
+   * Gives the memory of values and gradients back, and any copy, for a rank that has shares of them
+   * elsewhere: what they hold is lost, and no layer may use it any more.
    */
   public void release() {
     memory.clear();
     FiledMemory.letGo(values);
+    closeCopy();
+  }
+
+  private void closeCopy() {
+    if (device != null) {
+      device.close();
+      device = null;
+    }
   }
 
   @Override
   public void close() {
-    if (device != null) {
-      device.close();
-    }
+    closeCopy();
     scope.close();
     memory.close();
     files.close();

@@ -2,6 +2,7 @@ package org.ftcluster.worker.optimizer;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
 import java.util.List;
@@ -12,7 +13,7 @@ import org.ftcluster.worker.tensor.Scratch;
 
 /** An accelerator's, with the bits that {@link HostSumMemory} leaves. */
 final class DeviceSumMemory implements SumMemory {
-  /** Bytes of the host's that are on their way at once: what scratch memory has room for. */
+  /** Bytes of floats that go to the host at once, by way of scratch memory. */
   private static final long ROUND_BYTES = 4 << 20;
 
   private final SumFormat format;
@@ -71,15 +72,11 @@ final class DeviceSumMemory implements SumMemory {
 
   @Override
   public void addSums(MemorySegment sums, MemorySegment others) {
-    Scratch scratch = device.scratch();
-    for (long at = 0; at < sums.byteSize(); at += ROUND_BYTES) {
-      long bytes = Math.min(ROUND_BYTES, sums.byteSize() - at);
-      MemorySegment here = scratch.allocate(bytes);
-      device.upload(here, others.asSlice(at, bytes));
-      switch (format.reduction()) {
-        case EXACT -> kernels.addFixed(sums.asSlice(at, bytes), here);
-        case FAST, BFLOAT16 -> kernels.add(sums.asSlice(at, bytes), here, DType.FLOAT32);
-      }
+    MemorySegment here = device.scratch().allocate(others.byteSize());
+    device.upload(here, others);
+    switch (format.reduction()) {
+      case EXACT -> kernels.addFixed(sums, here);
+      case FAST, BFLOAT16 -> kernels.add(sums, here, DType.FLOAT32);
     }
   }
 
@@ -117,12 +114,17 @@ final class DeviceSumMemory implements SumMemory {
   }
 
   @Override
-  public MemorySegment onHost(Arena arena, MemorySegment sums) {
-    MemorySegment copy = arena.allocate(sums.byteSize(), 64);
+  public MemorySegment onHost(SegmentAllocator allocator, MemorySegment sums) {
+    MemorySegment copy = allocator.allocate(sums.byteSize(), 64);
     if (sums.byteSize() > 0) {
       device.download(copy, sums);
     }
     return copy;
+  }
+
+  @Override
+  public Transit transit() {
+    return Transit.DEVICES;
   }
 
   @Override

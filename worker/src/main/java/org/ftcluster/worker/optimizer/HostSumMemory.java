@@ -2,6 +2,7 @@ package org.ftcluster.worker.optimizer;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.lang.foreign.ValueLayout;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.tensor.kernel.RowOps;
@@ -86,8 +87,13 @@ final class HostSumMemory implements SumMemory {
   }
 
   @Override
-  public MemorySegment onHost(Arena copies, MemorySegment sums) {
+  public MemorySegment onHost(SegmentAllocator copies, MemorySegment sums) {
     return sums;
+  }
+
+  @Override
+  public Transit transit() {
+    return Transit.HOSTS;
   }
 
   @Override

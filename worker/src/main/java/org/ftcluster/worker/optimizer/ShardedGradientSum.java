@@ -70,12 +70,12 @@ public final class ShardedGradientSum extends ShardedSum {
   @Override
   void handOut(MemorySegment gradients) {
     if (isWhereItBelongs()) {
-      place.toFloats(sums.memory(), layout.own().of(gradients));
+      memory.toFloats(sums.memory(), layout.own().of(gradients));
       return;
     }
     try (Arena copies = Arena.ofShared()) {
-      new SumDelivery(place.format(), layout, ranks.group(), timeout)
-          .deliver(sums.onHost(copies, place), gradients);
+      new SumDelivery(memory.format(), layout, ranks.group(), timeout)
+          .deliver(sums.onHost(copies, memory), gradients);
     }
   }
 

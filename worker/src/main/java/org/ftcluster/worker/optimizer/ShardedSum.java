@@ -19,7 +19,7 @@ import org.ftcluster.worker.collective.Communicator.ReduceOp;
 abstract sealed class ShardedSum implements GradientSum
     permits ShardedGradientSum, UnitGradientSum {
   private final Arena arena = Arena.ofShared();
-  final SumMemory place;
+  final SumMemory memory;
   final Sharers ranks;
   final Duration timeout;
   final StageSums sums;
@@ -27,21 +27,27 @@ abstract sealed class ShardedSum implements GradientSum
   final StageReduction reduction;
 
   /**
-   * @param place where layers leave gradients, and which {@link Sharers#stage} is about
+   * @param memory where layers leave gradients, and which {@link Sharers#stage} is about
    * @param parts of the parameters, that the stage's ranks leave gradients of
    */
-  ShardedSum(SumMemory place, List<Shard> parts, Sharers ranks, Duration timeout) {
-    this.place = place;
+  ShardedSum(SumMemory memory, List<Shard> parts, Sharers ranks, Duration timeout) {
+    this.memory = memory;
     this.ranks = ranks;
     this.timeout = timeout;
-    this.sums = StageSums.allocate(place, parts, ranks.stage());
     this.tail = new StepTail(arena, ranks.all().size());
-    this.reduction = new StageReduction(place, sums, ranks.stage(), timeout);
+    try {
+      this.sums = StageSums.allocate(memory, parts, ranks.stage());
+      this.reduction = new StageReduction(memory, sums, ranks.stage(), timeout);
+    } catch (RuntimeException | Error e) {
+      memory.close();
+      arena.close();
+      throw e;
+    }
   }
 
   @Override
   public final void start(int microBatches) {
-    place.clear(sums.memory());
+    memory.clear(sums.memory());
     tail.start(microBatches);
     reduction.start(tail.limit());
   }
@@ -74,9 +80,9 @@ abstract sealed class ShardedSum implements GradientSum
     reduction.finish();
     bringTogether();
     if (ranks.areInGroups() && sums.memory().byteSize() > 0) {
-      ranks.twins().allReduce(sums.memory(), place.format().type(), ReduceOp.SUM).await(timeout);
+      ranks.twins().allReduce(sums.memory(), memory.format().type(), ReduceOp.SUM).await(timeout);
     }
-    if (!place.areUsable(sums.memory())) {
+    if (!memory.areUsable(sums.memory())) {
       tail.addUnusable();
     }
     double loss = tail.reduce(all, timeout);
@@ -98,7 +104,7 @@ abstract sealed class ShardedSum implements GradientSum
   @Override
   public final void close() {
     reduction.close();
-    place.close();
+    memory.close();
     arena.close();
   }
 }

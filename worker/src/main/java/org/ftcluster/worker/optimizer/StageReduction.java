@@ -26,15 +26,13 @@ import org.jspecify.annotations.Nullable;
  * {@link Bucket}s, while the backward goes on. All ranks have the same buckets in the same order,
  * and begin with each when they have it.
  *
- * <p>Only a few buckets are on their way at once, in rooms of their own, so a thread does it: it
+ * <p>Only some buckets are on their way at once, in rooms of their own, so a thread does it: it
  * waits for a room where the backward shouldn't. Gradients stay where they are until it comes to
- * them. Where only one thread may send, that is the backward's.
+ * them. Where only one thread may send, as between GPUs, that is the backward's, which does wait
+ * once its GPU is so many buckets behind.
  */
 final class StageReduction implements AutoCloseable {
-  /** Buckets on their way at once: enough that no rank waits for another one's next. */
-  private static final int ROOMS = 4;
-
-  private final SumMemory place;
+  private final SumMemory memory;
   private final SumFormat format;
   private final Communicator stage;
   private final Duration timeout;
@@ -44,6 +42,7 @@ final class StageReduction implements AutoCloseable {
   private final long most;
 
   private final MemorySegment rooms;
+  private final int roomCount;
   private final long roomBytes;
 
   /** Null where the caller does it. */
@@ -65,20 +64,22 @@ final class StageReduction implements AutoCloseable {
   private record UnderWay(Bucket bucket, MemorySegment room, Work work) {}
 
   /**
-   * @param place where gradients come about, and are summed; to be closed after this
+   * @param memory where gradients come about, and are summed; to be closed after this
    * @param sums get the gradients
    * @param stage of what is there; in the background, so that nothing else waits for these
    * @param timeout for a bucket
    */
-  StageReduction(SumMemory place, StageSums sums, Communicator stage, Duration timeout) {
-    this.place = place;
-    this.format = place.format();
+  StageReduction(SumMemory memory, StageSums sums, Communicator stage, Duration timeout) {
+    this.memory = memory;
+    this.format = memory.format();
     this.stage = stage;
     this.timeout = timeout;
-    this.most = Math.clamp(sums.largest(), 1, Buckets.BYTES / format.sent().bytes());
+    SumMemory.Transit transit = memory.transit();
+    this.most = Math.clamp(sums.largest(), 1, transit.bucketBytes() / format.sent().bytes());
     this.buckets = Bucket.of(sums, most);
+    this.roomCount = Math.clamp(buckets.size(), 1, transit.buckets());
     this.roomBytes = most * format.sent().bytes();
-    this.rooms = place.allocate(ROOMS * roomBytes);
+    this.rooms = memory.allocate(roomCount * roomBytes);
     this.thread =
         stage.isForAnyThread()
             ? Executors.newSingleThreadExecutor(
@@ -221,16 +222,16 @@ final class StageReduction implements AutoCloseable {
    * @param gradients from the parameter {@code start} on
    */
   private void begin(Bucket bucket, @Nullable MemorySegment gradients, long start) {
-    if (underWay.size() == ROOMS) {
+    if (underWay.size() == roomCount) {
       awaitFirst();
     }
     MemorySegment sent =
         rooms.asSlice(room * roomBytes, bucket.parameters().size() * format.sent().bytes());
-    room = (room + 1) % ROOMS;
+    room = (room + 1) % roomCount;
     if (gradients == null) {
-      place.clear(sent);
+      memory.clear(sent);
     } else {
-      usable &= place.put(sent, bucket.parameters().in(gradients, start), limit);
+      usable &= memory.put(sent, bucket.parameters().in(gradients, start), limit);
     }
     Work work = stage.reduce(sent, format.sent(), ReduceOp.SUM, bucket.owner());
     underWay.add(new UnderWay(bucket, sent, work));
@@ -246,7 +247,7 @@ final class StageReduction implements AutoCloseable {
     UnderWay first = underWay.element();
     first.work().await(timeout);
     if (first.bucket().owner() == stage.rank()) {
-      place.add(first.bucket().sums(format.type()), first.room());
+      memory.add(first.bucket().sums(format.type()), first.room());
     }
     underWay.remove();
   }

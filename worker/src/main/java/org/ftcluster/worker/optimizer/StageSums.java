@@ -49,7 +49,7 @@ record StageSums(MemorySegment memory, List<Run> runs) {
    *
    * @param parts of the parameters, that the stage's ranks leave gradients of
    */
-  static StageSums allocate(SumMemory place, List<Shard> parts, Communicator stage) {
+  static StageSums allocate(SumMemory memory, List<Shard> parts, Communicator stage) {
     List<Run> empty =
         parts.stream()
             .map(
@@ -60,8 +60,8 @@ record StageSums(MemorySegment memory, List<Run> runs) {
                         MemorySegment.NULL))
             .toList();
     long own = empty.stream().mapToLong(run -> run.own().size()).sum();
-    ElementType type = place.format().type();
-    return of(empty, place.allocate(own * type.bytes()), type);
+    ElementType type = memory.format().type();
+    return of(empty, memory.allocate(own * type.bytes()), type);
   }
 
   /** The same runs, with their sums one after the other. */
@@ -77,8 +77,8 @@ record StageSums(MemorySegment memory, List<Run> runs) {
   }
 
   /** These, or a copy, where they are elsewhere than in the host's memory. */
-  StageSums onHost(Arena arena, SumMemory place) {
-    return of(runs, place.onHost(arena, memory), place.format().type());
+  StageSums onHost(Arena arena, SumMemory where) {
+    return of(runs, where.onHost(arena, memory), where.format().type());
   }
 
   /** The most that a rank has of a run. */

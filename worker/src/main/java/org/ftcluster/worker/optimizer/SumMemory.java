@@ -1,7 +1,7 @@
 package org.ftcluster.worker.optimizer;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.jspecify.annotations.Nullable;
@@ -41,7 +41,7 @@ sealed interface SumMemory extends AutoCloseable permits HostSumMemory, DeviceSu
   /** Adds what came. */
   void add(MemorySegment sums, MemorySegment received);
 
-  /** Adds sums of another rank's, in the host's memory. */
+  /** Adds sums of another rank's, in the host's memory: a few MB at most. */
   void addSums(MemorySegment sums, MemorySegment others);
 
   /** Whether all that was {@link #put} since the last time could be used, and sums are numbers. */
@@ -55,7 +55,28 @@ sealed interface SumMemory extends AutoCloseable permits HostSumMemory, DeviceSu
   void toFloats(MemorySegment sums, MemorySegment gradients);
 
   /** The sums themselves where they are the host's, else a copy. */
-  MemorySegment onHost(Arena arena, MemorySegment sums);
+  MemorySegment onHost(SegmentAllocator allocator, MemorySegment sums);
+
+  /** How much of a micro-batch's gradients is on its way at once. */
+  Transit transit();
+
+  /**
+   * How much is on its way.
+   *
+   * @param bucketBytes of neighbouring gradients that go together
+   * @param buckets at once
+   */
+  record Transit(long bucketBytes, int buckets) {
+    /** Between hosts; enough buckets that no rank waits for another one's next. */
+    static final Transit HOSTS = new Transit(Buckets.BYTES, 4);
+
+    /** Between GPUs, whose thread goes on with the backward as long as there is room. */
+    static final Transit DEVICES = new Transit(DeviceGradientSum.PIECE_BYTES, 16);
+
+    long bytes() {
+      return bucketBytes * buckets;
+    }
+  }
 
   /** To be called when nobody writes there any more. */
   @Override

@@ -2,6 +2,7 @@ package org.ftcluster.worker.optimizer;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
+import java.lang.foreign.SegmentAllocator;
 import java.time.Duration;
 import java.util.List;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
@@ -93,10 +94,11 @@ public final class UnitGradientSum extends ShardedSum {
   }
 
   private void giveBack(MemorySegment own, int owner) {
-    for (long at = 0; at < own.byteSize(); at += ROUND_BYTES) {
-      try (Arena copies = Arena.ofShared()) {
-        MemorySegment sums = place.onHost(copies, round(own, at));
-        ranks.group().send(sums, owner).await(timeout);
+    try (Arena arena = Arena.ofShared()) {
+      MemorySegment room = arena.allocate(Math.min(own.byteSize(), ROUND_BYTES), 64);
+      SegmentAllocator again = SegmentAllocator.prefixAllocator(room);
+      for (long at = 0; at < own.byteSize(); at += ROUND_BYTES) {
+        ranks.group().send(memory.onHost(again, round(own, at)), owner).await(timeout);
       }
     }
   }
@@ -108,7 +110,7 @@ public final class UnitGradientSum extends ShardedSum {
         MemorySegment sum = round(own, at);
         MemorySegment theirs = received.asSlice(0, sum.byteSize());
         ranks.group().recv(theirs, borrower).await(timeout);
-        place.addSums(sum, theirs);
+        memory.addSums(sum, theirs);
       }
     }
   }
@@ -123,7 +125,7 @@ public final class UnitGradientSum extends ShardedSum {
     for (int unit : units) {
       MemorySegment own = state.ownPieces().get(unit).gradients();
       if (own.byteSize() > 0) {
-        place.toFloats(run(unit).sums(), own);
+        memory.toFloats(run(unit).sums(), own);
       }
     }
   }

@@ -25,7 +25,8 @@ record GradientIntake(
   @Override
   public void complete(long from, boolean last) {
     if (ranks.mesh().size() > 1) {
-      sum.addEarly(ranks.background(), parameters.gradients(), from, last);
+      pulse.whileWaiting(
+          () -> sum.addEarly(ranks.background(), parameters.gradients(), from, last));
     }
   }
 

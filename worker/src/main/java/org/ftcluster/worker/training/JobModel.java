@@ -181,6 +181,7 @@ interface JobModel extends AutoCloseable {
     @Override
     public Replica connected(MeshRanks ranks, IntFunction<MemorySegment> shares) {
       CausalLanguageModel first = taken();
+      ranks.stages().meetNeighbours();
       for (CausalLanguageModel model : loaded) {
         model.connect(ranks.slices(), ranks.copies(), deadlines.progress());
         model.connectTrained(ranks.stage(), ranks.stages(), shares, deadlines.progress());

@@ -17,9 +17,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A GPU of NVIDIA's, whose ranks reach each other by NCCL: layers from GPU to GPU, gradients and
- * parameters by way of the GPUs. Where a worker has no NCCL, these go over the network, and models
- * in parts can't be trained.
+ * A GPU of NVIDIA's, whose ranks reach each other by NCCL: layers and gradients from GPU to GPU,
+ * what is on the hosts by way of the GPUs. Where a worker has no NCCL, these go over the network,
+ * and models in parts can't be trained.
  */
 record NvidiaGpu(Accelerator accelerator) implements Gpu {
   private static final Logger log = LoggerFactory.getLogger(NvidiaGpu.class);

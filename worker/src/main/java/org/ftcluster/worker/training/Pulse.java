@@ -28,6 +28,7 @@ public final class Pulse {
   private final LongSupplier clockNs;
 
   private @Nullable String work;
+  private boolean isWaiting;
   private long begunNs;
   private long askedNs;
 
@@ -64,6 +65,27 @@ public final class Pulse {
     pausedNs = 0;
   }
 
+  /** Waits for others in the midst of the work, in which time it can't hang. */
+  void whileWaiting(Runnable wait) {
+    long sinceNs = startWaiting();
+    try {
+      wait.run();
+    } finally {
+      stopWaiting(sinceNs);
+    }
+  }
+
+  private synchronized long startWaiting() {
+    isWaiting = true;
+    return clockNs.getAsLong();
+  }
+
+  private synchronized void stopWaiting(long sinceNs) {
+    isWaiting = false;
+    askedNs = clockNs.getAsLong();
+    pausedNs += askedNs - sinceNs;
+  }
+
   /** What was begun, if anything was, is done. */
   synchronized void end() {
     if (work != null) {
@@ -79,7 +101,7 @@ public final class Pulse {
 
   /** Why the rank is judged to hang, if it is. */
   synchronized Optional<String> hang() {
-    if (work == null) {
+    if (work == null || isWaiting) {
       return Optional.empty();
     }
     Duration taken = Duration.ofNanos(takenNs());

@@ -2,6 +2,7 @@ package org.ftcluster.worker.training;
 
 import java.time.Duration;
 import java.util.List;
+import java.util.Objects;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.checkpoint.Snapshot;
@@ -122,8 +123,10 @@ final class StateSharing {
 
   /** Where gradients of what this rank has all values of are summed, if that is a GPU. */
   private @Nullable DeviceParameters summing() {
-    boolean reachable = mesh.all().size() == 1 || mesh.device() != null;
-    return reachable ? state.parameters().device() : null;
+    if (mesh.all().size() == 1) {
+      return state.parameters().device();
+    }
+    return mesh.device() == null ? null : Objects.requireNonNull(state.parameters().device());
   }
 
   /** Where the whole optimizer works, if that is a GPU. */

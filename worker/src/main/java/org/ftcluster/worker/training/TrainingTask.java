@@ -164,7 +164,7 @@ final class TrainingTask implements RankTask {
         // abort would overtake the bytes from which the others are about to find the same.
         throw e;
       } catch (RuntimeException | Error e) {
-        links.abort("rank %d: %s".formatted(generation.rank(), e.getMessage()));
+        giveUp(links, e);
         throw e;
       }
     } finally {
@@ -174,6 +174,10 @@ final class TrainingTask implements RankTask {
     if (end != Trainer.End.DONE) {
       events.handedOver(completedStep());
     }
+  }
+
+  private static void giveUp(RankLinks links, Throwable why) {
+    links.abort("rank %d: %s".formatted(links.hosts().rank(), why.getMessage()));
   }
 
   private RankLinks connect(OpenGeneration generation, List<PeerAddress> peers) {
@@ -199,7 +203,7 @@ final class TrainingTask implements RankTask {
     if (generation.rank() > 0) {
       events.started(state.completedStep());
       try (Trainer trainer = trainer(generation, replica, mesh, events, null, stopCheck)) {
-        return run(trainer);
+        return run(trainer, links);
       }
     }
     Path read = checkpoint;
@@ -207,12 +211,20 @@ final class TrainingTask implements RankTask {
     try (Outputs outputs = begin.write(() -> Outputs.open(job, keeper.writer(), fence, read, end));
         Trainer trainer = trainer(generation, replica, mesh, events, outputs, stopCheck)) {
       events.started(state.completedStep());
-      return run(trainer);
+      return run(trainer, links);
     }
   }
 
-  private Trainer.End run(Trainer trainer) {
-    Trainer.End end = trainer.run();
+  private Trainer.End run(Trainer trainer, RankLinks links) {
+    Trainer.End end;
+    try {
+      end = trainer.run();
+    } catch (BadJobException e) {
+      throw e;
+    } catch (RuntimeException | Error e) {
+      giveUp(links, e); // before memory is given back that NCCL may be at work on
+      throw e;
+    }
     memory =
         new MemoryUse(
             model.weightBytes(),

@@ -40,6 +40,9 @@ class DeviceMeshTest {
           "training.micro_batch_size=1",
           "checkpoint.every_steps=10");
 
+  /** The evaluation sees what it has changed. */
+  private static final String ONE_STEP = "training.max_steps=1";
+
   @TempDir static Path models;
   private static final Map<String, MeshJob.Run> ALONE = new HashMap<>();
   private static MeshJob.Run oneGpu;
@@ -109,19 +112,36 @@ class DeviceMeshTest {
   /** Every weight is trained, and no GPU has all of them. */
   @Test
   void sharesOfEveryWeightLearnWhatOneCpuLearns() throws Exception {
-    String oneStep = "training.max_steps=1"; // the evaluation sees what it has changed
-    String[] settings = everyWeight("float32", oneStep);
+    String[] settings = everyWeight("float32", ONE_STEP);
     compare(
         alone("qwen2", "none", settings),
         onGpus("qwen2", "none", new MeshCase(2, 1, 2, 1, "zero3"), settings));
     MeshCase groups = new MeshCase(2, 2, 1, 1, "zero3", 2);
-    String[] fast = everyWeight("float32", oneStep, "training.reduction=fast");
+    String[] fast = everyWeight("float32", ONE_STEP, "training.reduction=fast");
     compare(alone("llama", "none", settings), onGpus("llama", "none", groups, fast));
+  }
+
+  /**
+   * The one evaluation batch is the first copy's, and so is the step's one micro-batch. In the
+   * other copy only the first stage and the last have something to say to each other: the
+   * embedding, which is the head.
+   */
+  @Test
+  void aStageThatHasNoMessagesHoldsNobodyUp() throws Exception {
+    String[] settings =
+        everyWeight(
+            "float32",
+            ONE_STEP,
+            "training.global_batch_size=5",
+            "training.micro_batch_size=5"); // tokens of an evaluation batch, too
+    compare(
+        alone("qwen2", "none", settings),
+        onGpus("qwen2", "none", new MeshCase(2, 1, 3, 1, "zero3"), settings));
   }
 
   @Test
   void sharesOfEveryWeightLearnWhatOneGpuLearnsBitForBit() throws Exception {
-    String[] settings = everyWeight("bfloat16");
+    String[] settings = everyWeight("bfloat16", ONE_STEP);
     MeshJob.Run one = onGpus("qwen2", "none", new MeshCase(1, 1, 1, 1, "none"), settings);
     MeshJob.Run shares = onGpus("qwen2", "none", new MeshCase(3, 1, 1, 1, "zero3"), settings);
     assertArrayEquals(one.losses(), shares.losses());

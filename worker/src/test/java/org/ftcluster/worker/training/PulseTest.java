@@ -34,6 +34,22 @@ class PulseTest {
   }
 
   @Test
+  void whatWorkWaitsForOthersInItsMidstIsNotCounted() {
+    work(20);
+    pulse.begin("a micro-batch");
+    pass(150);
+    pulse.whileWaiting(
+        () -> {
+          pass(10_000);
+          assertEquals(Optional.empty(), pulse.hang());
+        });
+    pass(50);
+    assertEquals(Optional.empty(), pulse.hang());
+    pass(1);
+    assertTrue(pulse.hang().isPresent());
+  }
+
+  @Test
   void shortWorkHasTheFloorsTime() {
     work(1);
     pulse.begin("a micro-batch");

@@ -15,9 +15,9 @@ import org.slf4j.LoggerFactory;
  * Collectives among GPUs, on buffers in their memory, by NVIDIA's NCCL. A group, a background, and
  * each direction of messages between neighbours has a {@link Channel} of its own, so that none
  * waits for another. Channels take memory of the GPU's, so one is made when it is first needed: all
- * ranks of a group meet at their first collective, and at their first message; those of a
- * background, and of its groups, when these are made, since they don't come to their first
- * collective at the same time.
+ * ranks of a group meet at their first collective, and at their first message, or when they are
+ * told to ({@link #meetNeighbours}); those of a background, and of its groups, when these are made,
+ * since they don't come to their first collective at the same time.
  *
  * <p>A generation's ranks meet over a communicator of its own among their hosts, which carries
  * NCCL's ids and notices a rank that is lost: NCCL would wait for it for ever, and is aborted.
@@ -172,6 +172,13 @@ public final class NcclCommunicator implements Communicator {
     return collectives()
         .submit(
             "a broadcast", (comm, stream) -> context.nccl().broadcast(buffer, root, comm, stream));
+  }
+
+  @Override
+  public void meetNeighbours() {
+    if (size() > 1) {
+      neighbours();
+    }
   }
 
   @Override
