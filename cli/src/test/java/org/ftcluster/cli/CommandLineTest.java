@@ -73,6 +73,26 @@ class CommandLineTest {
   }
 
   @Test
+  void aGpusMemoryIsPlannedWhereItsSizeIsGiven() {
+    String job = "../deploy/samples/decompile/job.yaml";
+    String[] plan = {"plan", job, "--set", "resources.device=cuda"};
+    Cli.Result small = Cli.run(with(plan, "--memory", "0.5"));
+    assertEquals(1, small.exitCode(), small.err());
+    assertTrue(small.out().startsWith("A worker's GPU needs up to "), small.out());
+    assertTrue(small.out().contains("It does not fit: "), small.out());
+    assertEquals(0, Cli.run(with(plan, "--memory", "2")).exitCode());
+
+    assumeFalse(Files.exists(Path.of("/dev/nvidiactl")), "this machine has a GPU");
+    Cli.Result unknown = Cli.run(plan);
+    assertEquals(2, unknown.exitCode());
+    assertTrue(unknown.err().contains("--memory 80` plans for 80 GB"), unknown.err());
+  }
+
+  private static String[] with(String[] arguments, String... more) {
+    return Stream.concat(Stream.of(arguments), Stream.of(more)).toArray(String[]::new);
+  }
+
+  @Test
   void aListOfGpusLeavesNothingForTheDeviceToSay() {
     Cli.Result result = Cli.run("worker", "--gpus", "0", "--device", "cuda:0");
 

@@ -2,9 +2,9 @@ package org.ftcluster.cli.job;
 
 import java.util.Locale;
 import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.parallel.Machine;
-import org.ftcluster.worker.training.MachineMemory;
 import org.ftcluster.worker.training.TrainingTaskFactory;
 
 /** What a job leaves open of its mesh, {@code parallel: auto}, is chosen before it is handed in. */
@@ -13,7 +13,14 @@ public final class OpenMesh {
 
   /** For as many workers as the job may use, each a machine like this one. */
   public static JobSpec chosen(JobSpec job, Console console) {
-    return chosen(job, job.elastic().maxWorkers(), MachineMemory.total(), Machine.CPU, console);
+    return job.parallel().isOpen()
+        ? chosen(
+            job,
+            job.elastic().maxWorkers(),
+            MemoryOption.ofThisMachine(job.resources().device(), 1),
+            Machine.CPU,
+            console)
+        : job;
   }
 
   /**

@@ -85,8 +85,8 @@ public final class PlanCommand implements Callable<Integer> {
     if (!(disk > 0)) {
       throw CommandException.badRequest("--disk is above 0");
     }
-    long bytes = memory.bytes();
     JobSpec asked = jobFile.read();
+    long bytes = memory.bytes(asked.resources().device());
     int most = workers > 0 ? workers : asked.elastic().maxWorkers();
     Machine machine = machines.machine(most);
     JobSpec job = OpenMesh.chosen(asked, most, bytes, machine, console);
@@ -123,7 +123,7 @@ public final class PlanCommand implements Callable<Integer> {
             Math.round(plan.costs().bytes()),
             plan.costs().bubble(),
             plan.costs().stepTime(machine).seconds()));
-    console.text(text(plan));
+    console.text(text(plan, job.resources().device()));
     if (estimate.disk().total() > 0) {
       console.text(onDisk(plan));
     }
@@ -167,28 +167,27 @@ public final class PlanCommand implements Callable<Integer> {
         costs.stepTime(machines.machine(costs.mesh().size())).seconds());
   }
 
-  private static String text(MemoryPlan plan) {
+  private static String text(MemoryPlan plan, JobSpec.Device device) {
     MemoryEstimate estimate = plan.estimate();
     return String.format(
         Locale.ROOT,
         """
-        A worker needs up to %.2f GB, of which
+        %s needs up to %.2f GB, of which
           frozen weights   %7.2f GB
           what is trained  %7.2f GB  values, gradients, optimizer
           activations      %7.2f GB  of micro-batches of up to %,d tokens
-          for a while      %7.2f GB  when a checkpoint is written, or shares are dealt anew
-          process          %7.2f GB  JVM and libtorch
+        %s
         There %s.
         Without gradient checkpointing it is %.2f GB, and micro_batch_size may be up to %d in %.1f GB;
         with it %.2f GB, and up to %d%s.
         %s""",
+        device == JobSpec.Device.CPU ? "A worker" : "A worker's GPU",
         estimate.total() / 1e9,
         estimate.weights() / 1e9,
         estimate.trained() / 1e9,
         estimate.activations() / 1e9,
         plan.largest().tokens(),
-        estimate.spare() / 1e9,
-        estimate.process() / 1e9,
+        besides(estimate, device),
         plan.savings().text(),
         plan.kept().total() / 1e9,
         plan.largestMicroBatchSize(),
@@ -197,6 +196,24 @@ public final class PlanCommand implements Callable<Integer> {
         plan.largestRecomputedMicroBatchSize(),
         offloaded(plan.offloaded()),
         plan.fits() ? "It fits." : "It does not fit: " + plan.remedy() + ".");
+  }
+
+  private static String besides(MemoryEstimate estimate, JobSpec.Device device) {
+    double process = estimate.process() / 1e9;
+    return switch (device) {
+      case CPU ->
+          String.format(
+              Locale.ROOT,
+              "  for a while      %7.2f GB  when a checkpoint is written, or shares are dealt anew%n"
+                  + "  process          %7.2f GB  JVM and libtorch",
+              estimate.spare() / 1e9,
+              process);
+      case CUDA ->
+          String.format(
+              Locale.ROOT,
+              "  process          %7.2f GB  room for operations, kernels, cuBLAS, NCCL",
+              process);
+    };
   }
 
   private static String offloaded(MemoryPlan.@Nullable Offloaded offloaded) {

@@ -5,13 +5,13 @@ import java.util.function.Function;
 import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.cli.job.OpenMesh;
 import org.ftcluster.cli.progress.JobFollower;
 import org.ftcluster.cli.progress.JobOutcome;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.worker.parallel.Machine;
-import org.ftcluster.worker.training.MachineMemory;
 
 /** One job on a cluster of its own. */
 final class LocalRun {
@@ -32,7 +32,15 @@ final class LocalRun {
     // Workers share this machine's memory and cores, and are near each other.
     int cores = Runtime.getRuntime().availableProcessors();
     Machine machine = Machine.CPU.sharing(cores, workers, open.resources().threads());
-    JobSpec job = OpenMesh.chosen(open, workers, MachineMemory.total() / workers, machine, console);
+    JobSpec job =
+        open.parallel().isOpen()
+            ? OpenMesh.chosen(
+                open,
+                workers,
+                MemoryOption.ofThisMachine(open.resources().device(), workers),
+                machine,
+                console)
+            : open;
     int needed = Math.max(1, job.parallel().data()) * job.parallel().replicaRanks();
     if (workers < needed) {
       throw CommandException.badRequest(

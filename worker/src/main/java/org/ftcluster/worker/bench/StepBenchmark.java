@@ -102,9 +102,7 @@ public final class StepBenchmark {
     MemoryEstimate predicted =
         MemoryEstimate.of(
             config,
-            model,
-            adapter,
-            reduction,
+            new MemoryEstimate.Training(model, adapter, reduction, settings.device()),
             settings.savings(),
             MicroBatchShape.full(settings.batch(), settings.sequence()));
     Accelerator gpu =

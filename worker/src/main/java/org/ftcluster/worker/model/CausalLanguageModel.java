@@ -163,7 +163,7 @@ public final class CausalLanguageModel implements TrainableModel {
   long activationBytes(TokenBatch trained, TokenBatch evaluated, int inFlight) {
     long bytes = 0;
     for (int i = 0; i < inFlight; i++) {
-      try (Workspace memory = Workspace.ofMachine()) {
+      try (Workspace memory = workspace.another()) {
         try (BatchPass pass = beginTraining(memory, trained, 0)) {
           pass.forward();
           if (i == 0) {

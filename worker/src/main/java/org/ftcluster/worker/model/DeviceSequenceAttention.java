@@ -5,6 +5,7 @@ import java.lang.foreign.ValueLayout;
 import org.ftcluster.worker.model.SequenceAttention.Saved;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.FlashAttention;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
@@ -32,6 +33,9 @@ final class DeviceSequenceAttention {
       Tensor logSumExp = scope.empty(DType.FLOAT32, attended.size(0) * config.heads());
       DeviceAttention.forward(shape(pass), attended, logSumExp, in.q(), in.k(), in.v());
       return new Saved.Statistics(logSumExp);
+    }
+    if (DryRun.isOn()) {
+      scope.empty(DType.FLOAT32, config.heads(), attended.size(0)); // in libtorch's own memory
     }
     try (Scope temporary = pass.workspace().open()) {
       FlashAttention.Result result =

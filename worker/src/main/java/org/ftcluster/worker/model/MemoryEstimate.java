@@ -2,25 +2,74 @@ package org.ftcluster.worker.model;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.Function;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.TrainedShare.Sizes;
+import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DryRun;
+import org.ftcluster.worker.tensor.HollowDevice;
+import org.ftcluster.worker.tensor.Scratch;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Memory that a rank needs, in bytes, found by a dry run of the model's own code.
+ * Memory that a rank needs where its layers are computed, the host's or a GPU's, in bytes, found by
+ * a dry run of the model's own code.
  *
  * @param weights the base's frozen weights, as they are held, with embedding and head
  * @param trained values, gradients, both moments and the reduction's sums of what is trained
  * @param activations the workspace at its fullest
  * @param spare what is taken besides for a while, see {@link TrainedShare#spareBytes}
- * @param process the JVM and libtorch, measured with a model of next to no size
+ * @param process what doesn't depend on the model
  * @param disk what isn't in memory
  */
 public record MemoryEstimate(
     long weights, long trained, long activations, long spare, long process, DiskUse disk) {
   /** A worker's resident memory beside models and data, measured on Linux x86-64 with JDK 25. */
   private static final long PROCESS_BYTES = 360L << 20;
+
+  /**
+   * Of a GPU's memory: room for operations at hand, and what kernels, cuBLAS and NCCL take, which
+   * is assumed, and was never measured.
+   */
+  private static final long DEVICE_PROCESS_BYTES = Scratch.BYTES + (512L << 20);
+
+  /** What is trained, and where. */
+  public record Training(
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      JobSpec.Reduction reduction,
+      JobSpec.Device device) {
+    public static Training of(JobSpec spec) {
+      return new Training(
+          spec.model(), spec.adapter(), spec.training().reduction(), spec.resources().device());
+    }
+
+    boolean isOnDevice() {
+      return device == JobSpec.Device.CUDA;
+    }
+
+    private long processBytes() {
+      return isOnDevice() ? DEVICE_PROCESS_BYTES : PROCESS_BYTES;
+    }
+
+    /**
+     * A dry run of it.
+     *
+     * @param run is given where layers are; null for the host
+     */
+    private MemoryEstimate dryRun(Function<@Nullable Accelerator, MemoryEstimate> run) {
+      return DryRun.of(
+          () -> {
+            if (!isOnDevice()) {
+              return run.apply(null);
+            }
+            try (HollowDevice hollow = new HollowDevice()) {
+              return run.apply(hollow);
+            }
+          });
+    }
+  }
 
   /**
    * What goes through the model at once.
@@ -76,9 +125,7 @@ public record MemoryEstimate(
    * @throws org.ftcluster.protocol.job.BadJobException when folder and job don't fit each other
    */
   public static MemoryEstimate of(
-      JobSpec.Model model,
-      JobSpec.Adapter adapter,
-      JobSpec.Reduction reduction,
+      Training training,
       MemorySavings savings,
       MicroBatchShape shape,
       MicroBatchShape evaluated,
@@ -86,40 +133,65 @@ public record MemoryEstimate(
       int inFlight,
       TrainedShare share,
       boolean saved) {
-    return DryRun.of(
-        () -> {
+    JobSpec.Model model = training.model();
+    JobSpec.Adapter adapter = training.adapter();
+    return training.dryRun(
+        device -> {
           try (ParameterBuffer parameters = ModelLoader.newParameters(model, adapter, savings)) {
             long weights = 0;
-            Sizes sizes = share.sizes(parameters, parts);
-            long offloaded = offloaded(savings, model, share, sizes);
-            // All values have room on the disk, though a rank may have a share of them only.
-            long whole = share.sharesValues() ? valuesOnDisk(savings, model, parameters.size()) : 0;
-            long onHost =
-                savings.optimizer() instanceof Tier.Host ? share.optimizerBytes(sizes) : 0;
-            long trained = share.bytes(sizes, reduction) - offloaded - onHost + whole;
+            long copies = 0;
             long activations = 0;
             long filed = 0;
             long batch = 0;
             for (ModelPart part : parts) {
               try (CausalLanguageModel hollow =
-                  ModelLoader.loadPart(model, adapter, savings, 1, part, parameters, null)) {
+                  ModelLoader.loadPart(model, adapter, savings, 1, part, parameters, device)) {
                 long active = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
                 weights += hollow.frozenBytes();
                 filed += hollow.filedBytes();
-                trained += hollow.trainedCopyBytes();
+                copies += hollow.trainedCopyBytes();
                 activations = Math.max(activations, active);
                 batch += hollow.filedActivationBytes();
               }
             }
-            long spare = share.spareBytes(sizes, reduction, saved, offloaded);
-            DiskUse disk = new DiskUse(filed, offloaded, batch, inFlight);
-            return new MemoryEstimate(weights, trained, activations, spare, PROCESS_BYTES, disk);
+            Sizes sizes = share.sizes(parameters, parts);
+            Trained trained = trained(training, savings, share, sizes, saved);
+            return new MemoryEstimate(
+                weights,
+                trained.bytes() + copies,
+                activations,
+                trained.spare(),
+                training.processBytes(),
+                new DiskUse(filed, trained.onDisk(), batch, inFlight));
           }
         });
   }
 
+  /**
+   * Of what is trained, without the copies that layers compute with.
+   *
+   * @param spare as above
+   */
+  private record Trained(long bytes, long spare, long onDisk) {}
+
+  private static Trained trained(
+      Training training, MemorySavings savings, TrainedShare share, Sizes sizes, boolean saved) {
+    JobSpec.Reduction reduction = training.reduction();
+    long onDisk = onDisk(savings, training.model(), share, sizes);
+    if (training.isOnDevice()) {
+      long bytes = share.deviceBytes(sizes, reduction, savings.optimizesOnDevice());
+      return new Trained(bytes, 0, onDisk);
+    }
+    // All values have room on the disk, though a rank may have a share of them only.
+    long whole = share.sharesValues() ? valuesOnDisk(savings, training.model(), sizes.all()) : 0;
+    return new Trained(
+        share.bytes(sizes, reduction) - onDisk + whole,
+        share.spareBytes(sizes, reduction, saved, onDisk),
+        onDisk);
+  }
+
   /** Bytes of what is trained that lie on a disk. */
-  private static long offloaded(
+  private static long onDisk(
       MemorySavings savings, JobSpec.Model model, TrainedShare share, Sizes sizes) {
     long values = valuesOnDisk(savings, model, sizes.all());
     return savings.optimizer() instanceof Tier.Disk ? values + share.optimizerBytes(sizes) : 0;
@@ -131,28 +203,24 @@ public record MemoryEstimate(
 
   /** Of a model of that shape, with a folder in bfloat16. */
   public static MemoryEstimate of(
-      ModelConfig config,
-      JobSpec.Model model,
-      JobSpec.Adapter adapter,
-      JobSpec.Reduction reduction,
-      MemorySavings savings,
-      MicroBatchShape shape) {
+      ModelConfig config, Training training, MemorySavings savings, MicroBatchShape shape) {
     Aten.initialize();
-    return DryRun.of(
-        () -> {
+    return training.dryRun(
+        device -> {
           try (CausalLanguageModel hollow =
-              ModelLoader.loadHollow(config, model, adapter, savings)) {
+              ModelLoader.loadHollow(
+                  config, training.model(), training.adapter(), savings, device)) {
             Sizes all = Sizes.whole(hollow.parameters().size());
-            long offloaded = offloaded(savings, model, TrainedShare.ALL, all);
-            long state = TrainedShare.ALL.bytes(all, reduction) - offloaded;
+            Trained trained = trained(training, savings, TrainedShare.ALL, all, false);
             long active = hollow.activationBytes(shape.batch(), shape.batch(), 1);
             return new MemoryEstimate(
                 hollow.frozenBytes(),
-                state + hollow.trainedCopyBytes(),
+                trained.bytes() + hollow.trainedCopyBytes(),
                 active,
                 0,
-                PROCESS_BYTES,
-                new DiskUse(hollow.filedBytes(), offloaded, hollow.filedActivationBytes(), 1));
+                training.processBytes(),
+                new DiskUse(
+                    hollow.filedBytes(), trained.onDisk(), hollow.filedActivationBytes(), 1));
           }
         });
   }

@@ -102,8 +102,12 @@ public final class ModelLoader {
 
   /** A model of that shape for dry runs. */
   static CausalLanguageModel loadHollow(
-      ModelConfig config, JobSpec.Model model, JobSpec.Adapter adapter, MemorySavings savings) {
-    return load(config, new HollowTensors(), model, adapter, savings, 1, null);
+      ModelConfig config,
+      JobSpec.Model model,
+      JobSpec.Adapter adapter,
+      MemorySavings savings,
+      @Nullable Accelerator accelerator) {
+    return load(config, new HollowTensors(), model, adapter, savings, 1, accelerator);
   }
 
   /** How many parameters a job trains. */

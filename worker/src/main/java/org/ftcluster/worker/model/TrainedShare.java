@@ -22,6 +22,9 @@ public record TrainedShare(
   /** Of a parameter's value and gradient. */
   private static final int VALUE_BYTES = 2 * Float.BYTES;
 
+  /** Between GPUs, see {@code SumMemory.Transit}. */
+  private static final long DEVICE_TRANSIT_BYTES = 256L << 20;
+
   /** Of both its moments. */
   private static final int MOMENT_BYTES = 2 * Float.BYTES;
 
@@ -69,6 +72,26 @@ public record TrainedShare(
   long bytes(Sizes sizes, Reduction reduction) {
     double values = sharesValues() ? Float.BYTES * held(sizes) : VALUE_BYTES * (double) sizes.all();
     return Math.round(values + sumBytes(sizes, reduction)) + optimizerBytes(sizes);
+  }
+
+  /**
+   * Bytes of it in a GPU's memory: shares of the values and of the optimizer's memory are the
+   * host's.
+   *
+   * @param optimizing whether the optimizer works there, where it isn't shared out
+   */
+  long deviceBytes(Sizes sizes, Reduction reduction, boolean optimizing) {
+    double values = sharesValues() ? 0 : VALUE_BYTES * (double) sizes.all();
+    double moments = optimizing && !isShared() ? MOMENT_BYTES * (double) sizes.all() : 0;
+    return Math.round(values + moments + sumBytes(sizes, reduction)) + transit(sizes, reduction);
+  }
+
+  /** Bytes of gradients that are on their way at once to the ranks that sum them. */
+  private long transit(Sizes sizes, Reduction reduction) {
+    return switch (sharding) {
+      case NONE, ZERO1 -> 0;
+      case ZERO2, ZERO3 -> Math.min(DEVICE_TRANSIT_BYTES, sizes.ofStage() * reduction.sentBytes());
+    };
   }
 
   private double sumBytes(Sizes sizes, Reduction reduction) {

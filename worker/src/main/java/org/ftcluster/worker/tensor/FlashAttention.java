@@ -31,6 +31,15 @@ public final class FlashAttention {
    */
   public record Saved(MemorySegment logSumExp, MemorySegment random, MemorySegment unused) {}
 
+  private static final Saved HOLLOW =
+      new Saved(MemorySegment.NULL, MemorySegment.NULL, MemorySegment.NULL);
+
+  /** Tokens to which the backward fills each sequence up in what it sums. */
+  private static final long PADDING = 128;
+
+  /** Elements to which it fills each head up there. */
+  private static final long HEAD_PADDING = 32;
+
   /**
    * What the forward leaves.
    *
@@ -49,6 +58,9 @@ public final class FlashAttention {
   public static Result forward(
       Scope kept, Scope temporary, Sequences sequences, Tensor query, Tensor key, Tensor value) {
     check(query, key, value);
+    if (DryRun.isOn()) {
+      return new Result(temporary.empty(query.dtype(), query.shape()), HOLLOW);
+    }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment results = arena.allocate(ADDRESS, 5);
       MemorySegment q = query.handle();
@@ -111,6 +123,9 @@ public final class FlashAttention {
       Tensor output,
       Saved saved) {
     check(query, key, value);
+    if (DryRun.isOn()) {
+      return hollowBackward(scope, sequences, query, key, value);
+    }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment results = arena.allocate(ADDRESS, 3);
       MemorySegment g = gradient.handle();
@@ -152,6 +167,28 @@ public final class FlashAttention {
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 1)),
           Tensor.ofHandle(scope, results.getAtIndex(ADDRESS, 2)));
     }
+  }
+
+  /**
+   * What libtorch's takes besides its results, as its {@code flash_api.cpp} has it: queries'
+   * gradients in float32 and a sum a row, of sequences and heads that are filled up, and gradients
+   * of keys and values for each of the queries' heads where those share them.
+   */
+  private static Aten.AttentionGradient hollowBackward(
+      Scope scope, Sequences sequences, Tensor query, Tensor key, Tensor value) {
+    long heads = query.size(1);
+    long rows = query.size(0) + PADDING * (sequences.starts().elements() - 1);
+    long width = Math.ceilDiv(query.size(2), HEAD_PADDING) * HEAD_PADDING;
+    scope.empty(DType.FLOAT32, rows, heads, width);
+    scope.empty(DType.FLOAT32, heads, rows);
+    if (key.size(1) < heads) {
+      scope.empty(key.dtype(), query.shape());
+      scope.empty(value.dtype(), query.shape());
+    }
+    return new Aten.AttentionGradient(
+        scope.empty(query.dtype(), query.shape()),
+        scope.empty(key.dtype(), key.shape()),
+        scope.empty(value.dtype(), value.shape()));
   }
 
   /** Tokens before the own one; absent where there is no window. */

@@ -32,10 +32,10 @@ public abstract sealed class Scope implements AutoCloseable
    * @param accelerator where its tensors are; null for the host
    */
   public static Scope persistent(@Nullable Accelerator accelerator) {
-    if (DryRun.isOn()) {
-      return new Hollow();
+    if (accelerator != null) {
+      return new OnDevice(accelerator);
     }
-    return accelerator == null ? new Persistent() : new OnDevice(accelerator);
+    return DryRun.isOn() ? new Hollow() : new Persistent();
   }
 
   /** Whether its tensors are in an accelerator's memory. */

@@ -11,7 +11,7 @@ import org.jspecify.annotations.Nullable;
  * out again as soon as whoever had it has told all that it had to tell.
  */
 public final class Scratch {
-  private static final long BYTES = 256L << 20;
+  public static final long BYTES = 256L << 20;
 
   /** So that what one operation asks for doesn't meet in the ring. */
   private static final long LARGEST = BYTES / 8;

@@ -194,9 +194,7 @@ public record MemoryPlan(
         .mapToObj(
             stage ->
                 MemoryEstimate.of(
-                    spec.model(),
-                    spec.adapter(),
-                    spec.training().reduction(),
+                    MemoryEstimate.Training.of(spec),
                     savings,
                     trained,
                     evaluated,

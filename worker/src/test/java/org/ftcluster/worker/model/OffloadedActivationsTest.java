@@ -137,7 +137,12 @@ class OffloadedActivationsTest {
       }
       MicroBatchShape largest = MicroBatchShape.full(2, 70);
       MemoryEstimate estimate =
-          MemoryEstimate.of(config(), model, adapter, JobSpec.Reduction.EXACT, savings, largest);
+          MemoryEstimate.of(
+              config(),
+              new MemoryEstimate.Training(
+                  model, adapter, JobSpec.Reduction.EXACT, JobSpec.Device.CPU),
+              savings,
+              largest);
       assertEquals(estimate.activations(), filed.peakActivationBytes());
       assertEquals(estimate.disk().activations(), filed.filedActivationBytes());
     }

@@ -79,10 +79,7 @@ public final class CudaDevice implements Accelerator {
    */
   public static CudaDevice open(int index) {
     CudaDriver driver = driver();
-    int count = count(driver);
-    if (index >= count) {
-      throw new NativeException("there is no GPU %d: the driver has %d".formatted(index, count));
-    }
+    check(driver, index);
     Nvrtc compiler =
         Nvrtc.open()
             .orElseThrow(
@@ -105,6 +102,24 @@ public final class CudaDevice implements Accelerator {
 
   private static int count(CudaDriver driver) {
     return driver.number("cuDeviceGetCount");
+  }
+
+  private static void check(CudaDriver driver, int index) {
+    int count = count(driver);
+    if (index >= count) {
+      throw new NativeException("there is no GPU %d: the driver has %d".formatted(index, count));
+    }
+  }
+
+  /**
+   * What a GPU has, in use or not.
+   *
+   * @throws NativeException when there is no such GPU; in one sentence
+   */
+  public static long memoryBytes(int index) {
+    CudaDriver driver = driver();
+    check(driver, index);
+    return driver.handle("cuDeviceTotalMem_v2", driver.number("cuDeviceGet", index));
   }
 
   private static CudaDriver driver() {

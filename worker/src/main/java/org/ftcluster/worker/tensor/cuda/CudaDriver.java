@@ -35,6 +35,7 @@ final class CudaDriver {
           signature("cuDeviceGetCount", ADDRESS),
           signature("cuDeviceGet", ADDRESS, JAVA_INT),
           signature("cuDeviceGetName", ADDRESS, JAVA_INT, JAVA_INT),
+          signature("cuDeviceTotalMem_v2", ADDRESS, JAVA_INT),
           signature("cuDeviceGetAttribute", ADDRESS, JAVA_INT, JAVA_INT),
           signature("cuDevicePrimaryCtxRetain", ADDRESS, JAVA_INT),
           signature("cuDevicePrimaryCtxRelease_v2", JAVA_INT),

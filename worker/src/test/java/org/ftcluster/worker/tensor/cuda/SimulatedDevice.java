@@ -47,6 +47,8 @@ public final class SimulatedDevice implements Accelerator {
   private final Scratch scratch = new Scratch(this);
   private boolean closed;
   private final Map<MemorySegment, Arena> memory = new HashMap<>();
+  private long allocated;
+  private long mostAllocated;
 
   /** One of them; the test that asks is skipped where there is no compiler. */
   public static SimulatedDevice open() {
@@ -87,6 +89,17 @@ public final class SimulatedDevice implements Accelerator {
 
   @Override
   public MemorySegment allocate(long bytes) {
+    allocated += bytes;
+    mostAllocated = Math.max(mostAllocated, allocated);
+    return hostMemory(bytes);
+  }
+
+  /** The most bytes that were {@link #allocate}d at once. */
+  public long mostAllocated() {
+    return mostAllocated;
+  }
+
+  private MemorySegment hostMemory(long bytes) {
     Arena arena = Arena.ofShared();
     MemorySegment segment = arena.allocate(bytes, 64);
     segment.asSlice(0, Math.min(bytes, 1 << 20)).fill((byte) 0xFF); // NaN, to be seen if it is read
@@ -96,13 +109,14 @@ public final class SimulatedDevice implements Accelerator {
 
   @Override
   public void free(MemorySegment segment) {
-    memory.remove(segment).close();
+    allocated -= segment.byteSize();
+    freeOnHost(segment);
   }
 
   /** What nothing is behind is not a number. */
   @Override
   public Reserve reserve(long bytes) {
-    MemorySegment region = allocate(RESERVED_BYTES);
+    MemorySegment region = hostMemory(RESERVED_BYTES);
     BitSet pages = new BitSet();
     return new Reserve() {
       @Override
@@ -138,7 +152,7 @@ public final class SimulatedDevice implements Accelerator {
 
       @Override
       public void release() {
-        free(region);
+        freeOnHost(region);
       }
 
       private static long pagesOf(long end) {
@@ -154,12 +168,12 @@ public final class SimulatedDevice implements Accelerator {
 
   @Override
   public MemorySegment allocateOnHost(long bytes) {
-    return allocate(bytes);
+    return hostMemory(bytes);
   }
 
   @Override
   public void freeOnHost(MemorySegment segment) {
-    free(segment);
+    memory.remove(segment).close();
   }
 
   /** As late as it may be. */
