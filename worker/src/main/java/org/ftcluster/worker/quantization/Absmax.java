@@ -58,6 +58,33 @@ sealed interface Absmax {
     }
   }
 
+  /**
+   * Of a dry run: as many bytes, and no values.
+   *
+   * @param nested whether those of {@link DoubleQuantized}
+   * @param first as there
+   */
+  record Hollow(int blocks, boolean nested, int first) implements Absmax {
+    @Override
+    public float get(int block) {
+      throw new IllegalStateException("a dry run has no weights");
+    }
+
+    int groups() {
+      return Math.ceilDiv(first + blocks, GROUP);
+    }
+
+    @Override
+    public long bytes() {
+      return nested ? blocks + 4L * groups() : 4L * blocks;
+    }
+
+    /** As that of {@link DoubleQuantized}. */
+    Hollow slice(int from, int to) {
+      return new Hollow(to - from, nested, nested ? (first + from) % GROUP : 0);
+    }
+  }
+
   static DoubleQuantized doubleQuantize(float[] values) {
     double sum = 0;
     for (float value : values) {

@@ -60,7 +60,19 @@ record DeviceNf4Weight(Nf4Shape shape, Storage packed, Scales scales, Tensor cod
                 uploaded(scope, CodeBooks.DYNAMIC),
                 nested.offset(),
                 nested.first());
+        case Absmax.Hollow hollow -> hollow(scope, hollow);
       };
+    }
+
+    private static Scales hollow(Scope scope, Absmax.Hollow absmax) {
+      return absmax.nested()
+          ? new DoubleQuantized(
+              scope.empty(DType.UINT8, absmax.blocks()),
+              scope.empty(DType.FLOAT32, absmax.groups()),
+              uploaded(scope, CodeBooks.DYNAMIC),
+              0,
+              absmax.first())
+          : new Plain(scope.empty(DType.FLOAT32, absmax.blocks()));
     }
   }
 

@@ -3,6 +3,7 @@ package org.ftcluster.worker.quantization;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import org.ftcluster.worker.tensor.DType;
+import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
@@ -40,12 +41,20 @@ public final class Nf4Weight implements Weight {
     }
     long elements = matrix.elements();
     MemorySegment packed = scope.empty(DType.UINT8, (elements + 1) / 2).memory();
-    float[] absmax = new float[Math.toIntExact((elements + BLOCK - 1) / BLOCK)];
-    Nf4Codec.quantize(matrix, packed, absmax);
+    int blocks = Math.toIntExact((elements + BLOCK - 1) / BLOCK);
     return new Nf4Weight(
         Nf4Shape.of(matrix.size(0), matrix.size(1), expandedType),
         new Resident(packed),
-        doubleQuant ? Absmax.doubleQuantize(absmax) : new Absmax.Plain(absmax));
+        DryRun.isOn()
+            ? new Absmax.Hollow(blocks, doubleQuant, 0)
+            : quantize(matrix, packed, blocks, doubleQuant));
+  }
+
+  private static Absmax quantize(
+      Tensor matrix, MemorySegment packed, int blocks, boolean doubleQuant) {
+    float[] absmax = new float[blocks];
+    Nf4Codec.quantize(matrix, packed, absmax);
+    return doubleQuant ? Absmax.doubleQuantize(absmax) : new Absmax.Plain(absmax);
   }
 
   @Override
@@ -115,7 +124,9 @@ public final class Nf4Weight implements Weight {
     long first = fromRow * columns;
     long last = toRow * columns;
     MemorySegment part = scope.empty(DType.UINT8, (last - first + 1) / 2).memory();
-    MemorySegment.copy(storage.bytes(), first / 2, part, 0, part.byteSize());
+    if (!DryRun.isOn()) {
+      MemorySegment.copy(storage.bytes(), first / 2, part, 0, part.byteSize());
+    }
     int fromBlock = (int) (first / BLOCK);
     int toBlock = (int) ((last + BLOCK - 1) / BLOCK);
     Absmax partAbsmax =
@@ -123,6 +134,7 @@ public final class Nf4Weight implements Weight {
           case Absmax.Plain plain ->
               new Absmax.Plain(java.util.Arrays.copyOfRange(plain.values(), fromBlock, toBlock));
           case Absmax.DoubleQuantized nested -> nested.slice(fromBlock, toBlock);
+          case Absmax.Hollow hollow -> hollow.slice(fromBlock, toBlock);
         };
     return new Nf4Weight(
         Nf4Shape.of(toRow - fromRow, columns, shape.expandedType()),
@@ -139,15 +151,7 @@ public final class Nf4Weight implements Weight {
     long toColumn = Math.ceilDiv(toWanted, (long) BLOCK) * BLOCK;
     long width = toColumn - fromColumn;
     MemorySegment part = scope.empty(DType.UINT8, (toRow - fromRow) * width / 2).memory();
-    float[] values = new float[Math.toIntExact((toRow - fromRow) * width / BLOCK)];
-    int count = 0;
-    for (long row = fromRow; row < toRow; row++) {
-      long first = row * columns() + fromColumn;
-      MemorySegment.copy(storage.bytes(), first / 2, part, (row - fromRow) * width / 2, width / 2);
-      for (long block = first / BLOCK; block < (first + width) / BLOCK; block++) {
-        values[count++] = absmax.get((int) block);
-      }
-    }
+    int blocks = Math.toIntExact((toRow - fromRow) * width / BLOCK);
     return new Nf4Weight(
         new Nf4Shape(
             toRow - fromRow,
@@ -156,7 +160,23 @@ public final class Nf4Weight implements Weight {
             fromWanted - fromColumn,
             toColumn - toWanted),
         new Resident(part),
-        new Absmax.Plain(values));
+        DryRun.isOn()
+            ? new Absmax.Hollow(blocks, false, 0)
+            : copyColumns(part, fromRow, toRow, fromColumn, width, blocks));
+  }
+
+  private Absmax copyColumns(
+      MemorySegment part, long fromRow, long toRow, long fromColumn, long width, int blocks) {
+    float[] values = new float[blocks];
+    int count = 0;
+    for (long row = fromRow; row < toRow; row++) {
+      long first = row * columns() + fromColumn;
+      MemorySegment.copy(storage.bytes(), first / 2, part, (row - fromRow) * width / 2, width / 2);
+      for (long block = first / BLOCK; block < (first + width) / BLOCK; block++) {
+        values[count++] = absmax.get((int) block);
+      }
+    }
+    return new Absmax.Plain(values);
   }
 
   @Override
