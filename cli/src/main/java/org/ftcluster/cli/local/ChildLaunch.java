@@ -9,6 +9,7 @@ import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.cli.jvm.JvmFlags;
 import org.ftcluster.cli.jvm.Launch;
+import org.ftcluster.cli.node.GpuList;
 import org.ftcluster.protocol.job.JobSpec;
 import org.jspecify.annotations.Nullable;
 
@@ -35,28 +36,45 @@ public final class ChildLaunch {
   }
 
   /**
+   * A worker on loopback.
+   *
    * @param number counted from 1
    * @param memory that it may take, in bytes
+   * @param gpu that it alone has; null for none
    */
-  static Launch worker(int number, Address coordinator, long memory, RunFolder folder) {
-    return worker(number, LOOPBACK, coordinator, memory, folder);
+  static Launch worker(
+      int number, Address coordinator, long memory, @Nullable String gpu, RunFolder folder) {
+    return worker(number, LOOPBACK, coordinator, memory, gpu, folder);
   }
 
-  /** A worker in a given place. */
+  /** A worker without a GPU in a given place. */
   public static Launch worker(
       int number, Site site, Address coordinator, long memory, RunFolder folder) {
+    return worker(number, site, coordinator, memory, null, folder);
+  }
+
+  private static Launch worker(
+      int number,
+      Site site,
+      Address coordinator,
+      long memory,
+      @Nullable String gpu,
+      RunFolder folder) {
     List<String> arguments = new ArrayList<>();
     arguments.addAll(
         List.of("worker", "--coordinator", coordinator.toString(), "--host", site.host()));
     arguments.addAll(List.of("--collective-port", String.valueOf(site.servicePort())));
     arguments.addAll(MemoryOption.arguments(memory));
     arguments.addAll(common(site));
+    if (gpu != null) {
+      arguments.addAll(List.of("--device", "cuda:" + gpu));
+    }
     return Launch.command(
         "worker-" + number,
         JvmFlags.tensor(),
         List.of("-Xmx1g"),
         arguments,
-        Map.of(),
+        gpu == null ? Map.of() : Map.of(GpuList.VISIBLE, gpu),
         folder.logs());
   }
 

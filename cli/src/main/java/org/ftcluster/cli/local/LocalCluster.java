@@ -39,15 +39,21 @@ final class LocalCluster implements AutoCloseable {
     coordinator = children.start(ChildLaunch.coordinator(site, folder));
   }
 
-  /** Returns when all nodes are there. Workers look for the coordinator while it starts. */
-  static LocalCluster start(int workers, RunFolder folder, Console console) {
+  /**
+   * Returns when all nodes are there. Workers look for the coordinator while it starts.
+   *
+   * @param gpus of the workers, one each; empty where they need none
+   */
+  static LocalCluster start(int workers, List<String> gpus, RunFolder folder, Console console) {
     LocalCluster cluster = new LocalCluster(folder, console);
     try {
       List<ChildJvm> started = new ArrayList<>();
       long memory = MachineMemory.total() / workers;
       for (int number = 1; number <= workers; number++) {
+        String gpu = gpus.isEmpty() ? null : gpus.get(number - 1);
         started.add(
-            cluster.children.start(ChildLaunch.worker(number, cluster.address, memory, folder)));
+            cluster.children.start(
+                ChildLaunch.worker(number, cluster.address, memory, gpu, folder)));
       }
       cluster.coordinator.awaitReady(START);
       started.forEach(worker -> worker.awaitReady(START));

@@ -7,6 +7,7 @@ import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.cli.job.OpenMesh;
+import org.ftcluster.cli.node.GpuList;
 import org.ftcluster.cli.progress.JobFollower;
 import org.ftcluster.cli.progress.JobOutcome;
 import org.ftcluster.protocol.job.JobSpec;
@@ -54,7 +55,12 @@ final class LocalRun {
     console.talk(
         "Starting a coordinator and %d worker%s; their logs are in %s"
             .formatted(workers, workers == 1 ? "" : "s", folder.logs()));
-    try (LocalCluster cluster = LocalCluster.start(workers, folder, console);
+    List<String> gpus =
+        switch (job.resources().device()) {
+          case CPU -> List.of();
+          case CUDA -> GpuList.forWorkers(workers);
+        };
+    try (LocalCluster cluster = LocalCluster.start(workers, gpus, folder, console);
         CoordinatorClient client = new CoordinatorClient(cluster.address())) {
       cluster.awaitWorkers(client);
       String id = client.submit(JobSpecWriter.toYaml(job));

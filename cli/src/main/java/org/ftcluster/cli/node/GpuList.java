@@ -9,12 +9,12 @@ import java.util.stream.IntStream;
 import org.ftcluster.cli.console.CommandException;
 import org.jspecify.annotations.Nullable;
 
-/** Which GPUs {@code --gpus} means. */
-final class GpuList {
+/** Which GPUs {@code --gpus} means, and which the workers of a local run have. */
+public final class GpuList {
   static final String OPTION = "--gpus";
 
   /** Which GPUs a process sees, numbered anew in this order. */
-  static final String VISIBLE = "CUDA_VISIBLE_DEVICES";
+  public static final String VISIBLE = "CUDA_VISIBLE_DEVICES";
 
   private static final String ALL = "all";
   private static final Pattern NUMBERS = Pattern.compile("\\d{1,4}( *, *\\d{1,4})*");
@@ -49,6 +49,29 @@ final class GpuList {
       gpus.add(visible == null ? ofMachine(number, inventory) : ofVisible(number, visible));
     }
     return gpus;
+  }
+
+  /**
+   * One for each of so many workers on this machine, each as {@link #VISIBLE} names it.
+   *
+   * @throws CommandException when there are fewer
+   */
+  public static List<String> forWorkers(int workers) {
+    return forWorkers(workers, System.getenv(VISIBLE), GpuInventory.ofThisMachine());
+  }
+
+  static List<String> forWorkers(int workers, @Nullable String visible, GpuInventory inventory) {
+    if (inventory.count() == 0) {
+      throw CommandException.badRequest(
+          "resources.device is cuda, but no GPU can be used here: " + inventory.problem());
+    }
+    List<String> gpus = all(visible, inventory);
+    if (gpus.size() < workers) {
+      throw CommandException.badRequest(
+          "resources.device is cuda, and --workers is %d, but there are %d GPUs, one for each"
+              .formatted(workers, gpus.size()));
+    }
+    return gpus.subList(0, workers);
   }
 
   private static List<String> all(@Nullable String visible, GpuInventory inventory) {

@@ -28,6 +28,20 @@ class GpuListTest {
   }
 
   @Test
+  void workersOfALocalRunHaveOneEach() {
+    assertEquals(List.of("0", "1", "2"), GpuList.forWorkers(3, null, FOUR));
+    assertEquals(List.of("5"), GpuList.forWorkers(1, "5,7", GpuInventory.of(2)));
+    assertEquals(
+        "resources.device is cuda, and --workers is 3, but there are 2 GPUs, one for each",
+        assertThrows(CommandException.class, () -> GpuList.forWorkers(3, "5,7", GpuInventory.of(2)))
+            .getMessage());
+    assertEquals(
+        "resources.device is cuda, but no GPU can be used here: no CUDA driver is installed",
+        assertThrows(CommandException.class, () -> GpuList.forWorkers(1, null, NO_DRIVER))
+            .getMessage());
+  }
+
+  @Test
   void namesThatTheDriverDoesNotKnowAreNoGpus() {
     assertEquals(List.of("3"), GpuList.parse("all", "3,9,1", GpuInventory.of(1)));
     assertEquals(List.of("3"), GpuList.parse("all", "3,-1,1", GpuInventory.of(1)));
