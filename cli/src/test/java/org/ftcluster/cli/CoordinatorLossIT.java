@@ -15,7 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** A coordinator's process is killed, and started again. */
 class CoordinatorLossIT {
-  private static final int STEPS = 150;
+  private static final int STEPS = 100;
 
   @TempDir private Path folder;
 

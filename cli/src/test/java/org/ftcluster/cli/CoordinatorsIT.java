@@ -22,7 +22,7 @@ import org.junit.jupiter.api.io.TempDir;
 class CoordinatorsIT {
   private static final long PATIENCE_SECONDS = 60;
   private static final String[] JOB = {
-    "training.max_steps=200",
+    "training.max_steps=140",
     "training.global_batch_size=6",
     "training.micro_batch_size=2",
     "training.log_samples=true",

@@ -11,7 +11,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** What goes wrong inside a worker whose process, sockets and heartbeats go on. */
 class RankFaultsIT {
   private static final String[] JOB = {
-    "training.max_steps=120",
+    "training.max_steps=80",
     "training.global_batch_size=6",
     "training.micro_batch_size=2",
     "training.log_samples=true",

@@ -6,11 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
-import java.util.Random;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -20,11 +18,7 @@ import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Ranks;
 import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.collective.Works;
-import org.ftcluster.worker.collective.nccl.NcclCommunicator;
 import org.ftcluster.worker.collective.nccl.SimulatedNccl;
-import org.ftcluster.worker.model.DeviceParameters;
-import org.ftcluster.worker.model.ParameterBuffer;
-import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -56,43 +50,16 @@ class DeviceGradientSumTest {
     }
   }
 
-  /** A rank with a GPU. */
-  private record Rank(
-      Communicator hosts,
-      @Nullable Communicator gpus,
-      ParameterBuffer buffer,
-      DeviceParameters parameters) {
-    GradientSum sum(Reduction reduction) {
-      return sum(reduction, gpus);
-    }
-
-    GradientSum sum(Reduction reduction, @Nullable Communicator others) {
-      return new DeviceGradientSum(reduction, parameters, 0, others, true, true, PIECE_BYTES);
-    }
-
-    void leave(MemorySegment gradients) {
-      parameters.device().upload(parameters.gradients(), gradients);
-    }
+  private static <T> List<T> run(int size, GpuRank.Body<T> body) throws Exception {
+    return GpuRank.run(size, SIZE, body);
   }
 
-  private interface Body<T> {
-    T run(Rank rank) throws Exception;
+  private static GradientSum sum(GpuRank rank, Reduction reduction) {
+    return sum(rank, reduction, rank.gpus());
   }
 
-  private static <T> List<T> run(int size, Body<T> body) throws Exception {
-    return Ranks.run(
-        size,
-        hosts -> {
-          try (SimulatedDevice device = SimulatedDevice.open();
-              ParameterBuffer buffer =
-                  new ParameterBuffer(
-                      List.of(new ParameterBuffer.Slice("a", new long[] {SIZE}, 0)));
-              NcclCommunicator gpus =
-                  NcclCommunicator.connect(hosts, 0, MemorySegment.NULL, LIMIT)) {
-            Communicator others = size == 1 ? null : gpus.background();
-            return body.run(new Rank(hosts, others, buffer, buffer.on(device)));
-          }
-        });
+  private static GradientSum sum(GpuRank rank, Reduction reduction, @Nullable Communicator others) {
+    return new DeviceGradientSum(reduction, rank.parameters(), 0, others, true, true, PIECE_BYTES);
   }
 
   private record Sum(double loss, float[] gradients) {}
@@ -114,7 +81,7 @@ class DeviceGradientSumTest {
           run(
               size,
               rank -> {
-                try (GradientSum sum = rank.sum(reduction)) {
+                try (GradientSum sum = sum(rank, reduction)) {
                   return steps(sum, rank.hosts(), rank.buffer().gradients(), rank::leave);
                 }
               });
@@ -156,7 +123,7 @@ class DeviceGradientSumTest {
         rank -> {
           Works begun = new Works(rank.gpus());
           MemorySegment gradients = rank.buffer().gradients();
-          try (GradientSum sum = rank.sum(Reduction.EXACT, begun.communicator())) {
+          try (GradientSum sum = sum(rank, Reduction.EXACT, begun.communicator())) {
             rank.leave(random(1, 0));
             sum.start(4);
             sum.addEarly(rank.hosts(), gradients, SIZE / 2, false);
@@ -191,7 +158,7 @@ class DeviceGradientSumTest {
         2,
         rank -> {
           MemorySegment gradients = rank.buffer().gradients();
-          try (GradientSum sum = rank.sum(Reduction.EXACT)) {
+          try (GradientSum sum = sum(rank, Reduction.EXACT)) {
             sum.start(2);
             if (rank.hosts().rank() == 1) {
               assertTrue(sent.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
@@ -218,7 +185,7 @@ class DeviceGradientSumTest {
         rank -> {
           MemorySegment gradients = random(1, 0);
           for (int position : new int[] {0, SIZE - 1}) {
-            try (GradientSum sum = rank.sum(reduction)) {
+            try (GradientSum sum = sum(rank, reduction)) {
               sum.start(2);
               if (rank.hosts().rank() == 1) {
                 gradients.setAtIndex(ValueLayout.JAVA_FLOAT, position, Float.NaN);
@@ -236,17 +203,11 @@ class DeviceGradientSumTest {
   }
 
   private static MemorySegment floats() {
-    return Arena.ofAuto().allocate(ValueLayout.JAVA_FLOAT, SIZE);
+    return Floats.zeros(SIZE);
   }
 
   /** Zeros before a parameter. */
   private static MemorySegment random(int seed, int from) {
-    Random random = new Random(seed);
-    MemorySegment gradients = floats();
-    for (int i = 0; i < SIZE; i++) {
-      float value = (float) (random.nextGaussian() * Math.pow(10, i % 9 - 6));
-      gradients.setAtIndex(ValueLayout.JAVA_FLOAT, i, i < from ? 0 : value);
-    }
-    return gradients;
+    return Floats.random(SIZE, seed, from);
   }
 }

@@ -6,11 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.List;
-import java.util.Random;
+import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
@@ -18,10 +17,7 @@ import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Ranks;
-import org.ftcluster.worker.collective.nccl.NcclCommunicator;
 import org.ftcluster.worker.collective.nccl.SimulatedNccl;
-import org.ftcluster.worker.model.ParameterBuffer;
-import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -92,25 +88,16 @@ class DeviceShardedSumTest {
   }
 
   private static <T> List<T> onGpus(Reduction reduction, Body<T> body) throws Exception {
-    var all = new ParameterBuffer.Slice("a", new long[] {SIZE}, 0);
-    return Ranks.run(
+    return GpuRank.run(
         RANKS,
-        hosts -> {
-          try (SimulatedDevice device = SimulatedDevice.open();
-              ParameterBuffer buffer = new ParameterBuffer(List.of(all));
-              NcclCommunicator gpus =
-                  NcclCommunicator.connect(hosts, 0, MemorySegment.NULL, LIMIT)) {
-            var there = buffer.on(device);
-            Sharers sharers = sharers(hosts, gpus.background());
-            try (GradientSum sum =
-                new ShardedGradientSum(reduction, layout(hosts), ALL, sharers, LIMIT, there)) {
-              return body.run(
-                  new Rank(
-                      hosts,
-                      sum,
-                      gradients -> device.upload(there.gradients(), gradients),
-                      buffer.gradients()));
-            }
+        SIZE,
+        gpu -> {
+          Communicator hosts = gpu.hosts();
+          Sharers sharers = sharers(hosts, Objects.requireNonNull(gpu.gpus()));
+          try (GradientSum sum =
+              new ShardedGradientSum(
+                  reduction, layout(hosts), ALL, sharers, LIMIT, gpu.parameters())) {
+            return body.run(new Rank(hosts, sum, gpu::leave, gpu.buffer().gradients()));
           }
         });
   }
@@ -208,17 +195,11 @@ class DeviceShardedSumTest {
   }
 
   private static MemorySegment floats() {
-    return Arena.ofAuto().allocate(ValueLayout.JAVA_FLOAT, SIZE);
+    return Floats.zeros(SIZE);
   }
 
   /** Zeros before a parameter. */
   private static MemorySegment random(int seed, int from) {
-    Random random = new Random(seed);
-    MemorySegment gradients = floats();
-    for (int i = 0; i < SIZE; i++) {
-      float value = (float) (random.nextGaussian() * Math.pow(10, i % 9 - 6));
-      gradients.setAtIndex(ValueLayout.JAVA_FLOAT, i, i < from ? 0 : value);
-    }
-    return gradients;
+    return Floats.random(SIZE, seed, from);
   }
 }
