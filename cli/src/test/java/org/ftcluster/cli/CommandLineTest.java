@@ -85,7 +85,8 @@ class CommandLineTest {
     assumeFalse(Files.exists(Path.of("/dev/nvidiactl")), "this machine has a GPU");
     Cli.Result unknown = Cli.run(plan);
     assertEquals(2, unknown.exitCode());
-    assertTrue(unknown.err().contains("--memory 80` plans for 80 GB"), unknown.err());
+    assertTrue(
+        unknown.err().contains("--memory 80` plans for 80 GB, and prints what"), unknown.err());
   }
 
   private static String[] with(String[] arguments, String... more) {

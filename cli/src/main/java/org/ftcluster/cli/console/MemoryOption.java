@@ -15,9 +15,7 @@ public final class MemoryOption {
   @Option(
       names = OPTION,
       paramLabel = "GB",
-      description =
-          "Memory that a worker may take, in GB; of its GPU where a job's device is cuda"
-              + " (default: all of this machine's).")
+      description = "Memory that a worker may take, in GB (default: all of this machine's).")
   private @Nullable Double gigabytes;
 
   /** Of a worker that has the machine to itself, in bytes. */
@@ -65,7 +63,7 @@ public final class MemoryOption {
           yield MachineMemory.ofGpu();
         } catch (NativeException e) {
           throw CommandException.badRequest(
-              "resources.device is cuda, and how much memory a worker's GPU has isn't known here: %s; `ftcluster plan JOB.yaml --memory 80` plans for 80 GB"
+              "resources.device is cuda, and how much memory a worker's GPU has isn't known here: %s; `ftcluster plan JOB.yaml --memory 80` plans for 80 GB, and prints what parallel.* to give"
                   .formatted(e.getMessage()));
         }
       }

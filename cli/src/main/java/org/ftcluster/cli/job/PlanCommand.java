@@ -26,7 +26,8 @@ import picocli.CommandLine.Option;
     name = "plan",
     description = {
       "Says how much memory a job will take on each worker, without running it,",
-      "the largest micro-batch that fits, and what workers will send each other.",
+      "the largest micro-batch that fits, and what workers will send each other. With",
+      "resources.device cuda the memory is that of a worker's GPU.",
       "Fails where the job doesn't fit."
     },
     footer = {"", "Example:", "  ftcluster plan job.yaml --memory 16"})
@@ -194,7 +195,7 @@ public final class PlanCommand implements Callable<Integer> {
         plan.memory() / 1e9,
         plan.recomputed().total() / 1e9,
         plan.largestRecomputedMicroBatchSize(),
-        offloaded(plan.offloaded()),
+        offloaded(plan.offloaded(), device),
         plan.fits() ? "It fits." : "It does not fit: " + plan.remedy() + ".");
   }
 
@@ -216,12 +217,16 @@ public final class PlanCommand implements Callable<Integer> {
     };
   }
 
-  private static String offloaded(MemoryPlan.@Nullable Offloaded offloaded) {
+  private static String offloaded(MemoryPlan.@Nullable Offloaded offloaded, JobSpec.Device device) {
     return offloaded == null
         ? ""
         : String.format(
             Locale.ROOT,
-            "; with all that can be on a disk besides, %.2f GB",
+            "; with all that can be %s besides, %.2f GB",
+            switch (device) {
+              case CPU -> "on a disk";
+              case CUDA -> "in the host's memory";
+            },
             offloaded.estimate().total() / 1e9);
   }
 

@@ -8,7 +8,6 @@ import java.util.Deque;
 import java.util.List;
 import java.util.function.BooleanSupplier;
 import org.ftcluster.worker.tensor.Accelerator;
-import org.jspecify.annotations.Nullable;
 
 /** What an accelerator's layers keep, in its host's memory. */
 final class HostActivations implements ActivationStore {
@@ -17,21 +16,14 @@ final class HostActivations implements ActivationStore {
 
   private static final int POLL_NS = 50_000;
 
-  private final @Nullable Accelerator accelerator;
+  private final Accelerator accelerator;
   private final Deque<Pieces> free = new ArrayDeque<>();
 
   /**
-   * @param accelerator whose layers they are; null in a dry run
+   * @param accelerator whose layers they are
    */
-  HostActivations(@Nullable Accelerator accelerator) {
+  HostActivations(Accelerator accelerator) {
     this.accelerator = accelerator;
-  }
-
-  private Accelerator accelerator() {
-    if (accelerator == null) {
-      throw new IllegalStateException("a dry run has nothing to put away");
-    }
-    return accelerator;
   }
 
   @Override
@@ -51,12 +43,12 @@ final class HostActivations implements ActivationStore {
 
     @Override
     public Transfer put(List<MemorySegment> pages, long at) {
-      return new Taken(move(pages, at, accelerator()::take));
+      return new Taken(move(pages, at, accelerator::take));
     }
 
     @Override
     public Transfer get(List<MemorySegment> pages, long at) {
-      return new Brought(move(pages, at, (host, page) -> accelerator().bring(page, host)));
+      return new Brought(move(pages, at, (host, page) -> accelerator.bring(page, host)));
     }
 
     private <T> List<T> move(List<MemorySegment> pages, long at, Way<T> way) {
@@ -77,7 +69,7 @@ final class HostActivations implements ActivationStore {
 
     private MemorySegment piece(int index) {
       while (pieces.size() <= index) {
-        pieces.add(accelerator().allocateOnHost(PIECE_BYTES));
+        pieces.add(accelerator.allocateOnHost(PIECE_BYTES));
       }
       return pieces.get(index);
     }
@@ -135,10 +127,8 @@ final class HostActivations implements ActivationStore {
 
   @Override
   public void close() {
-    if (accelerator != null) {
-      accelerator.synchronize(); // none of them is on its way any more
-      free.forEach(room -> room.pieces.forEach(accelerator::freeOnHost));
-    }
+    accelerator.synchronize(); // none of them is on its way any more
+    free.forEach(room -> room.pieces.forEach(accelerator::freeOnHost));
     free.clear();
   }
 }

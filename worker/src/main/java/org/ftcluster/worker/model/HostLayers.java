@@ -5,22 +5,21 @@ import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.DryRun;
-import org.jspecify.annotations.Nullable;
 
 /** Layers that lie in the host's memory, and are brought to an accelerator's. */
 final class HostLayers implements LayerStore {
   /** What weights begin at a multiple of, in bytes. */
   private static final long ALIGNMENT = 512;
 
-  private final @Nullable Accelerator accelerator;
+  private final Accelerator accelerator;
 
   /** By layer, weight after weight. */
   private final List<List<MemorySegment>> layers = new ArrayList<>();
 
   /**
-   * @param accelerator where they are brought; null in a dry run
+   * @param accelerator where they are brought
    */
-  HostLayers(@Nullable Accelerator accelerator) {
+  HostLayers(Accelerator accelerator) {
     this.accelerator = accelerator;
   }
 
@@ -30,7 +29,7 @@ final class HostLayers implements LayerStore {
       layers.add(new ArrayList<>());
     }
     if (!DryRun.isOn()) {
-      MemorySegment copy = accelerator().allocateOnHost(elements.byteSize());
+      MemorySegment copy = accelerator.allocateOnHost(elements.byteSize());
       layers.get(layer).add(copy.copyFrom(elements));
     }
     return new Kept(room(elements), 0);
@@ -46,25 +45,16 @@ final class HostLayers implements LayerStore {
     long offset = 0;
     for (MemorySegment weight : layers.get(layer)) {
       MemorySegment room = memory.asSlice(offset, weight.byteSize());
-      arrivals.add(accelerator().bring(room, weight));
+      arrivals.add(accelerator.bring(room, weight));
       offset += room(weight);
     }
     return timeout -> arrivals.forEach(Runnable::run);
   }
 
-  private Accelerator accelerator() {
-    if (accelerator == null) {
-      throw new IllegalStateException("a dry run has nowhere to bring layers to");
-    }
-    return accelerator;
-  }
-
   @Override
   public void close() {
-    if (accelerator != null) {
-      accelerator.synchronize(); // none of them is on its way any more
-      layers.forEach(weights -> weights.forEach(accelerator::freeOnHost));
-    }
+    accelerator.synchronize(); // none of them is on its way any more
+    layers.forEach(weights -> weights.forEach(accelerator::freeOnHost));
     layers.clear();
   }
 }

@@ -5,7 +5,6 @@ import java.util.List;
 import java.util.function.Function;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.TrainedShare.Sizes;
-import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DryRun;
 import org.ftcluster.worker.tensor.HollowDevice;
@@ -18,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param weights the base's frozen weights, as they are held, with embedding and head
  * @param trained values, gradients, both moments and the reduction's sums of what is trained
- * @param activations the workspace at its fullest
+ * @param activations the workspace at its fullest, and what operations of libtorch's take besides
  * @param spare what is taken besides for a while, see {@link TrainedShare#spareBytes}
  * @param process what doesn't depend on the model
  * @param disk what isn't in memory
@@ -49,7 +48,8 @@ public record MemoryEstimate(
       return device == JobSpec.Device.CUDA;
     }
 
-    private long processBytes() {
+    /** What a worker takes without any model. */
+    public long processBytes() {
       return isOnDevice() ? DEVICE_PROCESS_BYTES : PROCESS_BYTES;
     }
 
@@ -58,7 +58,7 @@ public record MemoryEstimate(
      *
      * @param run is given where layers are; null for the host
      */
-    private MemoryEstimate dryRun(Function<@Nullable Accelerator, MemoryEstimate> run) {
+    private MemoryEstimate dryRun(Function<@Nullable HollowDevice, MemoryEstimate> run) {
       return DryRun.of(
           () -> {
             if (!isOnDevice()) {
@@ -159,12 +159,17 @@ public record MemoryEstimate(
             return new MemoryEstimate(
                 weights,
                 trained.bytes() + copies,
-                activations,
+                activations + libtorchBytes(device),
                 trained.spare(),
                 training.processBytes(),
                 new DiskUse(filed, trained.onDisk(), batch, inFlight));
           }
         });
+  }
+
+  /** What operations take in libtorch's own memory, beside the workspace. */
+  private static long libtorchBytes(@Nullable HollowDevice device) {
+    return device == null ? 0 : device.libtorchBytes();
   }
 
   /**
@@ -216,7 +221,7 @@ public record MemoryEstimate(
             return new MemoryEstimate(
                 hollow.frozenBytes(),
                 trained.bytes() + hollow.trainedCopyBytes(),
-                active,
+                active + libtorchBytes(device),
                 0,
                 training.processBytes(),
                 new DiskUse(

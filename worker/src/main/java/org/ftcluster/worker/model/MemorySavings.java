@@ -117,21 +117,23 @@ public record MemorySavings(
     return optimizer instanceof Tier.Memory;
   }
 
-  /** What a job file would say to have as much on a disk. */
+  /** What a job file would say to have as much elsewhere. */
   public String offloadSetting() {
     List<String> keys = new ArrayList<>();
-    if (parameters instanceof Tier.Disk) {
-      keys.add("parameters: disk");
-    }
-    if (optimizer instanceof Tier.Disk) {
-      keys.add("optimizer: disk");
-    }
-    if (activations instanceof Tier.Disk) {
-      keys.add("activations: disk");
-    }
+    addKey(keys, "parameters", parameters);
+    addKey(keys, "optimizer", optimizer);
+    addKey(keys, "activations", activations);
     return keys.size() == 1
         ? "offload." + keys.getFirst()
         : "offload: {%s}".formatted(String.join(", ", keys));
+  }
+
+  private static void addKey(List<String> keys, String key, Tier tier) {
+    switch (tier) {
+      case Tier.Memory() -> {}
+      case Tier.Host() -> keys.add(key + ": cpu");
+      case Tier.Disk(Path _) -> keys.add(key + ": disk");
+    }
   }
 
   /** Whether a folder is there, or can be made, on a disk: one in memory would save nothing. */

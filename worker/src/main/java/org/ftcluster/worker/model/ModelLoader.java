@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.Aten;
@@ -227,7 +228,8 @@ public final class ModelLoader {
     }
     return switch (savings.parameters()) {
       case Tier.Memory() -> null;
-      case Tier.Host() -> new LayerWindow(new HostLayers(accelerator), scope);
+      case Tier.Host() ->
+          new LayerWindow(new HostLayers(Objects.requireNonNull(accelerator)), scope);
       case Tier.Disk(Path folder) -> new LayerWindow(new FiledLayers(folder), scope);
     };
   }
@@ -236,7 +238,8 @@ public final class ModelLoader {
       MemorySavings savings, @Nullable Accelerator accelerator) {
     return switch (savings.activations()) {
       case Tier.Memory() -> null;
-      case Tier.Host() -> new OffloadedActivations(new HostActivations(accelerator));
+      case Tier.Host() ->
+          new OffloadedActivations(new HostActivations(Objects.requireNonNull(accelerator)));
       case Tier.Disk(Path folder) -> new OffloadedActivations(new FiledActivations(folder));
     };
   }

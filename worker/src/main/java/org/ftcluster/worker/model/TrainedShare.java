@@ -22,8 +22,8 @@ public record TrainedShare(
   /** Of a parameter's value and gradient. */
   private static final int VALUE_BYTES = 2 * Float.BYTES;
 
-  /** Between GPUs, see {@code SumMemory.Transit}. */
-  private static final long DEVICE_TRANSIT_BYTES = 256L << 20;
+  /** Of gradients that are on their way at once between GPUs that share out their sums. */
+  public static final long DEVICE_TRANSIT_BYTES = 256L << 20;
 
   /** Of both its moments. */
   private static final int MOMENT_BYTES = 2 * Float.BYTES;
@@ -88,17 +88,22 @@ public record TrainedShare(
 
   /** Bytes of gradients that are on their way at once to the ranks that sum them. */
   private long transit(Sizes sizes, Reduction reduction) {
+    return sharesSums()
+        ? Math.min(DEVICE_TRANSIT_BYTES, sizes.ofStage() * reduction.sentBytes())
+        : 0;
+  }
+
+  private boolean sharesSums() {
     return switch (sharding) {
-      case NONE, ZERO1 -> 0;
-      case ZERO2, ZERO3 -> Math.min(DEVICE_TRANSIT_BYTES, sizes.ofStage() * reduction.sentBytes());
+      case NONE, ZERO1 -> false;
+      case ZERO2, ZERO3 -> ranks > 1;
     };
   }
 
   private double sumBytes(Sizes sizes, Reduction reduction) {
-    return switch (sharding) {
-      case NONE, ZERO1 -> (double) sizes.all() * wholeSum(reduction);
-      case ZERO2, ZERO3 -> (double) sizes.ofStage() / ranks * stages * reduction.sumBytes();
-    };
+    return sharesSums()
+        ? (double) sizes.ofStage() / ranks * stages * reduction.sumBytes()
+        : (double) sizes.all() * wholeSum(reduction);
   }
 
   /** Parameters of the shares that a rank has. */

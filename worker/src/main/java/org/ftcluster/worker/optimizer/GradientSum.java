@@ -75,6 +75,11 @@ public sealed interface GradientSum extends AutoCloseable
    */
   void addEarly(Communicator ranks, MemorySegment gradients, long from, boolean last);
 
+  /** Whether {@link #addEarly} may wait for other ranks. */
+  default boolean waitsEarly() {
+    return false;
+  }
+
   /**
    * Begins to add a micro-batch of this rank's unit by unit, as they come; {@link #add} then does
    * no more than to add its loss.

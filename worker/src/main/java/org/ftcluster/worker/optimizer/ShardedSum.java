@@ -53,6 +53,11 @@ abstract sealed class ShardedSum implements GradientSum
   }
 
   @Override
+  public final boolean waitsEarly() {
+    return reduction.waits();
+  }
+
+  @Override
   public final void raise(Flag flag) {
     tail.raise(flag);
   }

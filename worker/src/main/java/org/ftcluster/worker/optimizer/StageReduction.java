@@ -87,6 +87,11 @@ final class StageReduction implements AutoCloseable {
             : null;
   }
 
+  /** Whether {@link #send} waits where buckets have no room. */
+  boolean waits() {
+    return thread == null;
+  }
+
   /**
    * Begins a step.
    *

@@ -3,6 +3,7 @@ package org.ftcluster.worker.optimizer;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SegmentAllocator;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
+import org.ftcluster.worker.model.TrainedShare;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.jspecify.annotations.Nullable;
 
@@ -71,11 +72,10 @@ sealed interface SumMemory extends AutoCloseable permits HostSumMemory, DeviceSu
     static final Transit HOSTS = new Transit(Buckets.BYTES, 4);
 
     /** Between GPUs, whose thread goes on with the backward as long as there is room. */
-    static final Transit DEVICES = new Transit(DeviceGradientSum.PIECE_BYTES, 16);
-
-    long bytes() {
-      return bucketBytes * buckets;
-    }
+    static final Transit DEVICES =
+        new Transit(
+            DeviceGradientSum.PIECE_BYTES,
+            Math.toIntExact(TrainedShare.DEVICE_TRANSIT_BYTES / DeviceGradientSum.PIECE_BYTES));
   }
 
   /** To be called when nobody writes there any more. */

@@ -8,11 +8,18 @@ import java.util.function.Supplier;
  */
 public final class DryRun {
   /** More bytes than any machine has, and fewer than a process can address. */
-  static final long ADDRESS_SPACE = 1L << 42;
+  static final long ADDRESS_SPACE = 1L << 43;
 
   private static final ScopedValue<Boolean> ON = ScopedValue.newInstance();
 
   private DryRun() {}
+
+  /** What is tried takes more than any machine has. */
+  public static final class TooLargeException extends RuntimeException {
+    TooLargeException(String message) {
+      super(message);
+    }
+  }
 
   /** Runs {@code code} on the calling thread. What it reads from tensors is of no use. */
   public static <T> T of(Supplier<T> code) {

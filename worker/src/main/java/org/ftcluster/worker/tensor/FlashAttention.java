@@ -59,7 +59,9 @@ public final class FlashAttention {
       Scope kept, Scope temporary, Sequences sequences, Tensor query, Tensor key, Tensor value) {
     check(query, key, value);
     if (DryRun.isOn()) {
-      return new Result(temporary.empty(query.dtype(), query.shape()), HOLLOW);
+      HollowDevice device = (HollowDevice) query.device();
+      device.taken(bytes(query));
+      return new Result(hollow(device, temporary, query), HOLLOW);
     }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment results = arena.allocate(ADDRESS, 5);
@@ -176,19 +178,24 @@ public final class FlashAttention {
    */
   private static Aten.AttentionGradient hollowBackward(
       Scope scope, Sequences sequences, Tensor query, Tensor key, Tensor value) {
+    HollowDevice device = (HollowDevice) query.device();
     long heads = query.size(1);
     long rows = query.size(0) + PADDING * (sequences.starts().elements() - 1);
     long width = Math.ceilDiv(query.size(2), HEAD_PADDING) * HEAD_PADDING;
-    scope.empty(DType.FLOAT32, rows, heads, width);
-    scope.empty(DType.FLOAT32, heads, rows);
-    if (key.size(1) < heads) {
-      scope.empty(key.dtype(), query.shape());
-      scope.empty(value.dtype(), query.shape());
-    }
+    long sums = rows * heads * (width + 1) * Float.BYTES;
+    long shared = key.size(1) < heads ? 2 * bytes(query) : 0;
+    device.taken(sums + shared + bytes(query) + bytes(key) + bytes(value));
     return new Aten.AttentionGradient(
-        scope.empty(query.dtype(), query.shape()),
-        scope.empty(key.dtype(), key.shape()),
-        scope.empty(value.dtype(), value.shape()));
+        hollow(device, scope, query), hollow(device, scope, key), hollow(device, scope, value));
+  }
+
+  private static long bytes(Tensor tensor) {
+    return tensor.elements() * tensor.dtype().bytes();
+  }
+
+  /** One of the same shape, in libtorch's own memory. */
+  private static Tensor hollow(HollowDevice device, Scope scope, Tensor like) {
+    return scope.at(device.allocate(bytes(like)), like.dtype(), like.shape());
   }
 
   /** Tokens before the own one; absent where there is no window. */

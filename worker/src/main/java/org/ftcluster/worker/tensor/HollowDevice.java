@@ -10,14 +10,22 @@ import java.util.function.BooleanSupplier;
 public final class HollowDevice implements Accelerator {
   private static final int BLOCK_THREADS = 256;
 
-  /** As the GPU's memory is put behind a workspace. */
-  private static final long PAGE_BYTES = 16L << 20;
-
   private static final long ALIGNMENT = 512;
 
   private final MemorySegment region = LibC.reserve(DryRun.ADDRESS_SPACE);
   private final Scratch scratch = new Scratch(this);
   private long top;
+  private long libtorchBytes;
+
+  /** The most bytes that one operation of libtorch's takes, which it keeps from then on. */
+  public long libtorchBytes() {
+    return libtorchBytes;
+  }
+
+  /** An operation of libtorch's takes so many bytes for itself. */
+  void taken(long bytes) {
+    libtorchBytes = Math.max(libtorchBytes, bytes);
+  }
 
   @Override
   public int blockThreads() {
@@ -51,6 +59,9 @@ public final class HollowDevice implements Accelerator {
 
   @Override
   public MemorySegment allocate(long bytes) {
+    if (bytes > freeBytes()) {
+      throw new DryRun.TooLargeException("%d bytes of a device".formatted(bytes));
+    }
     MemorySegment memory = region.asSlice(top, bytes);
     top += (bytes + ALIGNMENT - 1) & -ALIGNMENT;
     return memory;
@@ -59,15 +70,16 @@ public final class HollowDevice implements Accelerator {
   @Override
   public void free(MemorySegment memory) {}
 
+  /** More than a GPU has: there is no other limit to what is tried. */
   @Override
   public Reserve reserve(long bytes) {
-    return new HollowReserve(LibC.reserve(bytes));
+    return new HollowReserve(LibC.reserve(DryRun.ADDRESS_SPACE));
   }
 
   private record HollowReserve(MemorySegment region) implements Reserve {
     @Override
     public long pageBytes() {
-      return PAGE_BYTES;
+      return DEVICE_PAGE_BYTES;
     }
 
     @Override

@@ -4,6 +4,12 @@ import java.lang.foreign.MemorySegment;
 
 /** Address space that takes memory as far as it is used. */
 public interface Reserve {
+  /**
+   * In which a GPU's memory is put: small beside that, and beside what a layer keeps, and large
+   * beside what it takes to make one; a multiple of the 2 MB that GPUs map.
+   */
+  long DEVICE_PAGE_BYTES = 16L << 20;
+
   /** All of it. */
   MemorySegment region();
 

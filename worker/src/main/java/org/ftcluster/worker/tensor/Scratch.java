@@ -29,8 +29,11 @@ public final class Scratch {
   /** Undefined contents, for the operation at hand. */
   public MemorySegment allocate(long bytes) {
     if (bytes > LARGEST) {
-      throw new IllegalArgumentException(
-          "%d MiB of scratch; an operation can have %d".formatted(bytes >> 20, LARGEST >> 20));
+      String tooLarge =
+          "%d MiB of scratch; an operation can have %d".formatted(bytes >> 20, LARGEST >> 20);
+      throw DryRun.isOn()
+          ? new DryRun.TooLargeException(tooLarge)
+          : new IllegalArgumentException(tooLarge);
     }
     if (ring == null) {
       ring = accelerator.allocate(BYTES);

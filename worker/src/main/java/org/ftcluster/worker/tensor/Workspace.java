@@ -196,9 +196,13 @@ public final class Workspace implements AutoCloseable {
       }
       long end = (top + bytes + alignment - 1) & -alignment;
       if (end > region.byteSize()) {
-        throw new OutOfMemoryError(
+        String full =
             "the workspace of %d MiB is full: %d MiB more are needed"
-                .formatted(region.byteSize() >> 20, (end - region.byteSize()) >> 20));
+                .formatted(region.byteSize() >> 20, (end - region.byteSize()) >> 20);
+        if (DryRun.isOn()) {
+          throw new DryRun.TooLargeException(full);
+        }
+        throw new OutOfMemoryError(full);
       }
       reserve.reach(top, end);
       MemorySegment memory = region.asSlice(top, bytes);

@@ -25,8 +25,12 @@ record GradientIntake(
   @Override
   public void complete(long from, boolean last) {
     if (ranks.mesh().size() > 1) {
-      pulse.whileWaiting(
-          () -> sum.addEarly(ranks.background(), parameters.gradients(), from, last));
+      Runnable add = () -> sum.addEarly(ranks.background(), parameters.gradients(), from, last);
+      if (sum.waitsEarly()) {
+        pulse.whileWaiting(add);
+      } else {
+        add.run();
+      }
     }
   }
 

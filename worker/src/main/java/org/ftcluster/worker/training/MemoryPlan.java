@@ -25,6 +25,7 @@ import org.ftcluster.worker.parallel.Mesh;
 import org.ftcluster.worker.parallel.MeshCosts;
 import org.ftcluster.worker.parallel.MeshParts;
 import org.ftcluster.worker.parallel.Schedule;
+import org.ftcluster.worker.tensor.DryRun;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -34,9 +35,10 @@ import org.jspecify.annotations.Nullable;
  * @param largest the largest micro-batch that the data make
  * @param savings what a worker with that much memory does, as far as the job leaves it open
  * @param estimate with these
- * @param kept where layers keep what their backward needs, and all is in memory
+ * @param kept where layers keep what their backward needs, and all is in memory that can be
  * @param recomputed where all layers run their forward again
- * @param offloaded where all that can lies on a disk besides; null where nothing can
+ * @param offloaded where all that can lies on a disk besides, or of a GPU's in its host's memory;
+ *     null where nothing can
  * @param memory what there is, in bytes
  * @param largestMicroBatchSize that fits where layers keep what they need, 0 where none does
  * @param largestRecomputedMicroBatchSize that fits where they don't
@@ -72,16 +74,18 @@ public record MemoryPlan(
         SavingsChoice.most(spec, config.layers(), scratch(spec))
             .map(most -> new Offloaded(most, estimate(spec, most, largest, evaluated)))
             .orElse(null);
+    MemorySavings kept = SavingsChoice.least(spec);
+    MemorySavings recomputed = kept.recomputing(Integer.MAX_VALUE);
     return new MemoryPlan(
         largest,
         savings,
         estimate(spec, savings, largest, evaluated),
-        estimate(spec, MemorySavings.NONE, largest, evaluated),
-        estimate(spec, MemorySavings.RECOMPUTED, largest, evaluated),
+        estimate(spec, kept, largest, evaluated),
+        estimate(spec, recomputed, largest, evaluated),
         offloaded,
         memory,
-        largestSize(spec, MemorySavings.NONE, largest, memory),
-        largestSize(spec, MemorySavings.RECOMPUTED, largest, memory),
+        largestSize(spec, kept, largest, memory),
+        largestSize(spec, recomputed, largest, memory),
         costs(spec, batches));
   }
 
@@ -270,13 +274,22 @@ public record MemoryPlan(
     while (high - low > 1) {
       int size = (low + high) >>> 1;
       MicroBatchShape scaled = scaled(largest, size, spec.training().microBatchSize());
-      if (estimate(spec, savings, scaled, scaled).total() <= memory) {
+      if (fits(spec, savings, scaled, memory)) {
         low = size;
       } else {
         high = size;
       }
     }
     return low;
+  }
+
+  private static boolean fits(
+      JobSpec spec, MemorySavings savings, MicroBatchShape shape, long memory) {
+    try {
+      return estimate(spec, savings, shape, shape).total() <= memory;
+    } catch (DryRun.TooLargeException e) {
+      return false;
+    }
   }
 
   private static MicroBatchShape scaled(MicroBatchShape shape, long size, long of) {

@@ -8,6 +8,7 @@ import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.model.MemoryEstimate;
 import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
@@ -80,6 +81,9 @@ record MeshChoice(
   Optional<String> nearest(int workers) {
     JobSpec.Parallel asked = spec.parallel();
     Layout wanted = new Layout(MemoryPlan.smallestMesh(spec), asked.interleave(), asked.sharding());
+    if (memory <= MemoryEstimate.Training.of(spec).processBytes()) {
+      return Optional.empty(); // whatever the layout
+    }
     return MeshSearch.nearest(spec, config, work, wanted, workers, fits(true))
         .map(layout -> "%s on %d workers".formatted(text(layout), layout.mesh().size()));
   }

@@ -65,7 +65,9 @@ public final class Pulse {
     pausedNs = 0;
   }
 
-  /** Waits for others in the midst of the work, in which time it can't hang. */
+  /**
+   * Does something that may wait for others in the midst of the work, in which time it can't hang.
+   */
   void whileWaiting(Runnable wait) {
     long sinceNs = startWaiting();
     try {
@@ -76,8 +78,9 @@ public final class Pulse {
   }
 
   private synchronized long startWaiting() {
+    takenNs(); // a pause until now isn't counted
     isWaiting = true;
-    return clockNs.getAsLong();
+    return askedNs;
   }
 
   private synchronized void stopWaiting(long sinceNs) {

@@ -58,7 +58,7 @@ final class SavingsChoice {
                 sharesOptimizerOnHost(spec) ? Tier.HOST : asked(offload.optimizer(), scratch))
             .withActivations(asked(offload.activations(), scratch), mostOffloaded);
     stages.add(stage);
-    Tier below = isOnHost(spec) ? Tier.disk(scratch) : Tier.HOST;
+    Tier below = below(spec, scratch);
     if (below == Tier.MEMORY) {
       return;
     }
@@ -100,18 +100,28 @@ final class SavingsChoice {
     return new SavingsChoice(spec, layers, scratch).choose((long) (memory * USED), needs);
   }
 
-  /** The most that any settings of such a job would allow; nothing without a disk. */
+  /** The most that any settings of such a job would allow; nothing without a place below. */
   static Optional<MemorySavings> most(JobSpec spec, int layers, @Nullable Path scratch) {
-    if (scratch == null || !isOnHost(spec)) {
+    Tier below = below(spec, scratch);
+    if (below == Tier.MEMORY) {
       return Optional.empty();
     }
-    Tier disk = Tier.disk(scratch);
     return Optional.of(
         MemorySavings.RECOMPUTED
             .recomputing(layers)
-            .withParameters(hasFrozenLayers(spec) ? disk : Tier.MEMORY)
-            .withOptimizer(disk)
-            .withActivations(disk, offloadable(spec, layers)));
+            .withParameters(hasFrozenLayers(spec) ? below : Tier.MEMORY)
+            .withOptimizer(below)
+            .withActivations(below, offloadable(spec, layers)));
+  }
+
+  /** Where what the memory that layers are in has no room for may go. */
+  private static Tier below(JobSpec spec, @Nullable Path scratch) {
+    return isOnHost(spec) ? Tier.disk(scratch) : Tier.HOST;
+  }
+
+  /** Where all is in memory that a job of that kind can have there. */
+  static MemorySavings least(JobSpec spec) {
+    return MemorySavings.NONE.withOptimizer(sharesOptimizerOnHost(spec) ? Tier.HOST : Tier.MEMORY);
   }
 
   /** Where no other stage comes in between, the last layers' backward begins too soon for it. */

@@ -22,7 +22,6 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class MemoryEstimateTest {
   private static final Path LLAMA = Path.of("src/test/resources/golden/llama3");
@@ -154,8 +153,8 @@ class MemoryEstimateTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {0, 16})
-  void aModelThatFitsNoMachineIsEstimatedAllTheSame(int recomputedLayers) {
+  @CsvSource({"CPU, 0", "CPU, 16", "CUDA, 0", "CUDA, 16"})
+  void aModelThatFitsNoMachineIsEstimatedAllTheSame(JobSpec.Device device, int recomputedLayers) {
     ModelConfig small = ModelConfigReader.read(LLAMA);
     ModelConfig large =
         new ModelConfig(
@@ -185,7 +184,7 @@ class MemoryEstimateTest {
                     new JobSpec.Quantization(QuantizationType.NONE, true)),
                 TestModels.noAdapter(),
                 JobSpec.Reduction.FAST,
-                JobSpec.Device.CPU),
+                device),
             MemorySavings.NONE.recomputing(recomputedLayers),
             MicroBatchShape.full(4, 4096));
     double parameters = 16 * (8192.0 * 8192 * 2.25 + 3 * 8192.0 * 28672) + 2 * 8192.0 * 128256;

@@ -49,6 +49,15 @@ class MemoryPlanTest {
             new Layout(new Mesh(1, 1, 1), 1, Sharding.NONE)));
   }
 
+  @Test
+  void aSettingSaysWhereThingsGo() {
+    MemorySavings host = MemorySavings.NONE.withParameters(Tier.HOST);
+    assertEquals("offload.parameters: cpu", host.offloadSetting());
+    assertEquals(
+        "offload: {parameters: cpu, optimizer: disk}",
+        host.withOptimizer(Tier.disk(DISK)).offloadSetting());
+  }
+
   private static String refusal(MemoryPlan plan) {
     assertFalse(plan.fits());
     return assertThrows(BadJobException.class, plan::check).getMessage();

@@ -74,6 +74,19 @@ class MeshMemoryTest {
     assertEquals((8 + 12 / 4.0 + 8 * 0.75 / 2) / 24, trained("zero2", stages) / whole, 1e-3);
   }
 
+  /** Shares of the optimizer's memory are the hosts'; gradients on their way have room besides. */
+  @Test
+  void ofGpusValuesGradientsAndSumsAreThere() {
+    String cuda = "resources.device=cuda";
+    String four = "elastic.min_workers=4";
+    double whole = estimate().trained();
+    assertEquals(1, trained("none", cuda) / whole, 1e-3);
+    assertEquals(16.0 / 24, trained("none", cuda, "offload.optimizer=cpu") / whole, 1e-3);
+    assertEquals(16.0 / 24, trained("zero1", cuda, four) / whole, 1e-3);
+    assertEquals((8 + 8 / 4.0 + 8) / 24, trained("zero2", cuda, four) / whole, 1e-3);
+    assertEquals(16.0 / 24, trained("zero2", cuda) / whole, 1e-3, "alone");
+  }
+
   @Test
   void valuesAreSharedOutWhereAllWeightsAreTrained() {
     String[] full = {"adapter.type=none", "training.reduction=fast"};

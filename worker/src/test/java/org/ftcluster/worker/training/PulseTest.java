@@ -50,6 +50,15 @@ class PulseTest {
   }
 
   @Test
+  void aPauseBeforeTheWaitingIsNotCountedEither() {
+    work(1);
+    pulse.begin("a micro-batch");
+    nowNs += Duration.ofHours(1).toNanos(); // nobody asks meanwhile
+    pulse.whileWaiting(() -> {});
+    assertEquals(Optional.empty(), pulse.hang());
+  }
+
+  @Test
   void shortWorkHasTheFloorsTime() {
     work(1);
     pulse.begin("a micro-batch");

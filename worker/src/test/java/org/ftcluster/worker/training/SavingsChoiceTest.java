@@ -111,7 +111,14 @@ class SavingsChoiceTest {
                 .withOptimizer(Tier.disk(DISK))
                 .withActivations(Tier.disk(DISK), LAYERS - 2)),
         most("parallel.sharding=zero3"));
-    assertEquals(Optional.empty(), most("resources.device=cuda"));
+    assertEquals(
+        Optional.of(
+            MemorySavings.NONE
+                .recomputing(LAYERS)
+                .withParameters(Tier.HOST)
+                .withOptimizer(Tier.HOST)
+                .withActivations(Tier.HOST, LAYERS - 2)),
+        most("resources.device=cuda"));
   }
 
   private static Optional<MemorySavings> most(String set) {

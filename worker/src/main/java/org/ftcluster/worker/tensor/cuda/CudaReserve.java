@@ -12,11 +12,7 @@ import org.ftcluster.worker.tensor.Reserve;
 
 /** Address space of a GPU, behind which memory is put piece by piece. */
 final class CudaReserve implements Reserve {
-  /**
-   * Pieces are small beside a GPU's memory, and beside what a layer keeps, and large beside what it
-   * takes to make one; a multiple of the 2 MB that GPUs map.
-   */
-  private static final long PIECE_BYTES = 16L << 20;
+  private static final long PIECE_BYTES = DEVICE_PAGE_BYTES;
 
   /** {@code CU_MEM_ALLOCATION_TYPE_PINNED}, {@code CU_MEM_LOCATION_TYPE_DEVICE}. */
   private static final int PINNED = 1;
