@@ -1,6 +1,7 @@
 package org.ftcluster.cli.job;
 
 import java.util.Locale;
+import java.util.function.LongSupplier;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.protocol.job.JobSpec;
@@ -13,27 +14,26 @@ public final class OpenMesh {
 
   /** For as many workers as the job may use, each a machine like this one. */
   public static JobSpec chosen(JobSpec job, Console console) {
-    return job.parallel().isOpen()
-        ? chosen(
-            job,
-            job.elastic().maxWorkers(),
-            MemoryOption.ofThisMachine(job.resources().device(), 1),
-            Machine.CPU,
-            console)
-        : job;
+    return chosen(
+        job,
+        job.elastic().maxWorkers(),
+        () -> MemoryOption.ofThisMachine(job.resources().device(), 1),
+        Machine.CPU,
+        console);
   }
 
   /**
    * The job with numbers, which are said to the user.
    *
-   * @param memory of a worker, in bytes
+   * @param memory of a worker, in bytes; asked for where there is something to choose
    */
   public static JobSpec chosen(
-      JobSpec job, int workers, long memory, Machine machine, Console console) {
+      JobSpec job, int workers, LongSupplier memory, Machine machine, Console console) {
     if (!job.parallel().isOpen()) {
       return job;
     }
-    JobSpec.Parallel mesh = new TrainingTaskFactory().chooseMesh(job, workers, memory, machine);
+    long bytes = memory.getAsLong();
+    JobSpec.Parallel mesh = new TrainingTaskFactory().chooseMesh(job, workers, bytes, machine);
     String group =
         mesh.shardingGroup() == 0 ? "" : ", sharding_group: %d".formatted(mesh.shardingGroup());
     console.talk(
@@ -45,7 +45,7 @@ public final class OpenMesh {
                 mesh.sharding().name().toLowerCase(Locale.ROOT),
                 group,
                 workers,
-                memory / 1e9));
+                bytes / 1e9));
     return job.withParallel(mesh);
   }
 }

@@ -90,7 +90,7 @@ public final class PlanCommand implements Callable<Integer> {
     long bytes = memory.bytes(asked.resources().device());
     int most = workers > 0 ? workers : asked.elastic().maxWorkers();
     Machine machine = machines.machine(most);
-    JobSpec job = OpenMesh.chosen(asked, most, bytes, machine, console);
+    JobSpec job = OpenMesh.chosen(asked, most, () -> bytes, machine, console);
     TrainingTaskFactory factory = new TrainingTaskFactory();
     MemoryPlan plan = factory.plan(JobSpecWriter.toYaml(job), bytes);
     MemoryEstimate estimate = plan.estimate();

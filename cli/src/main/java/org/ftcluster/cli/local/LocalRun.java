@@ -34,14 +34,12 @@ final class LocalRun {
     int cores = Runtime.getRuntime().availableProcessors();
     Machine machine = Machine.CPU.sharing(cores, workers, open.resources().threads());
     JobSpec job =
-        open.parallel().isOpen()
-            ? OpenMesh.chosen(
-                open,
-                workers,
-                MemoryOption.ofThisMachine(open.resources().device(), workers),
-                machine,
-                console)
-            : open;
+        OpenMesh.chosen(
+            open,
+            workers,
+            () -> MemoryOption.ofThisMachine(open.resources().device(), workers),
+            machine,
+            console);
     int needed = Math.max(1, job.parallel().data()) * job.parallel().replicaRanks();
     if (workers < needed) {
       throw CommandException.badRequest(
