@@ -1,5 +1,7 @@
 package org.ftcluster.worker.quantization;
 
+import org.ftcluster.worker.tensor.Parallel;
+
 /**
  * The largest magnitude of each block of 64 weights: what codes are multiplied with.
  *
@@ -94,32 +96,39 @@ sealed interface Absmax {
     float[] bounds = CodeBooks.bounds(CodeBooks.DYNAMIC);
     float[] groups = new float[(values.length + GROUP - 1) / GROUP];
     byte[] codes = new byte[values.length];
-    for (int group = 0; group < groups.length; group++) {
-      int from = group * GROUP;
-      int to = Math.min(from + GROUP, values.length);
-      for (int i = from; i < to; i++) {
-        groups[group] = Math.max(groups[group], Math.abs(values[i] - offset));
-      }
-      float inverse = 1 / Math.max(groups[group], 1e-38f);
-      for (int i = from; i < to; i++) {
-        codes[i] = (byte) nearest(bounds, (values[i] - offset) * inverse);
-      }
-    }
+    Parallel.rows(
+        new Parallel.Cost("double quantization", 0, values.length * (Float.BYTES + 1.0)),
+        groups.length,
+        64,
+        (fromGroup, toGroup) -> {
+          for (int group = fromGroup; group < toGroup; group++) {
+            int from = group * GROUP;
+            int to = Math.min(from + GROUP, values.length);
+            float largest = 0;
+            for (int i = from; i < to; i++) {
+              largest = Math.max(largest, Math.abs(values[i] - offset));
+            }
+            groups[group] = largest;
+            float inverse = 1 / Math.max(largest, 1e-38f);
+            for (int i = from; i < to; i++) {
+              codes[i] = (byte) below(bounds, (values[i] - offset) * inverse);
+            }
+          }
+        });
     return new DoubleQuantized(codes, groups, offset, 0);
   }
 
-  /** How many bounds {@code value} exceeds. */
-  private static int nearest(float[] bounds, float value) {
-    int low = 0;
-    int high = bounds.length;
-    while (low < high) {
-      int middle = (low + high) >>> 1;
-      if (value > bounds[middle]) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
+  /**
+   * How many bounds {@code value} exceeds, in as many looks for any value: a processor can't guess
+   * where one goes.
+   *
+   * @param bounds one less than a power of two, ascending
+   */
+  private static int below(float[] bounds, float value) {
+    int below = 0;
+    for (int half = (bounds.length + 1) / 2; half > 0; half /= 2) {
+      below += value > bounds[below + half - 1] ? half : 0;
     }
-    return low;
+    return below;
   }
 }

@@ -9,6 +9,7 @@ import java.util.Arrays;
 import jdk.incubator.vector.ByteVector;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShape;
@@ -26,6 +27,9 @@ final class Nf4Codec {
   /** Where codes meet. */
   private static final float[] BOUNDS = CodeBooks.bounds(CodeBooks.NF4);
 
+  /** The same, and one that isn't looked at. */
+  private static final float[] BOUNDS_TABLE = Arrays.copyOf(BOUNDS, CODES);
+
   private static final VectorSpecies<Float> FLOATS = FloatVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Short> SHORTS = ShortVector.SPECIES_PREFERRED;
   private static final VectorSpecies<Integer> INTS = IntVector.SPECIES_PREFERRED;
@@ -42,6 +46,15 @@ final class Nf4Codec {
   private static final boolean TABLE_FITS =
       SHORTS.length() >= CODES && BYTES.length() == INTS.length();
 
+  /** A byte for each pair of int lanes. */
+  private static final VectorSpecies<Byte> PAIRS = ByteVector.SPECIES_64;
+
+  /** A register holds all bounds, and a byte register no more than the bytes of its pairs. */
+  private static final boolean BOUNDS_FIT = FLOATS.length() == CODES && 2 * PAIRS.length() == CODES;
+
+  /** From so many elements on what looks bounds up is worth the time that it takes to compile. */
+  private static final long LARGE = 1 << 20;
+
   private Nf4Codec() {}
 
   /**
@@ -50,6 +63,7 @@ final class Nf4Codec {
    */
   static void quantize(Tensor matrix, MemorySegment packed, float[] absmax) {
     long elements = matrix.elements();
+    boolean byTable = BOUNDS_FIT && elements >= LARGE;
     Parallel.rows(
         Parallel.Cost.through("NF4 quantization", matrix),
         absmax.length,
@@ -62,28 +76,28 @@ final class Nf4Codec {
             int count = (int) Math.min(BLOCK, elements - start);
             RowReader.read(matrix, start, x, count);
             Arrays.fill(x, count, BLOCK, 0);
-            absmax[block] = quantizeBlock(x, codes);
-            for (int i = 0; i < count; i += 2) {
-              int low = i + 1 < count ? codes[i + 1] : 0;
-              packed.set(JAVA_BYTE, (start + i) / 2, (byte) (codes[i] << 4 | low));
+            absmax[block] = largest(x);
+            float inverse = 1 / Math.max(absmax[block], 1e-38f);
+            if (byTable && count == BLOCK) {
+              lookUp(x, inverse, packed, start);
+            } else {
+              count(x, inverse, codes);
+              pack(codes, count, packed, start);
             }
           }
         });
   }
 
-  /**
-   * A value's code is the number of bounds below it.
-   *
-   * @param x a block's values, zeros past the last
-   * @return the largest magnitude
-   */
-  private static float quantizeBlock(float[] x, int[] codes) {
+  private static float largest(float[] x) {
     FloatVector largest = FloatVector.zero(FLOATS);
     for (int i = 0; i < BLOCK; i += FLOATS.length()) {
       largest = largest.max(FloatVector.fromArray(FLOATS, x, i).abs());
     }
-    float absmax = largest.reduceLanes(VectorOperators.MAX);
-    float inverse = 1 / Math.max(absmax, 1e-38f);
+    return largest.reduceLanes(VectorOperators.MAX);
+  }
+
+  /** A value's code is the number of bounds below it: all of them are compared. */
+  private static void count(float[] x, float inverse, int[] codes) {
     for (int i = 0; i < BLOCK; i += FLOATS.length()) {
       FloatVector scaled = FloatVector.fromArray(FLOATS, x, i).mul(inverse);
       IntVector below = IntVector.zero(INTS);
@@ -92,7 +106,34 @@ final class Nf4Codec {
       }
       below.intoArray(codes, i);
     }
-    return absmax;
+  }
+
+  private static void pack(int[] codes, int count, MemorySegment packed, long start) {
+    for (int i = 0; i < count; i += 2) {
+      int low = i + 1 < count ? codes[i + 1] : 0;
+      packed.set(JAVA_BYTE, (start + i) / 2, (byte) (codes[i] << 4 | low));
+    }
+  }
+
+  /** The same codes, from four looks at a register of bounds, packed. */
+  private static void lookUp(float[] x, float inverse, MemorySegment packed, long start) {
+    IntVector bounds = FloatVector.fromArray(FLOATS, BOUNDS_TABLE, 0).reinterpretAsInts();
+    for (int i = 0; i < BLOCK; i += FLOATS.length()) {
+      FloatVector scaled = FloatVector.fromArray(FLOATS, x, i).mul(inverse);
+      IntVector below = IntVector.zero(INTS);
+      for (int half = CODES / 2; half > 0; half /= 2) {
+        FloatVector bound = below.add(half - 1).selectFrom(bounds).reinterpretAsFloats();
+        below = below.add(half, scaled.compare(VectorOperators.GT, bound).cast(INTS));
+      }
+      // Two codes in a long, the even one in its low half.
+      LongVector pairs = below.reinterpretAsLongs();
+      pairs
+          .lanewise(VectorOperators.LSHL, 4)
+          .or(pairs.lanewise(VectorOperators.LSHR, Integer.SIZE))
+          .convertShape(VectorOperators.L2B, PAIRS, 0)
+          .reinterpretAsBytes()
+          .intoMemorySegment(packed, (start + i) / 2, nativeOrder());
+    }
   }
 
   /** Expands blocks [from, to) to where they belong in {@code out}. */

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
@@ -78,6 +79,43 @@ class Nf4WeightTest {
 
     assertEquals((byte) 0x0F, codes[0]);
     assertEquals((byte) 0x77, codes[1]);
+  }
+
+  @Test
+  void aCodeIsHowManyBoundsItsValueExceeds() {
+    assertCodes(random(9, 70)); // the last block isn't whole
+    assertCodes(random(1024, 1025)); // large enough to have them looked up
+  }
+
+  private void assertCodes(Tensor matrix) {
+    float[] bounds = CodeBooks.bounds(CodeBooks.NF4);
+    for (int i = 0; i < Nf4Weight.BLOCK - 1; i++) {
+      float bound = bounds[i / 3 % bounds.length];
+      float value = i % 3 == 0 ? Math.nextDown(bound) : i % 3 == 1 ? bound : Math.nextUp(bound);
+      matrix.memory().setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
+    }
+    matrix.memory().setAtIndex(ValueLayout.JAVA_FLOAT, 63, -1f); // the absmax of those
+
+    byte[] packed = Nf4Weight.quantize(scope, matrix, DType.FLOAT32, false).packedCodes();
+
+    float[] x = matrix.toFloats();
+    for (int block = 0; block < x.length; block += Nf4Weight.BLOCK) {
+      int end = Math.min(block + Nf4Weight.BLOCK, x.length);
+      float absmax = 0;
+      for (int i = block; i < end; i++) {
+        absmax = Math.max(absmax, Math.abs(x[i]));
+      }
+      for (int i = block; i < end; i++) {
+        int expected = 0;
+        for (float bound : bounds) {
+          expected += x[i] * (1 / absmax) > bound ? 1 : 0;
+        }
+        int code = i % 2 == 0 ? packed[i / 2] >> 4 & 0xF : packed[i / 2] & 0xF;
+        if (code != expected) {
+          fail("element %d, %s, has code %d, not %d".formatted(i, x[i], code, expected));
+        }
+      }
+    }
   }
 
   @Test
