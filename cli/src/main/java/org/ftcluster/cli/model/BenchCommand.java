@@ -175,16 +175,17 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--meshes",
       paramLabel = "JOB.yaml",
       description =
-          "Time --steps of that job on one, two and four ranks of this process in every kind of"
-              + " mesh, beside what is predicted.")
+          "Time --turns of --steps of that job on one, two and four ranks of this process in every"
+              + " kind of mesh, beside what is predicted. A rank takes the memory of two.")
   private @Nullable Path meshesOf;
 
   @Option(
       names = "--turns",
       paramLabel = "N",
-      defaultValue = "1",
+      defaultValue = "5",
       description =
-          "With --meshes: how often to measure each mesh, of which the median counts (default: 1).")
+          "With --meshes: how often each mesh takes those steps, in turns with measuring what the"
+              + " machine can do; medians count (default: 5).")
   private int turns;
 
   @Option(

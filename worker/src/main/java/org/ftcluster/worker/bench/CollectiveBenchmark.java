@@ -12,16 +12,8 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
-import java.util.concurrent.Callable;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.function.Consumer;
 import org.ftcluster.worker.collective.CollectiveListener;
 import org.ftcluster.worker.collective.Communicator;
@@ -96,38 +88,53 @@ public final class CollectiveBenchmark {
   }
 
   private static double streamOnce(long bytes) {
-    try (ServerSocketChannel server = ServerSocketChannel.open()) {
+    try (ServerSocketChannel server = ServerSocketChannel.open();
+        RankThreads threads = new RankThreads(2)) {
       server.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
       InetSocketAddress address = (InetSocketAddress) server.getLocalAddress();
       long startNs = System.nanoTime();
-      together(
-          List.of(
-              () -> {
-                try (SocketChannel out = SocketChannel.open(address)) {
-                  ByteBuffer buffer = ByteBuffer.allocateDirect(STREAM_BUFFER_BYTES);
-                  for (long sent = 0; sent < bytes; ) {
-                    buffer.clear().limit((int) Math.min(buffer.capacity(), bytes - sent));
-                    sent += out.write(buffer);
-                  }
-                }
-                return null;
-              },
-              () -> {
-                try (SocketChannel in = server.accept()) {
-                  ByteBuffer buffer = ByteBuffer.allocateDirect(STREAM_BUFFER_BYTES);
-                  while (in.read(buffer) >= 0) {
-                    buffer.clear();
-                  }
-                }
-                return null;
-              }));
+      threads.run(
+          rank -> {
+            if (rank == 0) {
+              send(address, bytes);
+            } else {
+              receive(server);
+            }
+            return null;
+          });
       return (System.nanoTime() - startNs) / 1e9;
     } catch (IOException e) {
       throw new IllegalStateException("loopback can't be used: " + e.getMessage(), e);
     }
   }
 
-  /** Times collectives of that many ranks, one after the other. */
+  private static void send(InetSocketAddress address, long bytes) throws IOException {
+    try (SocketChannel out = SocketChannel.open(address)) {
+      ByteBuffer buffer = ByteBuffer.allocateDirect(STREAM_BUFFER_BYTES);
+      for (long sent = 0; sent < bytes; ) {
+        buffer.clear().limit((int) Math.min(buffer.capacity(), bytes - sent));
+        sent += out.write(buffer);
+      }
+    }
+  }
+
+  private static void receive(ServerSocketChannel server) throws IOException {
+    try (SocketChannel in = server.accept()) {
+      ByteBuffer buffer = ByteBuffer.allocateDirect(STREAM_BUFFER_BYTES);
+      while (in.read(buffer) >= 0) {
+        buffer.clear();
+      }
+    }
+  }
+
+  /**
+   * Times collectives of that many ranks, one after the other.
+   *
+   * @param sockets between two ranks
+   * @param sizes of buffers, in bytes; rounded up to what ranks can share out
+   * @param stream bytes a second of a plain stream
+   * @param lines hears of each measurement as it is made
+   */
   public static void run(
       List<Kind> kinds,
       int ranks,
@@ -135,37 +142,14 @@ public final class CollectiveBenchmark {
       List<Long> sizes,
       double stream,
       Consumer<Line> lines) {
-    run(kinds, ranks, sockets, sizes, Duration.ZERO, stream, lines);
-  }
-
-  /**
-   * Times collectives of that many ranks.
-   *
-   * @param sockets between two ranks
-   * @param sizes of buffers, in bytes; rounded up to what ranks can share out
-   * @param work that each rank does before each call, after which threads that send have to be
-   *     woken; what ranks wait for others meanwhile doesn't count
-   * @param stream bytes a second of a plain stream
-   * @param lines hears of each measurement as it is made
-   */
-  static void run(
-      List<Kind> kinds,
-      int ranks,
-      int sockets,
-      List<Long> sizes,
-      Duration work,
-      double stream,
-      Consumer<Line> lines) {
     List<CollectiveListener> listeners = new ArrayList<>();
     for (int rank = 0; rank < ranks; rank++) {
       listeners.add(TcpCommunicator.listen("127.0.0.1"));
     }
     List<InetSocketAddress> peers = listeners.stream().map(CollectiveListener::address).toList();
-    List<Callable<Void>> bodies = new ArrayList<>();
-    for (int r = 0; r < ranks; r++) {
-      int rank = r;
-      bodies.add(
-          () -> {
+    try (RankThreads threads = new RankThreads(ranks)) {
+      threads.run(
+          rank -> {
             try (Communicator all =
                 listeners.get(rank).connect(rank, peers, 1, SECRET, sockets, TIMEOUT)) {
               for (Kind kind : kinds) {
@@ -173,7 +157,7 @@ public final class CollectiveBenchmark {
               }
               for (Kind kind : kinds) {
                 for (long size : sizes) {
-                  Line line = time(kind, all, size, work, stream);
+                  Line line = time(kind, all, size, stream);
                   if (rank == 0) {
                     lines.accept(line);
                   }
@@ -183,7 +167,6 @@ public final class CollectiveBenchmark {
             return null;
           });
     }
-    together(bodies);
   }
 
   /** Calls in which code is compiled. */
@@ -197,7 +180,7 @@ public final class CollectiveBenchmark {
     }
   }
 
-  private static Line time(Kind kind, Communicator all, long size, Duration work, double stream) {
+  private static Line time(Kind kind, Communicator all, long size, double stream) {
     int ranks = all.size();
     long unit = (long) ranks * Long.BYTES;
     long bytes = Math.ceilDiv(size, unit) * unit;
@@ -209,41 +192,26 @@ public final class CollectiveBenchmark {
       call(kind, all, whole, part);
       List<Double> seconds = new ArrayList<>();
       for (int i = 0; i < calls; i++) {
-        if (work.isZero()) {
-          all.barrier().await(TIMEOUT);
-        }
-        work(work);
+        all.barrier().await(TIMEOUT);
         long startNs = System.nanoTime();
         call(kind, all, whole, part);
         seconds.add((System.nanoTime() - startNs) / 1e9);
       }
-      // Who comes last waits for none.
-      double median = median(all, seconds, !work.isZero());
+      double median = medianOfSlowest(all, seconds);
       double bus = kind.traffic(ranks) * bytes / median;
       int senders = kind == Kind.BROADCAST ? ranks - 1 : ranks;
       return new Line(kind, ranks, bytes, median, bus / 1e9, 100 * bus * senders / stream);
     }
   }
 
-  private static void work(Duration work) {
-    for (long startNs = System.nanoTime(); System.nanoTime() - startNs < work.toNanos(); ) {
-      Thread.onSpinWait();
-    }
-  }
-
-  /** Of the slowest rank in each call, or of the fastest. */
-  private static double median(Communicator all, List<Double> seconds, boolean ofFastest) {
-    // There is no least among ranks; it is the most of what is negative.
-    int sign = ofFastest ? -1 : 1;
+  private static double medianOfSlowest(Communicator all, List<Double> seconds) {
     try (Arena arena = Arena.ofShared()) {
       MemorySegment calls = arena.allocate(ValueLayout.JAVA_DOUBLE, seconds.size());
       for (int i = 0; i < seconds.size(); i++) {
-        calls.setAtIndex(ValueLayout.JAVA_DOUBLE, i, sign * seconds.get(i));
+        calls.setAtIndex(ValueLayout.JAVA_DOUBLE, i, seconds.get(i));
       }
       all.allReduce(calls, ElementType.FLOAT64, ReduceOp.MAX).await(TIMEOUT);
-      double[] sorted = calls.toArray(ValueLayout.JAVA_DOUBLE);
-      Arrays.sort(sorted);
-      return sign * sorted[sorted.length / 2];
+      return Medians.of(calls.toArray(ValueLayout.JAVA_DOUBLE));
     }
   }
 
@@ -254,24 +222,6 @@ public final class CollectiveBenchmark {
           all.reduceScatter(whole, part, ElementType.FLOAT32, ReduceOp.SUM).await(TIMEOUT);
       case ALL_GATHER -> all.allGather(part, whole).await(TIMEOUT);
       case BROADCAST -> all.broadcast(whole, 0).await(TIMEOUT);
-    }
-  }
-
-  private static void together(List<Callable<Void>> bodies) {
-    try (ExecutorService threads =
-        Executors.newFixedThreadPool(
-            bodies.size(), Thread.ofPlatform().daemon().name("bench-", 0).factory())) {
-      List<Future<Void>> running = bodies.stream().map(threads::submit).toList();
-      for (Future<Void> body : running) {
-        body.get(TIMEOUT.toSeconds() * 10, TimeUnit.SECONDS);
-      }
-    } catch (ExecutionException e) {
-      throw new IllegalStateException("a rank failed: " + e.getCause().getMessage(), e.getCause());
-    } catch (TimeoutException e) {
-      throw new IllegalStateException("a rank hangs", e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted", e);
     }
   }
 }

@@ -3,17 +3,10 @@ package org.ftcluster.worker.bench;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.concurrent.Callable;
 import java.util.concurrent.CyclicBarrier;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
+import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.data.MicroBatch;
 import org.ftcluster.worker.model.CausalLanguageModel;
@@ -31,45 +24,84 @@ import org.ftcluster.worker.optimizer.GradientSum;
  * micro-batches through slices of all layers, while others do the same with slices of their own.
  * Those of one layer meet wherever they would sum or gather, so that each waits for the slowest.
  */
-final class ComputeRates {
+final class ComputeRates implements AutoCloseable {
   private static final long LIMIT_MINUTES = 10;
   private static final int PASSES = 31;
 
   private final JobSpec job;
   private final List<MicroBatch> microBatches;
+  private final int slices;
+  private final RankThreads threads;
+  private final List<Rank> ranks;
 
-  ComputeRates(JobSpec job, List<MicroBatch> microBatches) {
-    this.job = job;
-    this.microBatches = microBatches;
+  /** A rank's model. */
+  private record Rank(ParameterBuffer parameters, CausalLanguageModel model)
+      implements AutoCloseable {
+    static Rank load(JobSpec job, int slices) {
+      ModelConfig config = ModelConfigReader.read(job.model().path());
+      ModelPart part = ModelPart.of(config, new Span(0, config.layers()), 0, slices);
+      int threads = job.resources().threads();
+      ParameterBuffer parameters =
+          ModelLoader.newParameters(job.model(), job.adapter(), MemorySavings.NONE);
+      CausalLanguageModel model =
+          ModelLoader.loadPart(
+              job.model(), job.adapter(), MemorySavings.NONE, threads, part, parameters, null);
+      model.connect(new SilentGroup(slices), new SilentGroup(1), Duration.ZERO);
+      model.initialize(job.training().seed());
+      return new Rank(parameters, model);
+    }
+
+    @Override
+    public void close() {
+      model.close();
+      parameters.close();
+    }
   }
 
   /**
-   * Times them.
+   * Loads what they compute with.
    *
    * @param slices that a layer is cut into
-   * @param ranks that are at work at once
-   * @param rounds of which the median counts
+   * @param ranks that are at work at once, at most
+   */
+  ComputeRates(JobSpec job, List<MicroBatch> microBatches, int slices, int ranks) {
+    this.job = job;
+    this.microBatches = microBatches;
+    this.slices = slices;
+    this.threads = new RankThreads(ranks);
+    this.ranks = threads.start(rank -> Rank.load(job, slices));
+  }
+
+  /**
+   * Times them once.
+   *
+   * @param working how many ranks are at work at once
    * @return seconds that a rank takes for all micro-batches
    */
-  double seconds(int slices, int ranks, int rounds) {
-    CyclicBarrier barrier = new CyclicBarrier(ranks);
-    List<Callable<double[]>> bodies = new ArrayList<>();
-    SilentGroup group = new SilentGroup(slices);
-    for (int rank = 0; rank < ranks; rank++) {
-      if (rank % slices == 0 && ranks - rank >= slices && slices > 1) {
-        group = new SilentGroup(slices, new CyclicBarrier(slices));
-      }
-      SilentGroup sliceGroup = group;
-      bodies.add(() -> rank(sliceGroup, rounds, barrier));
-    }
-    List<double[]> times = together(bodies, LIMIT_MINUTES);
-    double[] means = new double[rounds];
-    for (int round = 0; round < rounds; round++) {
-      for (double[] rank : times) {
-        means[round] += rank[round] / ranks;
-      }
-    }
-    return median(means);
+  double seconds(int working) {
+    CyclicBarrier start = new CyclicBarrier(working);
+    List<CyclicBarrier> layers =
+        IntStream.range(0, working / slices).mapToObj(i -> new CyclicBarrier(slices)).toList();
+    return threads
+        .run(
+            working,
+            rank -> {
+              CausalLanguageModel model = ranks.get(rank).model();
+              boolean together = slices > 1 && rank / slices < layers.size();
+              SilentGroup group =
+                  new SilentGroup(slices, together ? layers.get(rank / slices) : null);
+              model.connect(group, new SilentGroup(1), Duration.ZERO);
+              start.await(LIMIT_MINUTES, TimeUnit.MINUTES);
+              long startNs = System.nanoTime();
+              for (MicroBatch micro : microBatches) {
+                model.forwardBackward(micro.tokens(), 1, 0);
+              }
+              return (System.nanoTime() - startNs) / 1e9;
+            })
+        .stream()
+        .mapToDouble(Double::doubleValue)
+        .average()
+        .orElseThrow();
   }
 
   /** Bytes a second that a pass over a buffer reads and writes: one that sums gradients up. */
@@ -87,59 +119,11 @@ final class ComputeRates {
       }
     }
     int each = Float.BYTES + 2 * reduction.sumBytes();
-    return each * parameters / median(seconds);
+    return each * parameters / Medians.of(seconds);
   }
 
-  static double median(double[] values) {
-    double[] sorted = values.clone();
-    Arrays.sort(sorted);
-    return sorted[sorted.length / 2];
-  }
-
-  private double[] rank(SilentGroup slices, int rounds, CyclicBarrier barrier) throws Exception {
-    ModelConfig config = ModelConfigReader.read(job.model().path());
-    ModelPart part = ModelPart.of(config, new Span(0, config.layers()), 0, slices.size());
-    int threads = job.resources().threads();
-    double[] seconds = new double[rounds];
-    try (ParameterBuffer parameters =
-            ModelLoader.newParameters(job.model(), job.adapter(), MemorySavings.NONE);
-        CausalLanguageModel model =
-            ModelLoader.loadPart(
-                job.model(), job.adapter(), MemorySavings.NONE, threads, part, parameters, null)) {
-      model.connect(slices, new SilentGroup(1), Duration.ZERO);
-      model.initialize(job.training().seed());
-      for (int round = -1; round < rounds; round++) {
-        barrier.await(LIMIT_MINUTES, TimeUnit.MINUTES);
-        long startNs = System.nanoTime();
-        for (MicroBatch micro : microBatches) {
-          model.forwardBackward(micro.tokens(), 1, 0);
-        }
-        if (round >= 0) {
-          seconds[round] = (System.nanoTime() - startNs) / 1e9;
-        }
-      }
-    }
-    return seconds;
-  }
-
-  private static <T> List<T> together(List<Callable<T>> bodies, long minutes) {
-    try (ExecutorService threads =
-        Executors.newFixedThreadPool(
-            bodies.size(), Thread.ofPlatform().daemon().name("bench-", 0).factory())) {
-      List<Future<T>> running = new ArrayList<>();
-      bodies.forEach(body -> running.add(threads.submit(body)));
-      List<T> results = new ArrayList<>();
-      for (Future<T> rank : running) {
-        results.add(rank.get(minutes, TimeUnit.MINUTES));
-      }
-      return results;
-    } catch (ExecutionException e) {
-      throw new IllegalStateException("a rank failed: " + e.getCause().getMessage(), e.getCause());
-    } catch (TimeoutException e) {
-      throw new IllegalStateException("a rank hangs", e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted", e);
-    }
+  @Override
+  public void close() {
+    threads.end(ranks);
   }
 }

@@ -6,11 +6,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
@@ -21,29 +18,39 @@ import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.training.RankTask;
 import org.ftcluster.worker.training.TrainingTaskFactory;
 
-/** The first steps of a job, on ranks that are threads of this process. */
-final class MeshRun {
+/**
+ * A job on ranks that are threads of this process, some steps at a time: in between they stand
+ * still, and other things can be measured.
+ */
+final class MeshRun implements AutoCloseable {
   private static final byte[] SECRET = "benchmark".getBytes(StandardCharsets.UTF_8);
-  private static final long LIMIT_MINUTES = 20;
 
-  private MeshRun() {}
+  private final Path folder;
+  private final RankThreads threads;
+  private final List<RankTask> tasks;
+  private long generation;
 
   /**
-   * Runs them in a mesh.
+   * Reads the job and its data.
    *
-   * @return what each step after the first took, in seconds
+   * @param steps that are taken in all
    */
-  static List<Double> seconds(JobSpec job, Parallel mesh, int ranks, int steps) {
-    Path folder;
+  MeshRun(JobSpec job, Parallel mesh, int ranks, int steps) {
     try {
       folder = Files.createTempDirectory("ftcluster-bench");
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }
+    threads = new RankThreads(ranks);
     try {
-      return seconds(JobSpecWriter.toYaml(limited(job, mesh, folder, steps)), ranks);
-    } finally {
+      String yaml = JobSpecWriter.toYaml(limited(job, mesh, folder, steps));
+      tasks =
+          threads.start(
+              rank ->
+                  new TrainingTaskFactory().create("bench", yaml, ListenAddress.on("127.0.0.1")));
+    } catch (RuntimeException e) {
       remove(folder);
+      throw e;
     }
   }
 
@@ -79,53 +86,33 @@ final class MeshRun {
         new JobSpec.Checkpoint(folder, 0, 1, true, null, null, null));
   }
 
-  private static List<Double> seconds(String yaml, int ranks) {
-    List<Long> ends = Collections.synchronizedList(new ArrayList<>());
-    List<RuntimeException> failures = Collections.synchronizedList(new ArrayList<>());
-    CountDownLatch prepared = new CountDownLatch(ranks);
-    CountDownLatch done = new CountDownLatch(ranks);
-    PeerAddress[] peers = new PeerAddress[ranks];
-    for (int r = 0; r < ranks; r++) {
-      int rank = r;
-      Thread.ofPlatform()
-          .daemon()
-          .name("bench-rank-" + rank)
-          .start(
-              () -> {
-                try (RankTask task =
-                    new TrainingTaskFactory()
-                        .create("bench", yaml, ListenAddress.on("127.0.0.1"))) {
-                  peers[rank] = task.prepare(rank, ranks, 1, SECRET);
-                  prepared.countDown();
-                  await(prepared);
-                  task.run(List.of(peers), -1, new StepEnds(ends));
-                } catch (RuntimeException e) {
-                  failures.add(e);
-                } finally {
-                  prepared.countDown();
-                  done.countDown();
-                }
-              });
-    }
-    await(done);
-    if (!failures.isEmpty()) {
-      throw failures.getFirst();
-    }
-    List<Double> seconds = new ArrayList<>();
-    for (int i = 1; i < ends.size(); i++) {
-      seconds.add((ends.get(i) - ends.get(i - 1)) / 1e9);
-    }
-    return seconds;
+  /**
+   * Takes some steps, as a generation of its own.
+   *
+   * @param steps two or more
+   * @return what each of them but the first took, in seconds
+   */
+  List<Double> run(int steps) {
+    generation++;
+    int ranks = tasks.size();
+    int stateSource = generation == 1 ? -1 : 0;
+    List<PeerAddress> peers =
+        threads.run(rank -> tasks.get(rank).prepare(rank, ranks, generation, SECRET));
+    StepEnds ends = new StepEnds(tasks.getFirst(), generation, steps);
+    threads.run(
+        rank -> {
+          tasks.get(rank).run(peers, stateSource, ends);
+          return null;
+        });
+    return ends.seconds();
   }
 
-  private static void await(CountDownLatch latch) {
+  @Override
+  public void close() {
     try {
-      if (!latch.await(LIMIT_MINUTES, TimeUnit.MINUTES)) {
-        throw new IllegalStateException("a rank hangs");
-      }
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new IllegalStateException("interrupted", e);
+      threads.end(tasks);
+    } finally {
+      remove(folder);
     }
   }
 
@@ -139,11 +126,38 @@ final class MeshRun {
     }
   }
 
-  /** When steps ended. */
-  private record StepEnds(List<Long> ends) implements RankTask.RankEvents {
+  /** When steps ended, as rank 0's thread tells; ends the generation after the last of them. */
+  private static final class StepEnds implements RankTask.RankEvents {
+    private final RankTask task;
+    private final long generation;
+    private final int steps;
+    private final List<Long> endsNs = new ArrayList<>();
+
+    StepEnds(RankTask task, long generation, int steps) {
+      this.task = task;
+      this.generation = generation;
+      this.steps = steps;
+    }
+
     @Override
     public void stepCompleted(StepMetrics metrics) {
-      ends.add(System.nanoTime());
+      endsNs.add(System.nanoTime());
+      if (endsNs.size() == steps - 1) {
+        // The next step is the last that its ranks can take together.
+        task.handOver(generation);
+      }
+    }
+
+    List<Double> seconds() {
+      if (endsNs.size() != steps) {
+        throw new IllegalStateException(
+            "a generation of %d steps took %d".formatted(steps, endsNs.size()));
+      }
+      List<Double> seconds = new ArrayList<>();
+      for (int i = 1; i < steps; i++) {
+        seconds.add((endsNs.get(i) - endsNs.get(i - 1)) / 1e9);
+      }
+      return seconds;
     }
   }
 }

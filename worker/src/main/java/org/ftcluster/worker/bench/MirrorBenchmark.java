@@ -11,7 +11,7 @@ import org.ftcluster.protocol.job.JobSpec.Sharding;
 public final class MirrorBenchmark {
   private static final int TURNS = 7;
 
-  /** Steps of the turn before all others, in which code is compiled. */
+  /** Steps before all turns, in which code is compiled. */
   private static final int WARM_UP_STEPS = 60;
 
   /** Steps of a turn before those that count. */
@@ -36,29 +36,32 @@ public final class MirrorBenchmark {
    * @param steps of a turn that count
    */
   public static Line run(JobSpec job, Sharding sharding, int ranks, int steps) {
-    seconds(job, sharding, ranks, WARM_UP_STEPS, true);
     double[] with = new double[TURNS];
     double[] without = new double[TURNS];
     double[] costs = new double[TURNS];
-    for (int turn = 0; turn < TURNS; turn++) {
-      with[turn] = seconds(job, sharding, ranks, steps, true);
-      without[turn] = seconds(job, sharding, ranks, steps, false);
-      costs[turn] = with[turn] / without[turn] - 1;
+    try (MeshRun mirrored = mesh(job, sharding, ranks, steps, true);
+        MeshRun plain = mesh(job, sharding, ranks, steps, false)) {
+      mirrored.run(WARM_UP_STEPS);
+      plain.run(WARM_UP_STEPS);
+      for (int turn = 0; turn < TURNS; turn++) {
+        with[turn] = seconds(mirrored, steps);
+        without[turn] = seconds(plain, steps);
+        costs[turn] = with[turn] / without[turn] - 1;
+      }
     }
-    return new Line(
-        sharding,
-        ranks,
-        ComputeRates.median(with),
-        ComputeRates.median(without),
-        ComputeRates.median(costs));
+    return new Line(sharding, ranks, Medians.of(with), Medians.of(without), Medians.of(costs));
   }
 
-  private static double seconds(
+  private static MeshRun mesh(
       JobSpec job, Sharding sharding, int ranks, int steps, boolean mirror) {
     Parallel parallel = new Parallel(ranks, 1, 1, 1, sharding, 0, mirror);
-    return ComputeRates.median(
-        MeshRun.seconds(job, parallel, ranks, FIRST_STEPS + steps).stream()
-            .skip(FIRST_STEPS)
+    return new MeshRun(job, parallel, ranks, WARM_UP_STEPS + TURNS * (FIRST_STEPS + steps));
+  }
+
+  private static double seconds(MeshRun mesh, int steps) {
+    return Medians.of(
+        mesh.run(FIRST_STEPS + steps).stream()
+            .skip(FIRST_STEPS - 1)
             .mapToDouble(Double::doubleValue)
             .toArray());
   }

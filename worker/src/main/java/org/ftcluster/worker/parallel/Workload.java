@@ -122,6 +122,11 @@ public record Workload(
     return microBatches * layers * (recompute ? 3 : 2) * expansion();
   }
 
+  /** How often slices of a layer sum or gather for a micro-batch. */
+  public int exchanges() {
+    return recompute ? 14 : 10;
+  }
+
   /** Operations of the head, both ways. */
   double head() {
     return (trainsAll ? 6 : 4) * targets * headWeights;

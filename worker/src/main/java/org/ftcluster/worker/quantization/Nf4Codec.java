@@ -49,8 +49,8 @@ final class Nf4Codec {
   /** A byte for each pair of int lanes. */
   private static final VectorSpecies<Byte> PAIRS = ByteVector.SPECIES_64;
 
-  /** A register holds all bounds, and a byte register no more than the bytes of its pairs. */
-  private static final boolean BOUNDS_FIT = FLOATS.length() == CODES && 2 * PAIRS.length() == CODES;
+  /** A register holds all bounds. */
+  private static final boolean BOUNDS_FIT = FLOATS.length() == CODES;
 
   /** From so many elements on what looks bounds up is worth the time that it takes to compile. */
   private static final long LARGE = 1 << 20;
@@ -81,7 +81,7 @@ final class Nf4Codec {
             if (byTable && count == BLOCK) {
               lookUp(x, inverse, packed, start);
             } else {
-              count(x, inverse, codes);
+              compareAll(x, inverse, codes);
               pack(codes, count, packed, start);
             }
           }
@@ -97,7 +97,7 @@ final class Nf4Codec {
   }
 
   /** A value's code is the number of bounds below it: all of them are compared. */
-  private static void count(float[] x, float inverse, int[] codes) {
+  private static void compareAll(float[] x, float inverse, int[] codes) {
     for (int i = 0; i < BLOCK; i += FLOATS.length()) {
       FloatVector scaled = FloatVector.fromArray(FLOATS, x, i).mul(inverse);
       IntVector below = IntVector.zero(INTS);

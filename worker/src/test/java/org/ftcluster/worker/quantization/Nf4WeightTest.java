@@ -95,6 +95,11 @@ class Nf4WeightTest {
       matrix.memory().setAtIndex(ValueLayout.JAVA_FLOAT, i, value);
     }
     matrix.memory().setAtIndex(ValueLayout.JAVA_FLOAT, 63, -1f); // the absmax of those
+    for (int i = 64; i < 128; i++) {
+      matrix.memory().setAtIndex(ValueLayout.JAVA_FLOAT, i, i % 2 == 0 ? 0f : -0f);
+    }
+    matrix.memory().setAtIndex(ValueLayout.JAVA_FLOAT, 130, Float.POSITIVE_INFINITY);
+    matrix.memory().setAtIndex(ValueLayout.JAVA_FLOAT, 200, Float.NaN);
 
     byte[] packed = Nf4Weight.quantize(scope, matrix, DType.FLOAT32, false).packedCodes();
 
@@ -108,7 +113,7 @@ class Nf4WeightTest {
       for (int i = block; i < end; i++) {
         int expected = 0;
         for (float bound : bounds) {
-          expected += x[i] * (1 / absmax) > bound ? 1 : 0;
+          expected += x[i] * (1 / Math.max(absmax, 1e-38f)) > bound ? 1 : 0;
         }
         int code = i % 2 == 0 ? packed[i / 2] >> 4 & 0xF : packed[i / 2] & 0xF;
         if (code != expected) {
