@@ -10,6 +10,7 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import org.ftcluster.protocol.job.BadJobException;
 import org.jspecify.annotations.Nullable;
 
 /** Ranks of this process: each has a thread of its own, on which all that it does is done. */
@@ -37,7 +38,11 @@ final class RankThreads implements AutoCloseable {
     return run(threads.size(), body);
   }
 
-  /** Runs it on the first ranks at once; the first failure counts. */
+  /**
+   * Runs it on the first ranks at once; the first failure counts.
+   *
+   * @throws BadJobException when that is what a rank found
+   */
   <T> List<T> run(int ranks, Body<T> body) {
     var ended = new LinkedBlockingQueue<Integer>();
     List<Future<T>> running = new ArrayList<>();
@@ -69,6 +74,9 @@ final class RankThreads implements AutoCloseable {
       }
       return results;
     } catch (ExecutionException e) {
+      if (e.getCause() instanceof BadJobException wrong) {
+        throw wrong;
+      }
       throw new IllegalStateException("a rank failed: " + e.getCause().getMessage(), e.getCause());
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
