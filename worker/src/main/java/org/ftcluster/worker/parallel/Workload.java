@@ -122,7 +122,7 @@ public record Workload(
     return microBatches * layers * (recompute ? 3 : 2) * expansion();
   }
 
-  /** How often slices of a layer sum or gather for a micro-batch. */
+  /** How often slices of a layer sum or gather for a micro-batch, as {@link MeshCosts} adds up. */
   public int exchanges() {
     return recompute ? 14 : 10;
   }

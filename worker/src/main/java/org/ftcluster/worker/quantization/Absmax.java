@@ -104,18 +104,24 @@ sealed interface Absmax {
           for (int group = fromGroup; group < toGroup; group++) {
             int from = group * GROUP;
             int to = Math.min(from + GROUP, values.length);
-            float largest = 0;
-            for (int i = from; i < to; i++) {
-              largest = Math.max(largest, Math.abs(values[i] - offset));
-            }
-            groups[group] = largest;
-            float inverse = 1 / Math.max(largest, 1e-38f);
-            for (int i = from; i < to; i++) {
-              codes[i] = (byte) below(bounds, (values[i] - offset) * inverse);
-            }
+            groups[group] = quantizeGroup(values, from, to, offset, bounds, codes);
           }
         });
     return new DoubleQuantized(codes, groups, offset, 0);
+  }
+
+  /** Returns the group's largest magnitude. */
+  private static float quantizeGroup(
+      float[] values, int from, int to, float offset, float[] bounds, byte[] codes) {
+    float largest = 0;
+    for (int i = from; i < to; i++) {
+      largest = Math.max(largest, Math.abs(values[i] - offset));
+    }
+    float inverse = 1 / Math.max(largest, 1e-38f);
+    for (int i = from; i < to; i++) {
+      codes[i] = (byte) below(bounds, (values[i] - offset) * inverse);
+    }
+    return largest;
   }
 
   /**
