@@ -22,7 +22,8 @@ import org.ftcluster.worker.optimizer.GradientSum;
 /**
  * How long ranks of this process compute, when none of them sends anything: each takes the same
  * micro-batches through slices of all layers, while others do the same with slices of their own.
- * Those of one layer meet wherever they would sum or gather, so that each waits for the slowest.
+ * Those of one layer meet wherever they would sum or gather, and all of them as often as they would
+ * sum gradients, so that each waits for the slowest.
  */
 final class ComputeRates implements AutoCloseable {
   private static final long LIMIT_MINUTES = 10;
@@ -31,6 +32,7 @@ final class ComputeRates implements AutoCloseable {
   private final JobSpec job;
   private final List<MicroBatch> microBatches;
   private final int slices;
+  private final int alone;
   private final RankThreads threads;
   private final List<Rank> ranks;
 
@@ -62,12 +64,14 @@ final class ComputeRates implements AutoCloseable {
    * Loads what they compute with.
    *
    * @param slices that a layer is cut into
+   * @param alone micro-batches that a rank takes before it waits for all others
    * @param ranks that are at work at once, at most
    */
-  ComputeRates(JobSpec job, List<MicroBatch> microBatches, int slices, int ranks) {
+  ComputeRates(JobSpec job, List<MicroBatch> microBatches, int slices, int alone, int ranks) {
     this.job = job;
     this.microBatches = microBatches;
     this.slices = slices;
+    this.alone = alone;
     this.threads = new RankThreads(ranks);
     this.ranks = threads.start(rank -> Rank.load(job, slices));
   }
@@ -79,7 +83,7 @@ final class ComputeRates implements AutoCloseable {
    * @return seconds that a rank takes for all micro-batches
    */
   double seconds(int working) {
-    CyclicBarrier start = new CyclicBarrier(working);
+    CyclicBarrier all = new CyclicBarrier(working);
     List<CyclicBarrier> layers =
         IntStream.range(0, working / slices).mapToObj(i -> new CyclicBarrier(slices)).toList();
     return threads
@@ -91,11 +95,15 @@ final class ComputeRates implements AutoCloseable {
               SilentGroup group =
                   new SilentGroup(slices, together ? layers.get(rank / slices) : null);
               model.connect(group, new SilentGroup(1), Duration.ZERO);
-              start.await(LIMIT_MINUTES, TimeUnit.MINUTES);
+              all.await(LIMIT_MINUTES, TimeUnit.MINUTES);
               long startNs = System.nanoTime();
-              for (MicroBatch micro : microBatches) {
-                model.forwardBackward(micro.tokens(), 1, 0);
+              for (int i = 0; i < microBatches.size(); i++) {
+                if (i > 0 && i % alone == 0) {
+                  all.await(LIMIT_MINUTES, TimeUnit.MINUTES);
+                }
+                model.forwardBackward(microBatches.get(i).tokens(), 1, 0);
               }
+              all.await(LIMIT_MINUTES, TimeUnit.MINUTES);
               return (System.nanoTime() - startNs) / 1e9;
             })
         .stream()

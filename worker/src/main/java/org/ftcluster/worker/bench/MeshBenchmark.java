@@ -100,7 +100,7 @@ public final class MeshBenchmark {
   }
 
   private void warmUp() {
-    try (ComputeRates rates = new ComputeRates(job, microBatches(), 1, 1)) {
+    try (ComputeRates rates = new ComputeRates(job, microBatches(), 1, 1, 1)) {
       for (int i = 0; i < WARM_UP_ROUNDS; i++) {
         rates.seconds(1);
       }
@@ -163,7 +163,7 @@ public final class MeshBenchmark {
             .toList();
     List<Double> perToken = new ArrayList<>();
     try (MeshRun run = new MeshRun(job, parallel, mesh.size(), allSteps);
-        MeshRates rates = new MeshRates(job, mesh, microBatches(), work())) {
+        MeshRates rates = new MeshRates(job, mesh, microBatches(), alone(layout), work())) {
       run.run(WARM_UP_STEPS);
       rates.measure();
       for (int turn = 0; turn < turns; turn++) {
@@ -180,6 +180,14 @@ public final class MeshBenchmark {
           StepTime.mean(costs.stream().map(each -> each.stepTime(machine)).toList()),
           machine);
     }
+  }
+
+  /** Micro-batches that a rank takes before it waits for all others. */
+  private int alone(StepTime.Layout layout) {
+    return switch (layout.sharding()) {
+      case NONE, ZERO1 -> Math.ceilDiv(microBatches().size(), layout.mesh().data());
+      case ZERO2, ZERO3 -> 1;
+    };
   }
 
   private Workload work() {

@@ -34,6 +34,15 @@ public record ScheduleTimes(double seconds, List<Double> busy) {
     double seconds() {
       return work + exchange;
     }
+
+    /**
+     * The same where exchanges are work, too.
+     *
+     * @param slowdown in whose company the exchange takes that long
+     */
+    Cost allWork(double slowdown) {
+      return new Cost(work + exchange / slowdown, 0);
+    }
   }
 
   /**

@@ -146,11 +146,32 @@ public record StepTime(double microBatches, double gradients, double update) {
                 plus(backward, backward(work, layout, machine, work.targets())),
                 new Cost(atHead, 0));
       }
-      boolean sends = !machine.overlaps();
-      forwards.add(plus(forward, new Cost(0, sends && !last ? transfer : 0)));
-      backwards.add(plus(backward, new Cost(0, sends && part.from() > 0 ? transfer : 0)));
+      forwards.add(forward);
+      backwards.add(backward);
     }
-    return new Costs(forwards, backwards, machine.overlaps() ? transfer : 0);
+    return machine.overlaps()
+        ? new Costs(forwards, backwards, transfer)
+        : onTheirCores(forwards, backwards, transfer, machine.slowdown(mesh.size()));
+  }
+
+  /**
+   * Where moving bytes takes the cores that ranks compute on, it is work like any other, which
+   * takes less time while others wait.
+   *
+   * @param slowdown while all ranks are at it, as they are where links are measured
+   */
+  private static Costs onTheirCores(
+      List<Cost> forwards, List<Cost> backwards, double transfer, double slowdown) {
+    List<Cost> forwardWork = new ArrayList<>();
+    List<Cost> backwardWork = new ArrayList<>();
+    for (int part = 0; part < forwards.size(); part++) {
+      boolean last = part == forwards.size() - 1;
+      Cost forwardSend = new Cost(0, last ? 0 : transfer);
+      Cost backwardSend = new Cost(0, part == 0 ? 0 : transfer);
+      forwardWork.add(plus(forwards.get(part), forwardSend).allWork(slowdown));
+      backwardWork.add(plus(backwards.get(part), backwardSend).allWork(slowdown));
+    }
+    return new Costs(forwardWork, backwardWork, 0);
   }
 
   private static Cost forward(Workload work, Layout layout, Machine machine, double rows) {

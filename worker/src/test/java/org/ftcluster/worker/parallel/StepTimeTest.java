@@ -159,6 +159,20 @@ class StepTimeTest {
   }
 
   @Test
+  void whatTakesTheCoresThatRanksComputeOnTakesLessOfThemWhileOthersWait() {
+    Machine twoCores = MACHINE.sharing(2, 4, 1);
+    Workload one = new Workload(10, 1e6, 0, 0, 1000, 0, 1, 100, 100, 0, false, false, 4, 4, 8, 8);
+    Layout layout = new Layout(new Mesh(1, 2, 2), 1, Sharding.NONE);
+    // One of two stages is at work at any time. Links were measured while four ranks shared two
+    // cores: ten exchanges a layer, of which each of two slices sends half, and two messages.
+    double exchanges = (10 * 10 + 2) * (100 * 1000 * 4 / 1e9) / 2;
+    assertEquals(
+        one.flops() / 2 / 1e9 + exchanges / 2,
+        StepTime.of(one, layout, twoCores).microBatches(),
+        1e-9);
+  }
+
+  @Test
   void gatheringCountsWhereItTakesTheCoresThatRanksComputeOn() {
     Machine twoCores = MACHINE.sharing(2, 2, 1);
     double plain = StepTime.of(WORK, layout(Sharding.NONE), twoCores).seconds();
