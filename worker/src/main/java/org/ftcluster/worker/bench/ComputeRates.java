@@ -5,6 +5,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.Phaser;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.JobSpec;
@@ -22,8 +23,8 @@ import org.ftcluster.worker.optimizer.GradientSum;
 /**
  * How long ranks of this process compute, when none of them sends anything: each takes the same
  * micro-batches through slices of all layers, while others do the same with slices of their own.
- * Those of one layer meet wherever they would sum or gather, and all of them as often as they would
- * sum gradients, so that each waits for the slowest.
+ * Those of one layer meet wherever they would sum or gather, and all of them after some
+ * micro-batches, so that each waits for the slowest.
  */
 final class ComputeRates implements AutoCloseable {
   private static final long LIMIT_MINUTES = 10;
@@ -32,7 +33,7 @@ final class ComputeRates implements AutoCloseable {
   private final JobSpec job;
   private final List<MicroBatch> microBatches;
   private final int slices;
-  private final int alone;
+  private final int microBatchesPerMeeting;
   private final RankThreads threads;
   private final List<Rank> ranks;
 
@@ -64,14 +65,19 @@ final class ComputeRates implements AutoCloseable {
    * Loads what they compute with.
    *
    * @param slices that a layer is cut into
-   * @param alone micro-batches that a rank takes before it waits for all others
+   * @param microBatchesPerMeeting that a rank takes before it waits for all others
    * @param ranks that are at work at once, at most
    */
-  ComputeRates(JobSpec job, List<MicroBatch> microBatches, int slices, int alone, int ranks) {
+  ComputeRates(
+      JobSpec job,
+      List<MicroBatch> microBatches,
+      int slices,
+      int microBatchesPerMeeting,
+      int ranks) {
     this.job = job;
     this.microBatches = microBatches;
     this.slices = slices;
-    this.alone = alone;
+    this.microBatchesPerMeeting = microBatchesPerMeeting;
     this.threads = new RankThreads(ranks);
     this.ranks = threads.start(rank -> Rank.load(job, slices));
   }
@@ -80,10 +86,10 @@ final class ComputeRates implements AutoCloseable {
    * Times them once.
    *
    * @param working how many ranks are at work at once
-   * @return seconds that a rank takes for all micro-batches
+   * @return seconds until each of them has taken all micro-batches
    */
   double seconds(int working) {
-    CyclicBarrier all = new CyclicBarrier(working);
+    Phaser all = new Phaser(working);
     List<CyclicBarrier> layers =
         IntStream.range(0, working / slices).mapToObj(i -> new CyclicBarrier(slices)).toList();
     return threads
@@ -95,21 +101,30 @@ final class ComputeRates implements AutoCloseable {
               SilentGroup group =
                   new SilentGroup(slices, together ? layers.get(rank / slices) : null);
               model.connect(group, new SilentGroup(1), Duration.ZERO);
-              all.await(LIMIT_MINUTES, TimeUnit.MINUTES);
-              long startNs = System.nanoTime();
-              for (int i = 0; i < microBatches.size(); i++) {
-                if (i > 0 && i % alone == 0) {
-                  all.await(LIMIT_MINUTES, TimeUnit.MINUTES);
-                }
-                model.forwardBackward(microBatches.get(i).tokens(), 1, 0);
+              try {
+                return seconds(model, all);
+              } finally {
+                all.arriveAndDeregister(); // nobody waits for one that has failed
               }
-              all.await(LIMIT_MINUTES, TimeUnit.MINUTES);
-              return (System.nanoTime() - startNs) / 1e9;
             })
-        .stream()
-        .mapToDouble(Double::doubleValue)
-        .average()
-        .orElseThrow();
+        .getFirst();
+  }
+
+  private double seconds(CausalLanguageModel model, Phaser all) throws Exception {
+    meet(all);
+    long startNs = System.nanoTime();
+    for (int i = 0; i < microBatches.size(); i++) {
+      if (i > 0 && i % microBatchesPerMeeting == 0) {
+        meet(all);
+      }
+      model.forwardBackward(microBatches.get(i).tokens(), 1, 0);
+    }
+    meet(all);
+    return (System.nanoTime() - startNs) / 1e9;
+  }
+
+  private static void meet(Phaser all) throws Exception {
+    all.awaitAdvanceInterruptibly(all.arrive(), LIMIT_MINUTES, TimeUnit.MINUTES);
   }
 
   /** Bytes a second that a pass over a buffer reads and writes: one that sums gradients up. */

@@ -25,10 +25,10 @@ import org.ftcluster.worker.parallel.Workload;
 /**
  * Runs steps of a job on ranks of this process in every kind of mesh, beside the time that {@link
  * StepTime} predicts for the same steps from measured rates: of as many ranks that compute at once
- * without sending anything, of slices as narrow as the mesh's, of a pass over gradients, and of
- * links on which as many ranks send. A mesh takes a few steps, stands still while the rates are
- * measured, and takes more, in turns: a machine that is shared has other rates from one second to
- * the next.
+ * and wait for each other without sending anything, of slices as narrow as the mesh's, of a pass
+ * over gradients, and of links on which as many ranks send. A mesh takes a few steps, stands still
+ * while the rates are measured, and takes more, in turns: a machine that is shared has other rates
+ * from one second to the next.
  */
 public final class MeshBenchmark {
   /** Rounds in which code is compiled, before anything is measured. */
@@ -163,7 +163,8 @@ public final class MeshBenchmark {
             .toList();
     List<Double> perToken = new ArrayList<>();
     try (MeshRun run = new MeshRun(job, parallel, mesh.size(), allSteps);
-        MeshRates rates = new MeshRates(job, mesh, microBatches(), alone(layout), work())) {
+        MeshRates rates =
+            new MeshRates(job, mesh, microBatches(), microBatchesPerMeeting(layout), work())) {
       run.run(WARM_UP_STEPS);
       rates.measure();
       for (int turn = 0; turn < turns; turn++) {
@@ -182,10 +183,12 @@ public final class MeshBenchmark {
     }
   }
 
-  /** Micro-batches that a rank takes before it waits for all others. */
-  private int alone(StepTime.Layout layout) {
+  /** Micro-batches that a rank takes before it waits for others, whether copies or stages. */
+  private int microBatchesPerMeeting(StepTime.Layout layout) {
+    Mesh mesh = layout.mesh();
     return switch (layout.sharding()) {
-      case NONE, ZERO1 -> Math.ceilDiv(microBatches().size(), layout.mesh().data());
+      case NONE, ZERO1 ->
+          mesh.pipeline() > 1 ? 1 : Math.ceilDiv(microBatches().size(), mesh.data());
       case ZERO2, ZERO3 -> 1;
     };
   }

@@ -28,14 +28,20 @@ final class MeshRates implements AutoCloseable {
    * Gets ranks ready, and connects them.
    *
    * @param microBatches that ranks take
-   * @param alone how many of them before a rank waits for all others
+   * @param microBatchesPerMeeting how many of them before a rank waits for all others
    * @param work which they are
    */
-  MeshRates(JobSpec job, Mesh mesh, List<MicroBatch> microBatches, int alone, Workload work) {
+  MeshRates(
+      JobSpec job,
+      Mesh mesh,
+      List<MicroBatch> microBatches,
+      int microBatchesPerMeeting,
+      Workload work) {
     this.job = job;
     this.mesh = mesh;
     this.work = work;
-    this.compute = new ComputeRates(job, microBatches, mesh.tensor(), alone, mesh.size());
+    this.compute =
+        new ComputeRates(job, microBatches, mesh.tensor(), microBatchesPerMeeting, mesh.size());
     for (int working = 1; working <= mesh.size(); working *= 2) {
       computed.add(new ArrayList<>());
       compute.seconds(working); // what is compiled and taken the first time

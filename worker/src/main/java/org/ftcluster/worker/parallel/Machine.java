@@ -39,7 +39,7 @@ public record Machine(
   }
 
   /**
-   * The same with ranks that are all on one node.
+   * The same with ranks that are all on one node, and share its cores for what they send, too.
    *
    * @param cores of the node
    * @param threads of a rank
@@ -49,7 +49,9 @@ public record Machine(
         IntStream.rangeClosed(2, ranks)
             .mapToObj(working -> Math.max(1, (double) working * threads / cores))
             .toList();
-    return new Machine(flops, memoryBytes, turns, ranks * threads < cores, near, far, ranks);
+    double slowdown = Math.max(1, (double) ranks * threads / cores);
+    Link shared = new Link(near.bytes() / slowdown, near.latency() * slowdown);
+    return new Machine(flops, memoryBytes, turns, ranks * threads < cores, shared, far, ranks);
   }
 
   /**

@@ -28,7 +28,7 @@ public record ScheduleTimes(double seconds, List<Double> busy) {
    * What a turn takes, in seconds.
    *
    * @param work that only this stage does
-   * @param exchange with the other ranks of the stage, before the turn is done
+   * @param exchange with other ranks, before the turn is done
    */
   public record Cost(double work, double exchange) {
     double seconds() {
@@ -38,7 +38,7 @@ public record ScheduleTimes(double seconds, List<Double> busy) {
     /**
      * The same where exchanges are work, too.
      *
-     * @param slowdown in whose company the exchange takes that long
+     * @param slowdown of work while the exchange takes that long
      */
     Cost allWork(double slowdown) {
       return new Cost(work + exchange / slowdown, 0);

@@ -23,6 +23,9 @@ public record StepTime(double microBatches, double gradients, double update) {
   /** What a shard's update writes besides, before it is known to be everybody's. */
   private static final int PREVIEW_BYTES = 16;
 
+  /** Of a parameter whose new value comes from whichever rank has updated it. */
+  private static final int TAKING_OVER_BYTES = 2 * Float.BYTES;
+
   /** Sums over slices are of float32. */
   private static final int SUM_BYTES = Float.BYTES;
 
@@ -69,11 +72,8 @@ public record StepTime(double microBatches, double gradients, double update) {
                       : 0);
         };
     gradients -= hidden(work, layout, machine, all.allReduce(sums, mesh.size()));
-    // Once for the norm, once from sums to floats.
-    double bytes = UPDATE_BYTES + Float.BYTES + work.sumBytes() + Float.BYTES;
-    double perParameter = bytes + (layout.sharding() == Sharding.NONE ? 0 : PREVIEW_BYTES);
     double update =
-        work.trained() * perParameter / machine.memoryBytes() * machine.slowdown(mesh.size());
+        updateBytes(work, layout) / machine.memoryBytes() * machine.slowdown(mesh.size());
     Schedule schedule = new Schedule(mesh.pipeline(), layout.interleave(), mine);
     double passes =
         ScheduleTimes.of(
@@ -82,6 +82,24 @@ public record StepTime(double microBatches, double gradients, double update) {
                 stages -> machine.slowdown(stages * mesh.data() * mesh.tensor()))
             .seconds();
     return new StepTime(passes, gradients, update);
+  }
+
+  /**
+   * Bytes that a rank's update reads and writes, without what it does for others that it mirrors.
+   */
+  private static double updateBytes(Workload work, Layout layout) {
+    // Once for the norm, once from sums to floats.
+    int fromSum = Float.BYTES + work.sumBytes() + Float.BYTES;
+    double all = work.trained();
+    double own = all / layout.mesh().groupSize();
+    return switch (layout.sharding()) {
+      case NONE -> all * (fromSum + UPDATE_BYTES);
+      case ZERO1 -> all * (fromSum + TAKING_OVER_BYTES) + own * (UPDATE_BYTES + PREVIEW_BYTES);
+      case ZERO2, ZERO3 ->
+          layout.sharesValues(work)
+              ? own * (fromSum + UPDATE_BYTES)
+              : all * TAKING_OVER_BYTES + own * (fromSum + UPDATE_BYTES + PREVIEW_BYTES);
+    };
   }
 
   /**
@@ -144,21 +162,21 @@ public record StepTime(double microBatches, double gradients, double update) {
         backward =
             plus(
                 plus(backward, backward(work, layout, machine, work.targets())),
-                new Cost(atHead, 0));
+                new Cost(atHead, headExchange(work, machine.link(slices), slices)));
       }
       forwards.add(forward);
       backwards.add(backward);
     }
     return machine.overlaps()
         ? new Costs(forwards, backwards, transfer)
-        : onTheirCores(forwards, backwards, transfer, machine.slowdown(mesh.size()));
+        : onTheirCores(forwards, backwards, transfer, machine.slowdown(machine.ranksPerNode()));
   }
 
   /**
    * Where moving bytes takes the cores that ranks compute on, it is work like any other, which
    * takes less time while others wait.
    *
-   * @param slowdown while all ranks are at it, as they are where links are measured
+   * @param slowdown while all ranks of a node are at it, as they are where links are measured
    */
   private static Costs onTheirCores(
       List<Cost> forwards, List<Cost> backwards, double transfer, double slowdown) {
@@ -216,6 +234,13 @@ public record StepTime(double microBatches, double gradients, double update) {
     return new Cost(compute, sums + late);
   }
 
+  /** Slices gather the rows of the head, and sum their gradient. */
+  private static double headExchange(Workload work, Link link, int slices) {
+    double rows = work.targets() * work.hidden();
+    return link.gather(rows * work.activationBytes(), slices)
+        + link.gather(rows * SUM_BYTES, slices);
+  }
+
   /**
    * Adding the gradient of a chunk's micro-batch to those before it.
    *
@@ -238,7 +263,9 @@ public record StepTime(double microBatches, double gradients, double update) {
               ? late(work, layout, machine, link.reduce(ofStage / chunks, ranks), layers, 1)
               : late(work, layout, machine, link.reduce(ofStage, ranks), layers, chunks);
     }
-    return new Cost(work.trained() * bytes / machine.memoryBytes(), exchange);
+    // Where values are shared out only the chunk's own are added.
+    int parts = layout.sharesValues(work) ? layout.mesh().pipeline() * layout.interleave() : 1;
+    return new Cost(work.trained() / parts * bytes / machine.memoryBytes(), exchange);
   }
 
   /**

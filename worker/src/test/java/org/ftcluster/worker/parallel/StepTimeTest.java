@@ -71,9 +71,9 @@ class StepTimeTest {
   }
 
   @Test
-  void slicesExchangeActivationsTenTimesALayer() {
+  void slicesExchangeActivationsTenTimesALayerAndTwiceAtTheHead() {
     // Four sums and six times the rows of norms and gradients, of which each of two sends half.
-    double sums = 8 * 10 * 10 * (100 * 1000 * 4 / 1e9) / 2;
+    double sums = 8 * (10 * 10 + 2) * (100 * 1000 * 4 / 1e9) / 2;
     assertEquals(WORK.flops() / 2 / 1e9 + sums, seconds(WORK, 1, 1, 2, Sharding.NONE), 1e-9);
     // Four of them are no longer near each other: 10 times slower, 3/2 of the bytes.
     assertEquals(WORK.flops() / 4 / 1e9 + sums * 15, seconds(WORK, 1, 1, 4, Sharding.NONE), 1e-9);
@@ -161,14 +161,39 @@ class StepTimeTest {
   @Test
   void whatTakesTheCoresThatRanksComputeOnTakesLessOfThemWhileOthersWait() {
     Machine twoCores = MACHINE.sharing(2, 4, 1);
+    assertEquals(0.5e9, twoCores.near().bytes(), "while all four send");
     Workload one = new Workload(10, 1e6, 0, 0, 1000, 0, 1, 100, 100, 0, false, false, 4, 4, 8, 8);
-    Layout layout = new Layout(new Mesh(1, 2, 2), 1, Sharding.NONE);
-    // One of two stages is at work at any time. Links were measured while four ranks shared two
-    // cores: ten exchanges a layer, of which each of two slices sends half, and two messages.
-    double exchanges = (10 * 10 + 2) * (100 * 1000 * 4 / 1e9) / 2;
+    double message = 100 * 1000 * 4 / 1e9 / 2;
+    double exchanges = (10 * 10 + 2) * message;
+    // Of two stages of two slices one is at work at any time, and has both cores.
     assertEquals(
-        one.flops() / 2 / 1e9 + exchanges / 2,
-        StepTime.of(one, layout, twoCores).microBatches(),
+        one.flops() / 2 / 1e9 + exchanges + 2 * message,
+        StepTime.of(one, layout(1, 2, 2), twoCores).microBatches(),
+        1e-9);
+    // Of five chunks each, of which all but the model's last send on.
+    Layout interleaved = new Layout(new Mesh(1, 2, 2), 5, Sharding.NONE);
+    assertEquals(
+        one.flops() / 2 / 1e9 + exchanges + 2 * 9 * message,
+        StepTime.of(one, interleaved, twoCores).microBatches(),
+        1e-9);
+    // Four slices are all at work at once, for as long as that was measured to take.
+    assertEquals(
+        2 * one.flops() / 4 / 1e9 + 2 * (10 * 10 + 2) * 3 * message / 2,
+        StepTime.of(one, layout(1, 1, 4), twoCores).microBatches(),
+        1e-9);
+  }
+
+  @Test
+  void anUpdateTakesAsLongAsARanksShareOfIt() {
+    Workload all = new Workload(10, 1e6, 0, 0, 0, 1e7, 8, 1, 1, 0, false, true, 4, 4, 8, 8);
+    // 44 bytes a parameter; of shares of values nothing else.
+    assertEquals(0.44, StepTime.of(all, layout(4, 1, 1), MACHINE).update(), 1e-9);
+    Layout shared = new Layout(new Mesh(4, 1, 1), 1, Sharding.ZERO3);
+    assertEquals(0.11, StepTime.of(all, shared, MACHINE).update(), 1e-9);
+    // Of an adapter's shares, 16 more before all have theirs, and 8 to take over each new value.
+    assertEquals(
+        1e6 / 4 * 60 / 1e9 + 1e6 * 8 / 1e9,
+        time(trained(1e6), 4, 1, 1, Sharding.ZERO2).update(),
         1e-9);
   }
 
@@ -190,6 +215,10 @@ class StepTimeTest {
     Workload few =
         new Workload(10, 1e6, 7e5, 1e5, 1000, 0, 8, 100, 25, 0, false, false, 4, 4, 8, 8);
     assertEquals(8 * 4 * (9 * 100 * 1e6 + 100 * 3e5 + 25 * 7e5 + 25 * 1e5), few.flops(), 1e-3);
+  }
+
+  private static Layout layout(int data, int pipeline, int tensor) {
+    return new Layout(new Mesh(data, pipeline, tensor), 1, Sharding.NONE);
   }
 
   private static Layout layout(Sharding sharding) {
