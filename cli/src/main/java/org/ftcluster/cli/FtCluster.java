@@ -5,6 +5,7 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.job.CancelCommand;
 import org.ftcluster.cli.job.DrainCommand;
 import org.ftcluster.cli.job.JobsCommand;
+import org.ftcluster.cli.job.MeshCommand;
 import org.ftcluster.cli.job.NodesCommand;
 import org.ftcluster.cli.job.PlanCommand;
 import org.ftcluster.cli.job.ScaleCommand;
@@ -44,6 +45,7 @@ import picocli.CommandLine.Spec;
       DrainCommand.class,
       ValidateCommand.class,
       PlanCommand.class,
+      MeshCommand.class,
       EvalCommand.class,
       GenerateCommand.class,
       BenchCommand.class,

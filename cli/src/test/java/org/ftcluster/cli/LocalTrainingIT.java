@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import org.ftcluster.protocol.job.JobSpecReader;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -65,6 +66,22 @@ class LocalTrainingIT {
       assertEquals(2, command.exitCode());
       assertTrue(
           command.lines().getLast().path("error").asText().endsWith("parallel.* needs 4"),
+          command.lines().toString());
+    }
+  }
+
+  @Test
+  void aLayoutThatIsLeftOpenIsChosenForTheWorkersThatThereAre() throws Exception {
+    JsonNode result = train(2, "out-auto", "--set", "parallel=auto");
+    assertEquals(1, result.path("generations").asInt());
+    String job = Files.readString(folder.resolve("out-auto/job.yaml"));
+    assertTrue(JobSpecReader.resolved(job).parallel().replicaRanks() <= 2, job);
+
+    try (LiveCommand command =
+        start(2, 3, "out", "--set", "parallel={tensor: 4, data: auto, pipeline: auto}")) {
+      assertEquals(2, command.exitCode());
+      assertTrue(
+          command.lines().getLast().path("error").asText().contains("workers"),
           command.lines().toString());
     }
   }

@@ -27,7 +27,7 @@ public final class SubmitCommand implements Callable<Integer> {
   @Override
   public Integer call() {
     Console console = common.console();
-    JobSpec spec = OpenMesh.chosen(jobFile.read(), console);
+    JobSpec spec = OpenMesh.chosenApart(jobFile.read(), console);
     try (CoordinatorClient client = coordinator.connect()) {
       String job = client.submit(JobSpecWriter.toYaml(spec));
       console.json(new Submitted(job, spec.name()));

@@ -18,6 +18,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.regex.Pattern;
 import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.Json;
 
 /**
@@ -173,18 +174,20 @@ public final class ChildJvm implements AutoCloseable {
    * Waits for the child to end by itself.
    *
    * @return all that it printed
-   * @throws CommandException when it failed, with its own words
+   * @throws CommandException when it failed, or what it was asked for is wrong, with its own words
    */
   public List<JsonNode> awaitOutput(Duration timeout) {
     try {
       List<JsonNode> lines = output.get(timeout.toMillis(), TimeUnit.MILLISECONDS);
+      Optional<String> error = error(lines);
+      if (process.exitValue() == ExitCode.BAD_REQUEST.code() && error.isPresent()) {
+        throw CommandException.badRequest(error.get());
+      }
       if (process.exitValue() != 0) {
         throw CommandException.failed(
             "process %s failed: %s%s"
                 .formatted(
-                    launch.name(),
-                    error(lines).orElseGet(this::lastWords),
-                    launch.whereItsLogIs()));
+                    launch.name(), error.orElseGet(this::lastWords), launch.whereItsLogIs()));
       }
       return lines;
     } catch (TimeoutException | ExecutionException e) {

@@ -12,7 +12,6 @@ import org.ftcluster.cli.progress.JobFollower;
 import org.ftcluster.cli.progress.JobOutcome;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
-import org.ftcluster.worker.parallel.Machine;
 
 /** One job on a cluster of its own. */
 final class LocalRun {
@@ -31,14 +30,12 @@ final class LocalRun {
     int atMost = Math.max(workers, read.apply(List.of()).elastic().maxWorkers());
     JobSpec open = read.apply(List.of("elastic.max_workers=" + atMost));
     // Workers share this machine's memory and cores, and are near each other.
-    int cores = Runtime.getRuntime().availableProcessors();
-    Machine machine = Machine.CPU.sharing(cores, workers, open.resources().threads());
     JobSpec job =
-        OpenMesh.chosen(
+        OpenMesh.chosenApart(
             open,
             workers,
             () -> MemoryOption.ofThisMachine(open.resources().device(), workers),
-            machine,
+            Runtime.getRuntime().availableProcessors(),
             console);
     int needed = Math.max(1, job.parallel().data()) * job.parallel().replicaRanks();
     if (workers < needed) {
