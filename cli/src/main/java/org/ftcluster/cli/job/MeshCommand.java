@@ -5,6 +5,7 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.MemoryOption;
+import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.worker.parallel.Machine;
@@ -26,6 +27,7 @@ public final class MeshCommand implements Callable<Integer> {
   @Mixin private MemoryOption memory = new MemoryOption();
 
   @Mixin private MachineOptions machines = new MachineOptions();
+  @Mixin private ParentWatch parentWatch = new ParentWatch();
 
   @Option(
       names = "--workers",
@@ -48,6 +50,7 @@ public final class MeshCommand implements Callable<Integer> {
 
   @Override
   public Integer call() {
+    parentWatch.start();
     Console console = common.console();
     JobSpec job = jobFile.read();
     int most = workers > 0 ? workers : job.elastic().maxWorkers();
