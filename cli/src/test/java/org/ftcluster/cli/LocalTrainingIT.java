@@ -65,7 +65,8 @@ class LocalTrainingIT {
     try (LiveCommand command = start(3, 3, "out", "--set", layout)) {
       assertEquals(2, command.exitCode());
       String error = command.lines().getLast().path("error").asText();
-      assertTrue(error.contains("parallel.* needs 4") || error.contains("on 4 workers would"), error);
+      assertTrue(
+          error.contains("parallel.* needs 4") || error.contains("on 4 workers would"), error);
     }
   }
 
