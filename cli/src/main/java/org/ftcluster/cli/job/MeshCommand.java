@@ -25,7 +25,6 @@ public final class MeshCommand implements Callable<Integer> {
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private JobFileArguments jobFile = new JobFileArguments();
   @Mixin private MemoryOption memory = new MemoryOption();
-
   @Mixin private MachineOptions machines = new MachineOptions();
   @Mixin private ParentWatch parentWatch = new ParentWatch();
 

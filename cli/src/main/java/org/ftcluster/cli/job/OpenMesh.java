@@ -1,13 +1,14 @@
 package org.ftcluster.cli.job;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.function.LongSupplier;
+import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
+import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.cli.jvm.ChildJvm;
 import org.ftcluster.cli.jvm.JvmFlags;
@@ -51,24 +52,34 @@ public final class OpenMesh {
       return job;
     }
     long bytes = memory.getAsLong();
-    try (TemporaryFolder folder = TemporaryFolder.create()) {
-      List<String> arguments = new ArrayList<>();
-      arguments.add("mesh");
-      arguments.add(folder.write("job.yaml", JobSpecWriter.toYaml(job)).toString());
-      arguments.addAll(List.of("--workers", String.valueOf(workers)));
-      arguments.addAll(List.of("--cores", String.valueOf(cores)));
-      arguments.addAll(MemoryOption.arguments(bytes));
-      Launch launch =
-          Launch.command(
-              "mesh", JvmFlags.tensor(), List.of("-Xmx1g"), arguments, Map.of(), folder.path());
-      try (ChildJvm child = ChildJvm.start(launch)) {
-        JsonNode line = child.awaitOutput(TIMEOUT).getLast();
-        JobSpec chosen =
-            JobSpecReader.parse(
-                line.path("yaml").asText(), "the chosen layout", folder.path(), List.of());
-        say(chosen.parallel(), workers, bytes, console);
-        return chosen;
+    TemporaryFolder folder = TemporaryFolder.create();
+    try {
+      JobSpec chosen = askChild(job, workers, bytes, cores, folder);
+      folder.remove();
+      say(chosen.parallel(), workers, bytes, console);
+      return chosen;
+    } catch (CommandException e) {
+      if (e.exitCode() == ExitCode.BAD_REQUEST) {
+        folder.remove(); // otherwise the message names the log there
       }
+      throw e;
+    }
+  }
+
+  private static JobSpec askChild(
+      JobSpec job, int workers, long bytes, int cores, TemporaryFolder folder) {
+    List<String> arguments = new ArrayList<>();
+    arguments.add("mesh");
+    arguments.add(folder.write("job.yaml", JobSpecWriter.toYaml(job)).toString());
+    arguments.addAll(List.of("--workers", String.valueOf(workers)));
+    arguments.addAll(List.of("--cores", String.valueOf(cores)));
+    arguments.addAll(MemoryOption.arguments(bytes));
+    Launch launch =
+        Launch.command(
+            "mesh", JvmFlags.tensor(), List.of("-Xmx1g"), arguments, Map.of(), folder.path());
+    try (ChildJvm child = ChildJvm.start(launch)) {
+      String yaml = child.awaitOutput(TIMEOUT).getLast().path("yaml").asText();
+      return JobSpecReader.parse(yaml, "the chosen layout", folder.path(), List.of());
     }
   }
 

@@ -1,14 +1,13 @@
 package org.ftcluster.cli.job;
 
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.ftcluster.cli.console.CommandException;
 
-/** A folder of files that are gone with it. */
-record TemporaryFolder(Path path) implements AutoCloseable {
+/** A folder for a while, of files. */
+record TemporaryFolder(Path path) {
   static TemporaryFolder create() {
     try {
       return new TemporaryFolder(Files.createTempDirectory("ftcluster-"));
@@ -28,15 +27,16 @@ record TemporaryFolder(Path path) implements AutoCloseable {
     }
   }
 
-  @Override
-  public void close() {
+  /** With all that is in it. */
+  void remove() {
     try (DirectoryStream<Path> files = Files.newDirectoryStream(path)) {
       for (Path file : files) {
         Files.delete(file);
       }
       Files.delete(path);
     } catch (IOException e) {
-      throw new UncheckedIOException(e);
+      throw CommandException.failed("%s can't be removed: %s".formatted(path, e.getMessage()))
+          .because(e);
     }
   }
 }
