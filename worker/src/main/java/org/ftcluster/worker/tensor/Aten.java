@@ -16,8 +16,11 @@ import org.jspecify.annotations.Nullable;
 public final class Aten {
   static final int DEVICE_CPU = 0;
 
-  /** Fewer rows make a product slower than a thread of its own makes it faster. */
-  private static final int LEAST_ROWS = 16;
+  /** Fewer rows or columns make a product slower than a thread of its own makes it faster. */
+  private static final int LEAST = 16;
+
+  /** From as many on, a part is about as fast as a larger one. */
+  private static final int MORE = 256;
 
   /** Multiplications that take longer than waking another thread. */
   private static final long LEAST_SHARED_WORK = 1 << 21;
@@ -31,6 +34,8 @@ public final class Aten {
   public static void initialize() {
     try {
       LibTorch.GRAD_MODE_SET_ENABLED.invokeExact(false);
+    } catch (ExceptionInInitializerError e) {
+      throw new NativeException("libtorch: " + e.getCause().getMessage(), e);
     } catch (Throwable e) {
       throw new NativeException("libtorch: grad mode can't be set", e);
     }
@@ -94,7 +99,7 @@ public final class Aten {
     void run(MemorySegment out, MemorySegment a, MemorySegment b);
   }
 
-  /** Shares the rows of {@code out} out over the threads. */
+  /** Shares the rows or the columns of {@code out} out over the threads. */
   private static void product(Tensor out, Tensor a, Tensor b, Product product) {
     checkProduct(out, a, b);
     if (DryRun.isOn()) {
@@ -102,18 +107,11 @@ public final class Aten {
     }
     long start = Profile.begin();
     Accelerator accelerator = out.accelerator();
-    int parts = accelerator == null ? productParts(out.size(0), a.size(1) * out.size(1)) : 1;
-    MemorySegment[] outs = rowParts(out, parts);
-    MemorySegment[] as = rowParts(a, parts);
-    MemorySegment whole = b.handle();
-    Parallel.run(
-        parts,
-        1,
-        (from, to) -> {
-          for (int part = from; part < to; part++) {
-            product.run(outs[part], as[part], whole);
-          }
-        });
+    if (accelerator == null) {
+      productOfParts(out, a, b, product);
+    } else {
+      product.run(out.handle(), a.handle(), b.handle());
+    }
     if (Profile.isActive()) {
       if (accelerator != null) {
         accelerator.synchronize();
@@ -123,23 +121,57 @@ public final class Aten {
     }
   }
 
-  private static int productParts(long rows, long workOfARow) {
-    boolean worthwhile = rows * workOfARow >= LEAST_SHARED_WORK;
-    return worthwhile ? (int) Math.clamp(rows / LEAST_ROWS, 1, Parallel.threads()) : 1;
+  /**
+   * Rows are cut where there are many: libtorch makes a form of its own of the second factor for
+   * every part, which takes long beside few rows.
+   */
+  private static void productOfParts(Tensor out, Tensor a, Tensor b, Product product) {
+    long rows = out.size(0);
+    long columns = out.size(1);
+    boolean worthwhile = (double) rows * a.size(1) * columns >= LEAST_SHARED_WORK;
+    boolean byColumns = columns > rows && rows < 2L * Parallel.threads() * MORE;
+    int parts = worthwhile ? parts(byColumns ? columns : rows) : 1;
+    MemorySegment[] outs = parts(out, byColumns ? 1 : 0, parts);
+    MemorySegment[] as = byColumns ? new MemorySegment[] {a.handle()} : parts(a, 0, parts);
+    MemorySegment[] bs = byColumns ? parts(b, 1, parts) : new MemorySegment[] {b.handle()};
+    Parallel.run(
+        parts,
+        1,
+        (thread, from, to) -> {
+          for (int part = from; part < to; part++) {
+            product.run(outs[part], as[byColumns ? 0 : part], bs[byColumns ? part : 0]);
+          }
+        });
   }
 
-  /** Handles of parts of about the same number of rows, made here since scopes have one thread. */
-  private static MemorySegment[] rowParts(Tensor matrix, int parts) {
+  /** One for each thread, or two where they are large, so that a slow thread takes fewer. */
+  private static int parts(long size) {
+    int threads = Parallel.threads();
+    return (int) Math.clamp(size / MORE, Math.clamp(size / LEAST, 1, threads), 2 * threads);
+  }
+
+  /** Handles of parts of about the same size, made here since scopes have one thread. */
+  private static MemorySegment[] parts(Tensor matrix, int dimension, int parts) {
     if (parts == 1) {
       return new MemorySegment[] {matrix.handle()};
     }
     MemorySegment[] handles = new MemorySegment[parts];
     for (int part = 0; part < parts; part++) {
-      long from = matrix.size(0) * part / parts;
-      long to = matrix.size(0) * (part + 1) / parts;
-      handles[part] = matrix.slice(0, from, to).handle();
+      handles[part] =
+          matrix
+              .slice(
+                  dimension,
+                  start(matrix, dimension, part, parts),
+                  start(matrix, dimension, part + 1, parts))
+              .handle();
     }
     return handles;
+  }
+
+  /** Where a part begins: parts have whole cache lines. */
+  private static long start(Tensor matrix, int dimension, int part, int parts) {
+    long size = matrix.size(dimension);
+    return part == parts ? size : size * part / parts / LEAST * LEAST;
   }
 
   /** {@code to = from}, converting between types. */

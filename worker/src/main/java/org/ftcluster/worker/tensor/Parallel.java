@@ -1,24 +1,42 @@
 package org.ftcluster.worker.tensor;
 
-import java.util.ArrayList;
-import java.util.List;
-import java.util.concurrent.ExecutionException;
-import java.util.concurrent.ExecutorService;
-import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.concurrent.ThreadPoolExecutor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Shares independent rows out over a few threads: the kernels' and those of libtorch's products,
  * which run on one thread each. libtorch's own threads would be more than there are processors, and
  * wait for work by spinning.
  *
- * <p>One JVM holds one rank, so the number of threads is the JVM's; it never changes a result,
- * since nothing is summed across rows that different threads hold.
+ * <p>Rows are cut into more pieces than there are threads, and a thread takes the next one when it
+ * is done: processors that are rented differ in speed from one moment to the next, and one that
+ * wakes late has missed no more than what others did meanwhile.
+ *
+ * <p>One JVM holds one rank, so the number of threads is the JVM's; it never changes a kernel's
+ * result, since nothing is summed across rows of different pieces.
  */
 public final class Parallel {
+  /** For each thread, where there are rows enough. */
+  private static final int PIECES = 4;
+
+  /** Looks at what others do before sleeping: some ten microseconds, what it takes to wake. */
+  private static final int SPINS = 256;
+
   private static volatile int threads = 1;
-  private static final ExecutorService POOL =
-      Executors.newCachedThreadPool(Thread.ofPlatform().daemon().name("kernel-", 0).factory());
+
+  /** Other than the callers. */
+  private static final ThreadPoolExecutor HELPERS =
+      new ThreadPoolExecutor(
+          0,
+          Integer.MAX_VALUE,
+          1,
+          TimeUnit.MINUTES,
+          new LinkedBlockingQueue<>(),
+          Thread.ofPlatform().daemon().name("kernel-", 0).factory());
 
   private Parallel() {}
 
@@ -28,11 +46,21 @@ public final class Parallel {
     void run(int from, int to);
   }
 
+  /** The same by a thread that has something of its own. */
+  @FunctionalInterface
+  public interface ThreadRange {
+    /**
+     * @param thread below {@link #threads()}; no two run at once under the same
+     */
+    void run(int thread, int from, int to);
+  }
+
   public static void setThreads(int count) {
     if (count < 1) {
       throw new IllegalArgumentException("threads: " + count);
     }
     threads = count;
+    HELPERS.setCorePoolSize(count - 1);
   }
 
   /**
@@ -56,9 +84,14 @@ public final class Parallel {
   /**
    * Runs {@code range} over [0, rows), and returns when all of it is done.
    *
-   * @param grain the fewest rows that are worth a thread of their own
+   * @param grain the fewest rows that are worth a piece of their own
    */
   public static void rows(Cost cost, long rows, int grain, Range range) {
+    rows(cost, rows, grain, (thread, from, to) -> range.run(from, to));
+  }
+
+  /** The same for what threads do by way of scratch, each with its own. */
+  public static void rows(Cost cost, long rows, int grain, ThreadRange range) {
     long start = Profile.begin();
     run(rows, grain, range);
     Profile.ended(cost.kernel(), start, cost.flops(), cost.bytes());
@@ -69,49 +102,85 @@ public final class Parallel {
     return threads;
   }
 
-  static void run(long rows, int grain, Range range) {
+  static void run(long rows, int grain, ThreadRange range) {
     if (DryRun.isOn()) {
       return;
     }
     int count = Math.toIntExact(rows);
-    int parts = Math.clamp(count / Math.max(grain, 1), 1, threads);
-    if (parts == 1) {
-      range.run(0, count);
+    int most = threads;
+    int pieces = most == 1 ? 1 : Math.clamp(count / Math.max(grain, 1), 1, PIECES * most);
+    if (pieces == 1) {
+      range.run(0, 0, count);
       return;
     }
-    List<Future<?>> others = new ArrayList<>(parts - 1);
-    for (int part = 1; part < parts; part++) {
-      int from = (int) ((long) count * part / parts);
-      int to = (int) ((long) count * (part + 1) / parts);
-      others.add(POOL.submit(() -> range.run(from, to)));
+    Pieces work = new Pieces(range, count, pieces);
+    for (int helper = 1; helper < Math.min(most, pieces); helper++) {
+      HELPERS.execute(work::take);
     }
-    range.run(0, count / parts);
-    for (Future<?> other : others) {
-      await(other);
-    }
+    work.take();
+    work.await();
   }
 
-  /**
-   * Kernels end by themselves, so this wait needs no bound; an interrupt is kept for the caller to
-   * see.
-   */
-  private static void await(Future<?> part) {
-    boolean interrupted = false;
-    while (true) {
-      try {
-        part.get();
-        break;
-      } catch (InterruptedException e) {
-        interrupted = true;
-      } catch (ExecutionException e) {
-        if (e.getCause() instanceof NativeException failure) {
-          throw failure;
+  /** The pieces of one call, of which each thread takes the next one until there is none. */
+  private static final class Pieces {
+    private final ThreadRange range;
+    private final long rows;
+    private final int count;
+    private final Thread caller = Thread.currentThread();
+    private final AtomicInteger threads = new AtomicInteger();
+    private final AtomicInteger next = new AtomicInteger();
+    private final AtomicInteger left;
+    private final AtomicReference<Throwable> failure = new AtomicReference<>();
+
+    Pieces(ThreadRange range, int rows, int count) {
+      this.range = range;
+      this.rows = rows;
+      this.count = count;
+      left = new AtomicInteger(count);
+    }
+
+    /** A thread that comes when all is taken does nothing. */
+    void take() {
+      int piece = next.getAndIncrement();
+      if (piece >= count) {
+        return;
+      }
+      int thread = threads.getAndIncrement();
+      for (; piece < count; piece = next.getAndIncrement()) {
+        try {
+          range.run(thread, (int) (rows * piece / count), (int) (rows * (piece + 1) / count));
+        } catch (Throwable e) {
+          failure.compareAndSet(null, e);
+        } finally {
+          if (left.decrementAndGet() == 0) {
+            LockSupport.unpark(caller);
+          }
         }
-        throw new IllegalStateException("a kernel failed", e.getCause());
       }
     }
-    if (interrupted) {
-      Thread.currentThread().interrupt();
+
+    /**
+     * Kernels end by themselves, so this wait needs no bound; an interrupt is kept for the caller
+     * to see.
+     */
+    void await() {
+      for (int spin = 0; spin < SPINS && left.get() > 0; spin++) {
+        Thread.onSpinWait();
+      }
+      boolean interrupted = false;
+      while (left.get() > 0) {
+        LockSupport.park(this);
+        interrupted |= Thread.interrupted();
+      }
+      if (interrupted) {
+        caller.interrupt();
+      }
+      switch (failure.get()) {
+        case null -> {}
+        case RuntimeException e -> throw e;
+        case Error e -> throw e;
+        case Throwable e -> throw new IllegalStateException("a kernel failed", e);
+      }
     }
   }
 }

@@ -55,6 +55,35 @@ class AtenTest {
     assertArrayEquals(product(a, b), elsewhere.get(30, TimeUnit.SECONDS));
   }
 
+  /** Cut by rows, by columns, into parts of different sizes, and of a transposed factor. */
+  @Test
+  void aProductInPartsIsTheWholeOne() {
+    Random random = new Random(11);
+    for (int[] sizes : new int[][] {{2001, 40, 300}, {33, 70, 2003}, {17, 900, 500}}) {
+      int m = sizes[0];
+      int k = sizes[1];
+      int n = sizes[2];
+      float[] a = random(random, m * k);
+      float[] b = random(random, n * k);
+      try (Scope scope = Scope.persistent()) {
+        Tensor left = matrix(scope, m, k, a);
+        Tensor right = matrix(scope, n, k, b).transpose();
+        Tensor whole = scope.empty(DType.FLOAT32, m, n);
+        Tensor parts = scope.empty(DType.FLOAT32, m, n);
+        Aten.mm(whole, left, right);
+        Parallel.setThreads(3);
+        Aten.mm(parts, left, right);
+        assertArrayEquals(whole.toFloats(), parts.toFloats(), 1e-3f);
+        Aten.addmm(parts, left, right, 1, 2);
+        Parallel.setThreads(1);
+        Aten.addmm(whole, left, right, 1, 2);
+        assertArrayEquals(whole.toFloats(), parts.toFloats(), 3e-3f);
+      } finally {
+        Parallel.setThreads(1);
+      }
+    }
+  }
+
   private static float[] random(Random random, int count) {
     float[] values = new float[count];
     for (int i = 0; i < count; i++) {

@@ -1,6 +1,5 @@
 package org.ftcluster.worker.tensor.kernel;
 
-import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntFunction;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -152,12 +151,17 @@ public final class BlockedAttention {
    * @param scratch a thread's own, by its number
    */
   private static void run(Parallel.Cost cost, Shape shape, IntFunction<AttentionScratch> scratch) {
-    AtomicInteger thread = new AtomicInteger();
+    AttentionScratch[] threads = new AttentionScratch[threads(shape)];
     Parallel.rows(
         cost,
         shape.keyValueHeads(),
         1,
-        (from, to) -> scratch.apply(thread.getAndIncrement()).run(from, to));
+        (thread, from, to) -> {
+          if (threads[thread] == null) {
+            threads[thread] = scratch.apply(thread);
+          }
+          threads[thread].run(from, to);
+        });
   }
 
   private static Rows rows(Tensor tensor, Shape shape, int heads) {

@@ -40,21 +40,21 @@ record ColumnBlocks(int n, Tensor a, Tensor b, Sums sums) {
     int width = Tiles.pad(Math.toIntExact(b.size(1)), Rows.FLOATS.length());
     int n = columns(m, width);
     int blocks = (width + n - 1) / n;
-    int parts = Math.min(blocks, Parallel.threads());
+    int threads = Math.min(blocks, Parallel.threads());
     try (Scope scope = workspace.open()) {
       ColumnBlocks product = new ColumnBlocks(n, rows(scope, a), b, sums);
-      Tensor tiles = scope.empty(DType.FLOAT32, (long) parts * m, RowPairs.stride(n));
-      Tensor pairs = scope.empty(DType.INT32, (long) parts * CHUNK / 2, RowPairs.stride(n));
+      Tensor tiles = scope.empty(DType.FLOAT32, (long) threads * m, RowPairs.stride(n));
+      Tensor pairs = scope.empty(DType.INT32, (long) threads * CHUNK / 2, RowPairs.stride(n));
       Parallel.rows(
           cost,
-          parts,
+          blocks,
           1,
-          (from, to) ->
+          (thread, from, to) ->
               product.run(
-                  Matrix.of(tiles).at((long) from * m, 0),
-                  Matrix.of(pairs).at((long) from * CHUNK / 2, 0),
-                  blocks * from / parts,
-                  blocks * to / parts));
+                  Matrix.of(tiles).at((long) thread * m, 0),
+                  Matrix.of(pairs).at((long) thread * CHUNK / 2, 0),
+                  from,
+                  to));
     }
   }
 

@@ -45,21 +45,17 @@ record RowBlocks(int m, int n, Tensor a, Tensor pairs, Sums sums) {
     int n = Math.min(width, MOST_COLUMNS);
     int m = Math.min(all, Math.clamp(BLOCK / n, LEAST_ROWS, MOST_ROWS));
     int blocks = (all + m - 1) / m;
-    int parts = Math.min(blocks, Parallel.threads());
+    int threads = Math.min(blocks, Parallel.threads());
     try (Scope scope = workspace.open()) {
       Tensor pairs = scope.empty(DType.INT32, a.size(1) / 2, RowPairs.stride(width));
       pair(b, pairs);
       RowBlocks product = new RowBlocks(m, n, a, pairs, sums);
-      Tensor tiles = scope.empty(DType.FLOAT32, (long) parts * m, RowPairs.stride(n));
+      Tensor tiles = scope.empty(DType.FLOAT32, (long) threads * m, RowPairs.stride(n));
       Parallel.rows(
           cost,
-          parts,
+          blocks,
           1,
-          (from, to) ->
-              product.run(
-                  Matrix.of(tiles).at((long) from * m, 0),
-                  blocks * from / parts,
-                  blocks * to / parts));
+          (thread, from, to) -> product.run(Matrix.of(tiles).at((long) thread * m, 0), from, to));
     }
   }
 
