@@ -276,7 +276,7 @@ public final class BenchCommand implements Callable<Integer> {
               profile,
               device));
     } catch (NativeException e) {
-      throw noGpu(e);
+      throw device == Device.CUDA ? noGpu(e) : CommandException.failed(e.getMessage()).because(e);
     }
   }
 

@@ -25,6 +25,9 @@ public final class Aten {
   /** Multiplications that take longer than waking another thread. */
   private static final long LEAST_SHARED_WORK = 1 << 21;
 
+  /** Why, if so; the JVM itself says it the first time only. */
+  private static volatile String unloaded = "libtorch can't be loaded";
+
   private Aten() {}
 
   /**
@@ -35,7 +38,10 @@ public final class Aten {
     try {
       LibTorch.GRAD_MODE_SET_ENABLED.invokeExact(false);
     } catch (ExceptionInInitializerError e) {
-      throw new NativeException("libtorch: " + e.getCause().getMessage(), e);
+      unloaded = "libtorch: " + e.getCause().getMessage();
+      throw new NativeException(unloaded, e);
+    } catch (NoClassDefFoundError e) {
+      throw new NativeException(unloaded, e);
     } catch (Throwable e) {
       throw new NativeException("libtorch: grad mode can't be set", e);
     }

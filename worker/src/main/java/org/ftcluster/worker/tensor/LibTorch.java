@@ -14,6 +14,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -29,6 +30,8 @@ final class LibTorch {
   static final String VARIABLE = "FTCLUSTER_LIBTORCH";
 
   static final String PROPERTY = "ftcluster.libtorch";
+
+  private static final String LIBRARY = "libtorch_cpu.so";
 
   private static final Linker LINKER = Linker.nativeLinker();
   private static final SymbolLookup LOOKUP = load();
@@ -117,14 +120,28 @@ final class LibTorch {
    * there are processors, and MKL's sums depend on how many share them; what {@code
    * at::set_num_threads} says counts for the calling thread alone. Both libraries read these when
    * they are loaded.
+   *
+   * @throws NativeException when a setting names a folder without libtorch, or one that can't be
+   *     loaded
    */
   private static SymbolLookup load() {
     LibC.setEnvironment("OMP_NUM_THREADS", "1");
     LibC.setEnvironment("MKL_NUM_THREADS", "1");
-    if (named() == null) {
+    String named = named();
+    if (named == null) {
       LibUtils.loadLibrary();
     }
-    return SymbolLookup.libraryLookup(folder().resolve("libtorch_cpu.so"), Arena.global());
+    Path library = folder().resolve(LIBRARY);
+    if (!Files.isRegularFile(library)) {
+      throw new NativeException(
+          "there is no %s in %s, where libtorch is said to be (%s)"
+              .formatted(LIBRARY, folder(), VARIABLE));
+    }
+    try {
+      return SymbolLookup.libraryLookup(library, Arena.global());
+    } catch (IllegalArgumentException e) {
+      throw new NativeException("%s can't be loaded".formatted(library), e);
+    }
   }
 
   /** Where libtorch's libraries are. */
@@ -133,8 +150,10 @@ final class LibTorch {
     return Path.of(named != null ? named : LibUtils.getLibtorchPath());
   }
 
-  private static @Nullable String named() {
-    return NativeLibraries.setting(PROPERTY, VARIABLE);
+  /** The folder that a setting names; DJL's own variable counts, too, where ours is missing. */
+  static @Nullable String named() {
+    String named = NativeLibraries.setting(PROPERTY, VARIABLE);
+    return named != null ? named : System.getenv("PYTORCH_LIBRARY_PATH");
   }
 
   /** A function that not every libtorch has. */

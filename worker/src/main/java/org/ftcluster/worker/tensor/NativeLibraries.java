@@ -75,11 +75,7 @@ public record NativeLibraries(List<String> names, String property, String variab
   private static List<Path> folders() {
     List<Path> folders = new ArrayList<>();
     for (@Nullable String named :
-        new @Nullable String[] {
-          System.getProperty(FOLDER_PROPERTY),
-          setting(LibTorch.PROPERTY, LibTorch.VARIABLE),
-          System.getenv("PYTORCH_LIBRARY_PATH")
-        }) {
+        new @Nullable String[] {System.getProperty(FOLDER_PROPERTY), LibTorch.named()}) {
       if (named != null) {
         Path folder = Path.of(named);
         folders.add(folder);
