@@ -25,7 +25,7 @@ public record AdamW(double beta1, double beta2, double epsilon, double weightDec
   /** Elements handled at once, so that they stay in the first-level cache. */
   private static final int BLOCK = 2048;
 
-  /** Blocks that are worth a thread. */
+  /** Blocks that are worth a piece of their own. */
   private static final int GRAIN = 16;
 
   /** Elements between asking for what comes next of a file, and letting go of what is done. */

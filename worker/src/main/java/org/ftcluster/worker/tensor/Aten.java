@@ -6,6 +6,7 @@ import static java.lang.foreign.ValueLayout.JAVA_DOUBLE;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
+import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,10 +18,10 @@ public final class Aten {
   static final int DEVICE_CPU = 0;
 
   /** Fewer rows or columns make a product slower than a thread of its own makes it faster. */
-  private static final int LEAST = 16;
+  private static final int LEAST_PART = 16;
 
-  /** From as many on, a part is about as fast as a larger one. */
-  private static final int MORE = 256;
+  /** Of as many rows or columns, a part is about as fast as a larger one. */
+  private static final int LARGE_PART = 256;
 
   /** Multiplications that take longer than waking another thread. */
   private static final long LEAST_SHARED_WORK = 1 << 21;
@@ -37,10 +38,11 @@ public final class Aten {
   public static void initialize() {
     try {
       LibTorch.GRAD_MODE_SET_ENABLED.invokeExact(false);
-    } catch (ExceptionInInitializerError e) {
-      unloaded = "libtorch: " + e.getCause().getMessage();
-      throw new NativeException(unloaded, e);
     } catch (NoClassDefFoundError e) {
+      throw new NativeException(unloaded, e);
+    } catch (LinkageError e) {
+      Throwable cause = e instanceof ExceptionInInitializerError ? e.getCause() : e;
+      unloaded = "libtorch: " + cause.getMessage();
       throw new NativeException(unloaded, e);
     } catch (Throwable e) {
       throw new NativeException("libtorch: grad mode can't be set", e);
@@ -135,54 +137,62 @@ public final class Aten {
     long rows = out.size(0);
     long columns = out.size(1);
     boolean worthwhile = (double) rows * a.size(1) * columns >= LEAST_SHARED_WORK;
-    boolean byColumns = columns > rows && rows < 2L * Parallel.threads() * MORE;
+    boolean byColumns = columns > rows && rows < 2L * Parallel.threads() * LARGE_PART;
     int parts = worthwhile ? parts(byColumns ? columns : rows) : 1;
-    MemorySegment[] outs = parts(out, byColumns ? 1 : 0, parts);
-    MemorySegment[] as = byColumns ? new MemorySegment[] {a.handle()} : parts(a, 0, parts);
-    MemorySegment[] bs = byColumns ? parts(b, 1, parts) : new MemorySegment[] {b.handle()};
-    Parallel.run(
-        parts,
-        1,
-        (thread, from, to) -> {
-          for (int part = from; part < to; part++) {
-            product.run(outs[part], as[byColumns ? 0 : part], bs[byColumns ? part : 0]);
-          }
-        });
+    if (parts == 1) {
+      product.run(out.handle(), a.handle(), b.handle());
+      return;
+    }
+    try (Scope looks = Scope.looks()) {
+      MemorySegment[] outs = parts(looks, out, byColumns ? 1 : 0, parts);
+      MemorySegment[] as = byColumns ? whole(a, parts) : parts(looks, a, 0, parts);
+      MemorySegment[] bs = byColumns ? parts(looks, b, 1, parts) : whole(b, parts);
+      Parallel.run(
+          parts,
+          1,
+          (thread, from, to) -> {
+            for (int part = from; part < to; part++) {
+              product.run(outs[part], as[part], bs[part]);
+            }
+          });
+    }
   }
 
   /** One for each thread, or two where they are large, so that a slow thread takes fewer. */
   private static int parts(long size) {
     int threads = Parallel.threads();
-    return (int) Math.clamp(size / MORE, Math.clamp(size / LEAST, 1, threads), 2 * threads);
+    return threads == 1
+        ? 1
+        : (int)
+            Math.clamp(size / LARGE_PART, Math.clamp(size / LEAST_PART, 1, threads), 2 * threads);
+  }
+
+  private static MemorySegment[] whole(Tensor matrix, int parts) {
+    MemorySegment[] handles = new MemorySegment[parts];
+    Arrays.fill(handles, matrix.handle());
+    return handles;
   }
 
   /** Handles of parts of about the same size, made here since scopes have one thread. */
-  private static MemorySegment[] parts(Tensor matrix, int dimension, int parts) {
-    if (parts == 1) {
-      return new MemorySegment[] {matrix.handle()};
-    }
+  private static MemorySegment[] parts(Scope looks, Tensor matrix, int dimension, int parts) {
     MemorySegment[] handles = new MemorySegment[parts];
     for (int part = 0; part < parts; part++) {
-      handles[part] =
-          matrix
-              .slice(
-                  dimension,
-                  start(matrix, dimension, part, parts),
-                  start(matrix, dimension, part + 1, parts))
-              .handle();
+      long from = start(matrix.size(dimension), part, parts);
+      long to = start(matrix.size(dimension), part + 1, parts);
+      handles[part] = matrix.slice(dimension, from, to).in(looks).handle();
     }
     return handles;
   }
 
-  /** Where a part begins: parts have whole cache lines. */
-  private static long start(Tensor matrix, int dimension, int part, int parts) {
-    long size = matrix.size(dimension);
-    return part == parts ? size : size * part / parts / LEAST * LEAST;
+  /** Where a part begins; large ones at a cache line, where rows of the matrix do. */
+  private static long start(long size, int part, int parts) {
+    int step = size / parts >= LARGE_PART ? 32 : 1;
+    return part == parts ? size : size * part / parts / step * step;
   }
 
   /** {@code to = from}, converting between types. */
   public static void copy(Tensor to, Tensor from) {
-    if (!java.util.Arrays.equals(to.shape(), from.shape())) {
+    if (!Arrays.equals(to.shape(), from.shape())) {
       throw new IllegalArgumentException("copy of %s to %s".formatted(from, to));
     }
     if (DryRun.isOn()) {
@@ -340,7 +350,7 @@ public final class Aten {
     for (Tensor other : new Tensor[] {key, value}) {
       fits =
           fits
-              && java.util.Arrays.equals(query.shape(), other.shape())
+              && Arrays.equals(query.shape(), other.shape())
               && query.dtype() == other.dtype()
               && other.stride(3) == 1;
     }

@@ -17,20 +17,14 @@ import java.lang.invoke.MethodHandle;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
-import org.jspecify.annotations.Nullable;
 
 /**
  * libtorch's stable C functions ({@code torch/csrc/inductor/aoti_torch/c/shim.h} of 2.7 or newer),
- * bound on the very library that DJL loaded, or on the one in the folder that {@value #VARIABLE}
- * names, such as PyTorch's own: one declaration a symbol. A function answers 0, or 1 after a C++
- * exception whose text went to standard error.
+ * bound on the very library that DJL loaded, or on the one in the folder that {@link
+ * LibTorchFolder} names, such as PyTorch's own: one declaration a symbol. A function answers 0, or
+ * 1 after a C++ exception whose text went to standard error.
  */
 final class LibTorch {
-  /** The environment's variable, or the system property {@value #PROPERTY}, names a folder. */
-  static final String VARIABLE = "FTCLUSTER_LIBTORCH";
-
-  static final String PROPERTY = "ftcluster.libtorch";
-
   private static final String LIBRARY = "libtorch_cpu.so";
 
   private static final Linker LINKER = Linker.nativeLinker();
@@ -127,15 +121,15 @@ final class LibTorch {
   private static SymbolLookup load() {
     LibC.setEnvironment("OMP_NUM_THREADS", "1");
     LibC.setEnvironment("MKL_NUM_THREADS", "1");
-    String named = named();
-    if (named == null) {
+    LibTorchFolder.Setting setting = LibTorchFolder.setting();
+    if (setting == null) {
       LibUtils.loadLibrary();
     }
     Path library = folder().resolve(LIBRARY);
-    if (!Files.isRegularFile(library)) {
+    if (setting != null && !Files.isRegularFile(library)) {
       throw new NativeException(
-          "there is no %s in %s, where libtorch is said to be (%s)"
-              .formatted(LIBRARY, folder(), VARIABLE));
+          "there is no %s in %s, which %s names as libtorch's folder"
+              .formatted(LIBRARY, setting.folder(), setting.by()));
     }
     try {
       return SymbolLookup.libraryLookup(library, Arena.global());
@@ -146,14 +140,8 @@ final class LibTorch {
 
   /** Where libtorch's libraries are. */
   static Path folder() {
-    String named = named();
-    return Path.of(named != null ? named : LibUtils.getLibtorchPath());
-  }
-
-  /** The folder that a setting names; DJL's own variable counts, too, where ours is missing. */
-  static @Nullable String named() {
-    String named = NativeLibraries.setting(PROPERTY, VARIABLE);
-    return named != null ? named : System.getenv("PYTORCH_LIBRARY_PATH");
+    LibTorchFolder.Setting setting = LibTorchFolder.setting();
+    return Path.of(setting != null ? setting.folder() : LibUtils.getLibtorchPath());
   }
 
   /** A function that not every libtorch has. */

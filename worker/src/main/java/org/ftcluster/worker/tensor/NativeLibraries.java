@@ -74,8 +74,11 @@ public record NativeLibraries(List<String> names, String property, String variab
    */
   private static List<Path> folders() {
     List<Path> folders = new ArrayList<>();
+    LibTorchFolder.Setting libtorch = LibTorchFolder.setting();
     for (@Nullable String named :
-        new @Nullable String[] {System.getProperty(FOLDER_PROPERTY), LibTorch.named()}) {
+        new @Nullable String[] {
+          System.getProperty(FOLDER_PROPERTY), libtorch == null ? null : libtorch.folder()
+        }) {
       if (named != null) {
         Path folder = Path.of(named);
         folders.add(folder);

@@ -90,7 +90,7 @@ public final class Parallel {
     rows(cost, rows, grain, (thread, from, to) -> range.run(from, to));
   }
 
-  /** The same for what threads do by way of scratch, each with its own. */
+  /** The same where each thread has scratch of its own. */
   public static void rows(Cost cost, long rows, int grain, ThreadRange range) {
     long start = Profile.begin();
     run(rows, grain, range);
@@ -114,11 +114,15 @@ public final class Parallel {
       return;
     }
     Pieces work = new Pieces(range, count, pieces);
-    for (int helper = 1; helper < Math.min(most, pieces); helper++) {
-      HELPERS.execute(work::take);
+    try {
+      for (int helper = 1; helper < Math.min(most, pieces); helper++) {
+        HELPERS.execute(work::take);
+      }
+    } finally {
+      // Where there is no further thread, either: those that there are must be done first.
+      work.take();
+      work.await();
     }
-    work.take();
-    work.await();
   }
 
   /** The pieces of one call, of which each thread takes the next one until there is none. */
@@ -127,7 +131,7 @@ public final class Parallel {
     private final long rows;
     private final int count;
     private final Thread caller = Thread.currentThread();
-    private final AtomicInteger threads = new AtomicInteger();
+    private final AtomicInteger numbers = new AtomicInteger();
     private final AtomicInteger next = new AtomicInteger();
     private final AtomicInteger left;
     private final AtomicReference<Throwable> failure = new AtomicReference<>();
@@ -145,14 +149,14 @@ public final class Parallel {
       if (piece >= count) {
         return;
       }
-      int thread = threads.getAndIncrement();
+      int thread = numbers.getAndIncrement();
       for (; piece < count; piece = next.getAndIncrement()) {
         try {
           range.run(thread, (int) (rows * piece / count), (int) (rows * (piece + 1) / count));
         } catch (Throwable e) {
           failure.compareAndSet(null, e);
         } finally {
-          if (left.decrementAndGet() == 0) {
+          if (left.decrementAndGet() == 0 && Thread.currentThread() != caller) {
             LockSupport.unpark(caller);
           }
         }

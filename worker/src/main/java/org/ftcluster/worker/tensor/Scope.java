@@ -12,7 +12,7 @@ import org.jspecify.annotations.Nullable;
  * holds what stays (weights). Used by one thread at a time.
  */
 public abstract sealed class Scope implements AutoCloseable
-    permits Scope.Hollow, Scope.Persistent, Scope.OnDevice, Workspace.Frame {
+    permits Scope.Hollow, Scope.Looks, Scope.Persistent, Scope.OnDevice, Workspace.Frame {
   /** Cache lines and AVX-512 loads. */
   static final long ALIGNMENT = 64;
 
@@ -36,6 +36,11 @@ public abstract sealed class Scope implements AutoCloseable
       return new OnDevice(accelerator);
     }
     return DryRun.isOn() ? new Hollow() : new Persistent();
+  }
+
+  /** A scope of other looks at what is in others, whose handles go with it; it has no memory. */
+  static Scope looks() {
+    return new Looks();
   }
 
   /** Whether its tensors are in an accelerator's memory. */
@@ -108,6 +113,11 @@ public abstract sealed class Scope implements AutoCloseable
     handles.add(handle);
   }
 
+  /** How many go with it. */
+  final int handles() {
+    return handles.size();
+  }
+
   final boolean isOpen() {
     return open;
   }
@@ -124,6 +134,17 @@ public abstract sealed class Scope implements AutoCloseable
     }
     handles.clear();
     free();
+  }
+
+  /** Handles, and nothing else. */
+  static final class Looks extends Scope {
+    @Override
+    MemorySegment allocate(long bytes) {
+      throw new IllegalStateException("a scope of looks has no memory of its own");
+    }
+
+    @Override
+    void free() {}
   }
 
   /** Of a dry run: address space without memory behind it. */

@@ -265,6 +265,11 @@ public final class Tensor {
         scope, accelerator, memory.asSlice(start, bytes), dtype, newShape, newStrides.clone());
   }
 
+  /** The same, as a tensor of another scope, which closes first. */
+  Tensor in(Scope other) {
+    return new Tensor(other, accelerator, memory, dtype, shape, strides);
+  }
+
   /** Copies into Java, as float32; for tests, losses and tokens, not for the hot path. */
   public float[] toFloats() {
     if (!isContiguous()) {

@@ -30,7 +30,7 @@ public final class TorchCuda {
     if (!Files.isRegularFile(library())) {
       throw new NativeException(
           "libtorch in %s is built for CPUs; %s can name the folder of one with libtorch_cuda.so"
-              .formatted(LibTorch.folder(), LibTorch.VARIABLE));
+              .formatted(LibTorch.folder(), LibTorchFolder.VARIABLE));
     }
     try (Arena arena = Arena.ofConfined()) {
       MemorySegment cell = arena.allocate(ADDRESS);

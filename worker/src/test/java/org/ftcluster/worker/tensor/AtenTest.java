@@ -84,6 +84,51 @@ class AtenTest {
     }
   }
 
+  /** As the head's: few rows, many columns, added to what is there. */
+  @Test
+  void aProductOfBfloat16InPartsIsTheWholeOne() {
+    Random random = new Random(13);
+    try (Scope scope = Scope.persistent()) {
+      Tensor left = half(scope, matrix(scope, 64, 96, random(random, 64 * 96)));
+      Tensor right = half(scope, matrix(scope, 96, 1100, random(random, 96 * 1100)));
+      Tensor before = matrix(scope, 64, 1100, random(random, 64 * 1100));
+      Tensor whole = half(scope, before);
+      Tensor parts = half(scope, before);
+      Aten.addmm(whole, left, right, 1, 0.5);
+      Parallel.setThreads(3);
+      Aten.addmm(parts, left, right, 1, 0.5);
+      // Of sums up to 30: one step of bfloat16.
+      assertArrayEquals(whole.toFloats(), parts.toFloats(), 0.13f);
+    } finally {
+      Parallel.setThreads(1);
+    }
+  }
+
+  /** Weights stay as long as a model does, and are multiplied in every step. */
+  @Test
+  void aProductInPartsLeavesNothingWithItsFactors() {
+    try (Scope scope = Scope.persistent()) {
+      Tensor left = scope.zeros(DType.FLOAT32, 64, 96);
+      Tensor right = scope.zeros(DType.FLOAT32, 96, 1100);
+      Tensor out = scope.zeros(DType.FLOAT32, 64, 1100);
+      Parallel.setThreads(2);
+      Aten.mm(out, left, right);
+      int handles = scope.handles();
+      for (int turn = 0; turn < 10; turn++) {
+        Aten.mm(out, left, right);
+      }
+      assertEquals(handles, scope.handles());
+    } finally {
+      Parallel.setThreads(1);
+    }
+  }
+
+  private static Tensor half(Scope scope, Tensor values) {
+    Tensor half = scope.empty(DType.BFLOAT16, values.shape());
+    Aten.copy(half, values);
+    return half;
+  }
+
   private static float[] random(Random random, int count) {
     float[] values = new float[count];
     for (int i = 0; i < count; i++) {

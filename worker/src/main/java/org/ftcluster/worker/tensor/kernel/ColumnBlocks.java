@@ -26,7 +26,7 @@ record ColumnBlocks(int n, Tensor a, Tensor b, Sums sums) {
 
   private static final int MOST_COLUMNS = 512;
 
-  /** Elements that are worth a thread of their own to transpose. */
+  /** Elements that are worth a piece of their own to transpose. */
   private static final int GRAIN = 1 << 14;
 
   /**

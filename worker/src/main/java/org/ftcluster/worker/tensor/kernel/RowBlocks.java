@@ -30,7 +30,7 @@ record RowBlocks(int m, int n, Tensor a, Tensor pairs, Sums sums) {
   private static final int LEAST_ROWS = 32;
   private static final int MOST_ROWS = 128;
 
-  /** Elements that are worth a thread of their own to pair. */
+  /** Elements that are worth a piece of their own to pair. */
   private static final int GRAIN = 1 << 15;
 
   /**
