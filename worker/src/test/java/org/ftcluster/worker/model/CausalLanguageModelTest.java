@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Random;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.tensor.Parallel;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -164,6 +165,29 @@ class CausalLanguageModelTest {
       for (int i = 0; i < 60; i++) {
         assertArrayEquals(cold, gradients(model, batch, 0), "pass " + i);
       }
+    }
+  }
+
+  /** Which of them takes which piece is up to the moment, and changes no bit. */
+  @ParameterizedTest
+  @CsvSource({"FLOAT32, NONE, 2e-5", "BFLOAT16, NF4, 2e-2"})
+  void severalThreadsComputeWhatOneDoes(
+      JobSpec.ComputeType type, JobSpec.QuantizationType quantization, double tolerance) {
+    TokenBatch batch = batch(190, 70, 300);
+    try (CausalLanguageModel model = model(type, quantization, 0, MemorySavings.NONE)) {
+      float[] expected = gradients(model, batch, 0);
+      Parallel.setThreads(3);
+      float[] first = gradients(model, batch, 0);
+      float largest = 0;
+      for (float value : expected) {
+        largest = Math.max(largest, Math.abs(value));
+      }
+      assertArrayEquals(expected, first, (float) tolerance * largest);
+      for (int i = 0; i < 20; i++) {
+        assertArrayEquals(first, gradients(model, batch, 0), "pass " + i);
+      }
+    } finally {
+      Parallel.setThreads(1);
     }
   }
 
