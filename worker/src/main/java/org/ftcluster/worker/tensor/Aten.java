@@ -26,7 +26,7 @@ public final class Aten {
   /** Multiplications that take longer than waking another thread. */
   private static final long LEAST_SHARED_WORK = 1 << 21;
 
-  /** Why, if so; the JVM itself says it the first time only. */
+  /** Why it can't, once that is known: the JVM itself gives a reason the first time only. */
   private static volatile String unloaded = "libtorch can't be loaded";
 
   private Aten() {}
