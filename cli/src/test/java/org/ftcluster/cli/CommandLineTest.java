@@ -102,6 +102,14 @@ class CommandLineTest {
   }
 
   @Test
+  void aDeviceThatNobodyKnowsIsRefused() {
+    Cli.Result result = Cli.run("worker", "--coordinator", "127.0.0.1:1", "--device", "gpu");
+
+    assertEquals(2, result.exitCode());
+    assertTrue(result.err().contains("--device is 'gpu'; give cpu, or a GPU"), result.err());
+  }
+
+  @Test
   void aGpuThatIsNotThereIsSaidWithTheWayAroundIt() {
     assumeFalse(Files.exists(Path.of("/dev/nvidiactl")), "this machine has a GPU");
     Cli.Result result =

@@ -11,6 +11,7 @@ import org.ftcluster.cli.jvm.JvmFlags;
 import org.ftcluster.cli.jvm.Launch;
 import org.ftcluster.cli.node.GpuList;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.message.WorkerDescription;
 import org.jspecify.annotations.Nullable;
 
 /** How the processes of a local run are started: by the commands that anyone can type. */
@@ -66,9 +67,8 @@ public final class ChildLaunch {
     arguments.addAll(List.of("--collective-port", String.valueOf(site.servicePort())));
     arguments.addAll(MemoryOption.arguments(memory));
     arguments.addAll(common(site));
-    if (gpu != null) {
-      arguments.addAll(List.of("--device", "cuda:" + gpu));
-    }
+    arguments.addAll(
+        List.of("--device", gpu == null ? WorkerDescription.CPU : GpuList.device(gpu)));
     return Launch.command(
         "worker-" + number,
         JvmFlags.tensor(),

@@ -7,9 +7,10 @@ import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.protocol.message.WorkerDescription;
 import org.jspecify.annotations.Nullable;
 
-/** Which GPUs {@code --gpus} means, and which the workers of a local run have. */
+/** Which GPUs {@code --gpus} means, and which a worker has that is started without. */
 public final class GpuList {
   static final String OPTION = "--gpus";
 
@@ -21,6 +22,22 @@ public final class GpuList {
   private static final Pattern COMMA = Pattern.compile(" *, *");
 
   private GpuList() {}
+
+  /** What a worker says that it computes on, of a GPU as {@link #VISIBLE} names it. */
+  public static String device(String gpu) {
+    return "cuda:" + gpu;
+  }
+
+  /** What this process computes on: the first GPU that it sees, or the CPU where it sees none. */
+  static String ownDevice() {
+    return ownDevice(System.getenv(VISIBLE), GpuInventory.ofThisMachine());
+  }
+
+  static String ownDevice(@Nullable String visible, GpuInventory inventory) {
+    return inventory.count() == 0
+        ? WorkerDescription.CPU
+        : device(all(visible, inventory).getFirst());
+  }
 
   /**
    * Each as {@link #VISIBLE} names it to the one process that is to have it.

@@ -33,7 +33,7 @@ record GpuWorkers(
   }
 
   private Launch launch(int worker) {
-    String device = "cuda:" + gpus.get(worker);
+    String device = GpuList.device(gpus.get(worker));
     List<String> arguments = new ArrayList<>();
     arguments.add("worker");
     arguments.addAll(options);

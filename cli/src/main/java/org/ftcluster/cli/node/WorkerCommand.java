@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import java.util.regex.Pattern;
 import org.ftcluster.cli.client.Addresses;
 import org.ftcluster.cli.client.CoordinatorOption;
 import org.ftcluster.cli.console.CommandException;
@@ -16,6 +17,7 @@ import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.cli.jvm.Launch;
 import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.protocol.cluster.NodeHost;
+import org.ftcluster.protocol.message.WorkerDescription;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.ftcluster.worker.rank.WorkerSettings;
 import org.ftcluster.worker.spot.SpotNotices;
@@ -48,7 +50,8 @@ import picocli.CommandLine.Spec;
     })
 public final class WorkerCommand implements Callable<Integer> {
   static final String DEVICE = "--device";
-  private static final String CPU = "cpu";
+  private static final Pattern KNOWN_DEVICE =
+      Pattern.compile(WorkerDescription.CPU + "|" + Pattern.quote(GpuList.device("")) + ".+");
   private static final String CLUSTER_PORT = "--cluster-port";
   private static final String COLLECTIVE_PORT = "--collective-port";
 
@@ -115,7 +118,9 @@ public final class WorkerCommand implements Callable<Integer> {
       names = DEVICE,
       paramLabel = "DEVICE",
       description =
-          "What `ftcluster nodes` shows that it computes on (default: cpu; set by --gpus).")
+          "What it computes on, as `ftcluster nodes` shows it: cpu, or cuda:0 and the like, without which"
+              + " it gets no job whose resources.device is cuda (default: the first GPU that the"
+              + " driver shows, or cpu).")
   private @Nullable String device;
 
   @Option(
@@ -137,7 +142,7 @@ public final class WorkerCommand implements Callable<Integer> {
     Console console = common.console();
     parentWatch.start();
     if (gpus == null) {
-      work(device == null ? CPU : device, console);
+      work(device == null ? GpuList.ownDevice() : requireKnown(device), console);
     } else {
       mindWorkers(gpus, console);
     }
@@ -178,6 +183,14 @@ public final class WorkerCommand implements Callable<Integer> {
     }
     console.talk("Starting one worker each on GPU %s.".formatted(String.join(", ", chosen)));
     return workers;
+  }
+
+  private static String requireKnown(String device) {
+    if (!KNOWN_DEVICE.matcher(device).matches()) {
+      throw CommandException.badRequest(
+          "%s is '%s'; give cpu, or a GPU such as cuda:0".formatted(DEVICE, device));
+    }
+    return device;
   }
 
   private Duration grace() {

@@ -67,7 +67,9 @@ public final class JobFollower {
   }
 
   void accept(JobUpdate update) {
-    boolean stateChanged = !update.getJob().getState().equals(job.getState());
+    boolean stateChanged =
+        !update.getJob().getState().equals(job.getState())
+            || !update.getJob().getReason().equals(job.getReason());
     job = update.getJob();
     if (stateChanged) {
       stateChanged();

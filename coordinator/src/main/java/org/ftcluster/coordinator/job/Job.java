@@ -43,6 +43,9 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
   private final Ranks ranks;
   private final Conductor conductor;
 
+  /** A clause; empty where it has workers, or hasn't waited for long. */
+  private String waitsBecause = "";
+
   /** The behaviour of the job with this id, new or known to the journal. */
   public static Behavior<JobCommand> create(
       String job, Epoch epoch, ActorRef<JobSignal> owner, Patience patience) {
@@ -131,10 +134,17 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
       case JobCommand.Cancel cancel ->
           carryOut(conductor.cancel(record)).thenReply(cancel.replyTo(), this::status);
       case JobCommand.Scale scale -> scale(record, scale);
-      case JobCommand.Assign assign -> carryOut(conductor.assign(record, assign.workers()));
+      case JobCommand.Assign assign -> {
+        waitsBecause = "";
+        yield carryOut(conductor.assign(record, assign.workers()));
+      }
       case JobCommand.Load load -> carryOut(Decision.to(new Decision.Load(load.worker())));
       case JobCommand.TakeOver found -> carryOut(conductor.takeOver(found.worker()));
       case JobCommand.Grow ignored -> carryOut(conductor.grow(record));
+      case JobCommand.Waits waits -> {
+        waitsBecause = waits.why();
+        yield carryOut(Decision.to(new Decision.Announce()));
+      }
       case JobCommand.GiveUp giveUp -> carryOut(conductor.giveUp(record, giveUp.reason()));
       case JobCommand.LoseWorker lost ->
           carryOut(conductor.loseWorker(record, lost.worker(), lost.why()));
@@ -189,10 +199,12 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
               REMINDER, new JobCommand.Remind(reminder.generation().number()), REMIND);
       case Decision.NoAlarm ignored -> timers.cancelAll();
       case Decision.Announce ignored -> audience.changed(status(record));
-      case Decision.AskForWorkers ask ->
-          audience.signal(
-              new JobSignal.WantsWorkers(
-                  job, record.demand(), record.state() == JobState.RECOVERING, ask.after()));
+      case Decision.AskForWorkers ask -> {
+        waitsBecause = "";
+        audience.signal(
+            new JobSignal.WantsWorkers(
+                job, record.demand(), record.state() == JobState.RECOVERING, ask.after()));
+      }
       case Decision.Shun shun -> audience.signal(new JobSignal.Shuns(job, shun.node()));
       case Decision.AskWhoGoesOn lost ->
           audience.signal(new JobSignal.LooksForWorkers(job, lost.generation().number()));
@@ -205,6 +217,6 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
 
   private JobStatus status(@Nullable JobRecord durable) {
     JobRecord record = Objects.requireNonNull(durable);
-    return JobStatus.of(record, conductor.step(record), conductor.workers());
+    return JobStatus.of(record, conductor.step(record), conductor.workers(), waitsBecause);
   }
 }

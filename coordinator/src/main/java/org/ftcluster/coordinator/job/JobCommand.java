@@ -41,6 +41,13 @@ public sealed interface JobCommand {
   /** Here is a worker that says it belongs to the job's generation. */
   record TakeOver(Worker worker) implements JobCommand {}
 
+  /**
+   * The job has waited for workers long enough for people to be told.
+   *
+   * @param why a clause
+   */
+  record Waits(String why) implements JobCommand {}
+
   /** No worker came in time. */
   record GiveUp(String reason) implements JobCommand {}
 

@@ -81,7 +81,7 @@ public record JobRecord(
 
   /** How many workers a generation needs, and takes at most. */
   WorkerDemand demand() {
-    return target == 0 ? jobDemand : new WorkerDemand(jobDemand.min(), target, jobDemand.unit());
+    return target == 0 ? jobDemand : jobDemand.atMost(target);
   }
 
   /** Why it can't have so many workers at most; empty where it can. */

@@ -1,5 +1,7 @@
 package org.ftcluster.coordinator.job;
 
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.jspecify.annotations.Nullable;
 
@@ -25,7 +27,10 @@ public record JobStatus(
     String reason,
     @Nullable TrainingResult result) {
 
-  static JobStatus of(JobRecord record, long step, int workers) {
+  /**
+   * @param waitsBecause why it has no workers yet, a clause; or empty
+   */
+  static JobStatus of(JobRecord record, long step, int workers, String waitsBecause) {
     return new JobStatus(
         record.job(),
         record.name(),
@@ -35,7 +40,17 @@ public record JobStatus(
         workers,
         record.demand(),
         record.generation(),
-        record.reason(),
+        reason(record, waitsBecause),
         record.result());
+  }
+
+  private static String reason(JobRecord record, String waitsBecause) {
+    return switch (record.state()) {
+      case QUEUED, RECOVERING ->
+          Stream.of(record.reason(), waitsBecause)
+              .filter(clause -> !clause.isEmpty())
+              .collect(Collectors.joining("; "));
+      case SUBMITTED, STARTING, RUNNING, PAUSED, SUCCEEDED, FAILED, CANCELLED -> record.reason();
+    };
   }
 }

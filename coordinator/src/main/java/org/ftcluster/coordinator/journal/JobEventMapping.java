@@ -33,7 +33,8 @@ final class JobEventMapping {
                       .setJobYaml(submitted.yaml())
                       .setMinWorkers(submitted.demand().min())
                       .setMaxWorkers(submitted.demand().max())
-                      .setReplicaWorkers(submitted.demand().unit()))
+                      .setReplicaWorkers(submitted.demand().unit())
+                      .setGpu(submitted.demand().gpu()))
               .build();
       case JobEvent.Queued ignored -> record.setQueued(JobQueued.getDefaultInstance()).build();
       case JobEvent.GenerationPlanned planned ->
@@ -92,7 +93,8 @@ final class JobEventMapping {
             new WorkerDemand(
                 submitted.getMinWorkers(),
                 submitted.getMaxWorkers(),
-                Math.max(1, submitted.getReplicaWorkers())));
+                Math.max(1, submitted.getReplicaWorkers()),
+                submitted.getGpu()));
       }
       case QUEUED -> new JobEvent.Queued();
       case GENERATION_PLANNED -> {

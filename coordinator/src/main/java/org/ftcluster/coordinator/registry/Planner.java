@@ -17,12 +17,17 @@ final class Planner {
   /**
    * A worker without a job.
    *
+   * @param hasGpu which keeps it for jobs that need one, as long as others have enough without
    * @param holds the job that it has in memory, ready to go on, or empty
    * @param shunnedBy jobs that rather have others
    */
-  record Candidate(Worker worker, String holds, Set<String> shunnedBy) {
+  record Candidate(Worker worker, boolean hasGpu, String holds, Set<String> shunnedBy) {
     Candidate(Worker worker, String holds) {
-      this(worker, holds, Set.of());
+      this(worker, false, holds, Set.of());
+    }
+
+    boolean holds(String job) {
+      return holds.equals(job);
     }
   }
 
@@ -44,10 +49,10 @@ final class Planner {
   private Planner() {}
 
   /**
-   * Gives idle workers to jobs in the order they wait in. The first that can't have as many as it
-   * needs ends the round: nobody overtakes it, so large jobs don't starve. A job that recovers goes
-   * on with workers that hold it, where they are enough, and doesn't wait for others to load it:
-   * those join later.
+   * Gives idle workers to jobs in the order they wait in. Where one can't have as many as it needs,
+   * those that it can use are kept for it: nobody overtakes it, so large jobs don't starve. A job
+   * that recovers goes on with workers that hold it, where they are enough, and doesn't wait for
+   * others to load it: those join later.
    *
    * @return workers by rank, for each job that gets some; those that hold the job's state come
    *     first
@@ -59,7 +64,8 @@ final class Planner {
     for (WantsWorkers wish : waiting) {
       List<Candidate> fitting = fitting(wish, idle);
       if (fitting.size() < wish.demand().min()) {
-        break;
+        idle.removeAll(fitting);
+        continue;
       }
       List<Candidate> chosen = fitting.subList(0, usable(wish, fitting));
       assigned.put(wish.job(), chosen.stream().map(Candidate::worker).toList());
@@ -68,12 +74,17 @@ final class Planner {
     return assigned;
   }
 
-  /** Those that hold the job first; without those that it shuns, if it can do without. */
+  /**
+   * Those that hold the job first, those with a GPU last; without those that it shuns, if it can do
+   * without.
+   */
   private static List<Candidate> fitting(WantsWorkers wish, List<Candidate> idle) {
     List<Candidate> sorted =
         idle.stream()
+            .filter(candidate -> wish.demand().accepts(candidate.hasGpu()))
             .sorted(
-                Comparator.comparing((Candidate candidate) -> !candidate.holds().equals(wish.job()))
+                Comparator.comparing((Candidate candidate) -> !candidate.holds(wish.job()))
+                    .thenComparing(Candidate::hasGpu)
                     .thenComparing(candidate -> candidate.worker().node()))
             .toList();
     List<Candidate> welcome =
@@ -87,7 +98,7 @@ final class Planner {
    * @param idle those that hold the job come first
    */
   private static int usable(WantsWorkers wish, List<Candidate> idle) {
-    long ready = idle.stream().filter(candidate -> candidate.holds().equals(wish.job())).count();
+    long ready = idle.stream().filter(candidate -> candidate.holds(wish.job())).count();
     boolean enough = wish.recovering() && ready >= wish.demand().min();
     return wish.demand().usable(enough ? (int) ready : idle.size());
   }
@@ -104,11 +115,13 @@ final class Planner {
     List<Candidate> left = new ArrayList<>(idle);
     left.sort(
         Comparator.comparing((Candidate candidate) -> candidate.holds().isEmpty())
+            .thenComparing(Candidate::hasGpu)
             .thenComparing(candidate -> candidate.worker().node()));
     for (Staffed job : staffed) {
       List<Candidate> fitting =
           left.stream()
-              .filter(idler -> idler.holds().equals(job.job()) || idler.holds().isEmpty())
+              .filter(idler -> job.demand().accepts(idler.hasGpu()))
+              .filter(idler -> idler.holds(job.job()) || idler.holds().isEmpty())
               .filter(idler -> !idler.shunnedBy().contains(job.job()))
               .toList();
       int more = job.demand().usable(job.workers() + fitting.size()) - job.workers();

@@ -24,6 +24,9 @@ final class Staffing {
   /** So long a job waits for those that hold its state, before it goes on from a checkpoint. */
   private static final Duration VETERANS = Duration.ofSeconds(10);
 
+  /** A job that waits for longer says what for. */
+  private static final Duration WORTH_EXPLAINING = Duration.ofSeconds(10);
+
   /** So long a job does without a worker that fails it. */
   private static final Duration SHUNNED = Duration.ofMinutes(10);
 
@@ -50,6 +53,9 @@ final class Staffing {
     /** There are more workers that are ready for the job. */
     void grow(String job);
 
+    /** People are to know what a job that waits lacks. */
+    void explainWait(String job, String why);
+
     void giveUp(String job, String reason);
   }
 
@@ -62,6 +68,9 @@ final class Staffing {
 
   /** Since when each job waits. */
   private final Map<String, Duration> wishes = new HashMap<>();
+
+  /** What people were told last of jobs that wait. */
+  private final Map<String, Shortage> told = new HashMap<>();
 
   /** Generations that jobs look for. */
   private final Map<String, Long> searches = new HashMap<>();
@@ -94,6 +103,7 @@ final class Staffing {
     pool.release(wish.job());
     queue.add(wish);
     wishes.put(wish.job(), now);
+    told.remove(wish.job());
     ask();
   }
 
@@ -121,6 +131,7 @@ final class Staffing {
   void dismiss(String job) {
     queue.remove(job);
     wishes.remove(job);
+    told.remove(job);
     searches.remove(job);
     pool.release(job);
     demands.remove(job);
@@ -192,15 +203,16 @@ final class Staffing {
     this.now = now;
     pool.forgive(now);
     if (!pool.isAsking()) {
+      queue.inOrder().forEach(this::explainWait);
       ask();
     }
-    String head = queue.isEmpty() ? "" : queue.inOrder().getFirst().job();
+    boolean othersWork = !queue.isEmpty() && pool.othersWork(queue.inOrder().getFirst());
     queue
-        .overdue(now, pool.othersWork(head), patience.workers())
+        .overdue(now, othersWork, patience.workers())
         .ifPresent(
             wish -> {
               queue.remove(wish.job());
-              orders.giveUp(wish.job(), tooFew(wish));
+              orders.giveUp(wish.job(), shortage(wish).lasting(patience.workers()));
             });
   }
 
@@ -241,7 +253,7 @@ final class Staffing {
 
   /** A worker that is paused for a moment is worth waiting for: with it the job loses no step. */
   private boolean mayGoOn(WantsWorkers wish) {
-    Duration waited = now.minus(wishes.getOrDefault(wish.job(), now));
+    Duration waited = waited(wish);
     return waited.compareTo(wish.after()) >= 0
         && (!wish.recovering()
             || !pool.missesVeterans(wish.job())
@@ -250,9 +262,6 @@ final class Staffing {
 
   /** Idle workers join jobs that run, once they are ready; jobs that wait come first. */
   private void grow() {
-    if (!queue.isEmpty()) {
-      return;
-    }
     List<Planner.Staffed> staffed = new ArrayList<>();
     pool.staffed()
         .forEach(
@@ -263,7 +272,11 @@ final class Staffing {
               }
             });
     staffed.sort(Comparator.comparingInt(job -> number.applyAsInt(job.job())));
-    Planner.Growth growth = Planner.grow(staffed, pool.resting());
+    List<Planner.Candidate> wantedByNobody =
+        pool.resting().stream()
+            .filter(idle -> queue.inOrder().stream().noneMatch(wish -> isOfUse(idle, wish)))
+            .toList();
+    Planner.Growth growth = Planner.grow(staffed, wantedByNobody);
     growth.load().forEach(this::load);
     growth.grow().forEach(orders::grow);
   }
@@ -277,13 +290,26 @@ final class Staffing {
     }
   }
 
-  private String tooFew(WantsWorkers wish) {
-    int idle = pool.candidates().size();
-    return ("no worker joined in time: the job needs %d, and after %d s there %s; start more with"
-            + " 'ftcluster worker --coordinator HOST:PORT'")
-        .formatted(
-            wish.demand().min(),
-            patience.workers().toSeconds(),
-            idle == 1 ? "is 1" : "are " + idle);
+  private Duration waited(WantsWorkers wish) {
+    return now.minus(wishes.getOrDefault(wish.job(), now));
+  }
+
+  /** Again only when there is something else to tell; jobs behind others wait for those. */
+  private void explainWait(WantsWorkers wish) {
+    Shortage shortage = shortage(wish);
+    if (waited(wish).compareTo(WORTH_EXPLAINING) >= 0
+        && shortage.isReal()
+        && !shortage.equals(told.put(wish.job(), shortage))) {
+      orders.explainWait(wish.job(), shortage.clause());
+    }
+  }
+
+  private Shortage shortage(WantsWorkers wish) {
+    long idle = pool.candidates().stream().filter(candidate -> isOfUse(candidate, wish)).count();
+    return new Shortage(wish.demand(), idle);
+  }
+
+  private static boolean isOfUse(Planner.Candidate idle, WantsWorkers wish) {
+    return wish.demand().accepts(idle.hasGpu());
   }
 }

@@ -45,6 +45,11 @@ final class StaffingOrders implements Staffing.Orders {
   }
 
   @Override
+  public void explainWait(String job, String why) {
+    jobs.actor(job).tell(new JobCommand.Waits(why));
+  }
+
+  @Override
   public void giveUp(String job, String reason) {
     jobs.actor(job).tell(new JobCommand.GiveUp(reason));
   }

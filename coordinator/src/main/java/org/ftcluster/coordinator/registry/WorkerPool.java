@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
+import org.ftcluster.coordinator.job.JobSignal.WantsWorkers;
 import org.ftcluster.coordinator.job.Worker;
 import org.ftcluster.protocol.message.WorkerDescription;
 import org.jspecify.annotations.Nullable;
@@ -145,6 +146,7 @@ final class WorkerPool {
             idle.add(
                 new Planner.Candidate(
                     worker,
+                    said.hasGpu(),
                     isLoading(said) ? "" : said.job(),
                     Set.copyOf(entry.shunnedBy.keySet())));
           }
@@ -222,10 +224,13 @@ final class WorkerPool {
         .forEach(entry -> entry.job = "");
   }
 
-  /** Whether any worker works for a job other than {@code job}. */
-  boolean othersWork(String job) {
+  /** Whether any worker that a job waits for works for another one. */
+  boolean othersWork(WantsWorkers wish) {
     return entries.values().stream()
-        .anyMatch(entry -> !entry.job.isEmpty() && !entry.job.equals(job));
+        .filter(entry -> !entry.job.isEmpty() && !entry.job.equals(wish.job()))
+        .anyMatch(
+            entry ->
+                entry.description == null || wish.demand().accepts(entry.description.hasGpu()));
   }
 
   int size() {

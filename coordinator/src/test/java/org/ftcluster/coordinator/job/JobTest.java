@@ -2,6 +2,7 @@ package org.ftcluster.coordinator.job;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import java.time.Duration;
 import java.util.List;
@@ -53,6 +54,20 @@ class JobTest extends JobScene {
     assertEquals(RESULT, expectState(JobState.SUCCEEDED).result());
     first.expectMessage(new ReleaseJob(id));
     second.expectMessage(new ReleaseJob(id));
+  }
+
+  @Test
+  void aJobThatWaitsSaysWhyUntilItHasWorkers() {
+    job.tell(new JobCommand.Waits("it needs 2 workers"));
+    assertEquals("it needs 2 workers", expectState(JobState.QUEUED).reason());
+    assertEquals(
+        "it needs 2 workers", watch().expectMessageClass(JobNews.Changed.class).status().reason());
+    run();
+    job.tell(new JobCommand.LoseWorker(b, "left"));
+    String lost = expectReason();
+    assertFalse(lost.contains("it needs"), lost);
+    job.tell(new JobCommand.Waits("it needs 3 workers"));
+    assertEquals(lost + "; it needs 3 workers", expectReason());
   }
 
   @Test

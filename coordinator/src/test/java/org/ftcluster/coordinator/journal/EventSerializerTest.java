@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 class EventSerializerTest {
   private static final List<JobEvent> EVENTS =
       List.of(
-          new JobEvent.Submitted("décompile", "name: x\n", new WorkerDemand(2, 8, 2)),
+          new JobEvent.Submitted("décompile", "name: x\n", new WorkerDemand(2, 8, 2, true)),
           new JobEvent.Queued(),
           new JobEvent.GenerationPlanned(7, List.of("10.0.0.1:2551", "10.0.0.2:2551")),
           new JobEvent.GenerationStarted(7, 12, 300),

@@ -57,7 +57,7 @@ class PlannerTest {
   @Test
   void aJobGetsWorkersThatItShunsOnlyWhereThereAreTooFewOthers() {
     List<Candidate> idle = idle("w2", "w3");
-    idle.add(new Candidate(worker("w1"), "a", Set.of("a")));
+    idle.add(new Candidate(worker("w1"), false, "a", Set.of("a")));
     assertEquals(Map.of("a", List.of("w2", "w3")), assign(List.of(wish("a", 2, 3)), idle));
     assertEquals(Map.of("a", List.of("w1", "w2", "w3")), assign(List.of(wish("a", 3, 3)), idle));
     assertEquals(Map.of("b", List.of("w1", "w2", "w3")), assign(List.of(wish("b", 2, 3)), idle));
@@ -97,6 +97,35 @@ class PlannerTest {
   }
 
   @Test
+  void aJobForGpusGetsNoOthersAndOnesForCpusGetThoseLast() {
+    List<Candidate> idle = idle("w3", "w2");
+    idle.add(gpu("w1"));
+    assertEquals(Map.of("a", List.of("w1")), assign(List.of(gpuWish("a", 1, 3)), idle));
+    assertEquals(Map.of("a", List.of("w2", "w3")), assign(List.of(wish("a", 1, 2)), idle));
+    assertEquals(Map.of("a", List.of("w2", "w3", "w1")), assign(List.of(wish("a", 1, 3)), idle));
+  }
+
+  @Test
+  void whatAJobThatWaitsCanNotUseIsForTheNext() {
+    List<Candidate> idle = idle("w2", "w3");
+    idle.add(gpu("w1"));
+    assertEquals(
+        Map.of("b", List.of("w2", "w3")),
+        assign(List.of(gpuWish("a", 2, 2), wish("b", 1, 3), gpuWish("c", 1, 1)), idle));
+    assertEquals(Map.of(), assign(List.of(wish("a", 4, 4), gpuWish("b", 1, 1)), idle));
+  }
+
+  @Test
+  void aJobForGpusGrowsByThoseAlone() {
+    List<Candidate> idle = idle("w1");
+    idle.add(gpu("w2"));
+    var forGpus = new Planner.Staffed("a", 1, new WorkerDemand(1, 4, 1, true));
+    assertEquals(Set.of(worker("w2")), Planner.grow(List.of(forGpus), idle).load().keySet());
+    var forAny = new Planner.Staffed("a", 1, new WorkerDemand(1, 2));
+    assertEquals(Set.of(worker("w1")), Planner.grow(List.of(forAny), idle).load().keySet());
+  }
+
+  @Test
   void nobodyWorksTwiceAndEveryJobGetsWhatItAskedFor() {
     Random random = new Random(42);
     for (int round = 0; round < 500; round++) {
@@ -133,6 +162,14 @@ class PlannerTest {
 
   private static WantsWorkers wish(String job, int min, int max) {
     return new WantsWorkers(job, new WorkerDemand(min, max), false);
+  }
+
+  private static WantsWorkers gpuWish(String job, int min, int max) {
+    return new WantsWorkers(job, new WorkerDemand(min, max, 1, true), false);
+  }
+
+  private Candidate gpu(String node) {
+    return new Candidate(worker(node), true, "", Set.of());
   }
 
   private List<Candidate> idle(String... nodes) {

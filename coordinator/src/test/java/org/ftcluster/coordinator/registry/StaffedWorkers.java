@@ -51,6 +51,11 @@ abstract class StaffedWorkers implements Staffing.Orders {
   }
 
   @Override
+  public void explainWait(String job, String why) {
+    orders.add("%s waits: %s".formatted(job, why));
+  }
+
+  @Override
   public void giveUp(String job, String reason) {
     orders.add("%s gives up: %s".formatted(job, reason));
   }
@@ -80,6 +85,17 @@ abstract class StaffedWorkers implements Staffing.Orders {
         worker,
         Optional.of(
             new WorkerDescription(worker.node(), "h", 1, "cpu", state, job, -1, generation, 0)));
+  }
+
+  /** It has a GPU and nothing to do. */
+  void answerWithGpu(Worker worker) {
+    staffing.answered(
+        worker,
+        Optional.of(new WorkerDescription(worker.node(), "h", 1, "cuda:0", "IDLE", "", -1, 0, 0)));
+  }
+
+  static WantsWorkers gpuWish(String job) {
+    return new WantsWorkers(job, new WorkerDemand(1, 1, 1, true), false);
   }
 
   static WantsWorkers wish(String job, int min, int max) {

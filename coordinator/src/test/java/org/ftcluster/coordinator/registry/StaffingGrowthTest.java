@@ -35,6 +35,28 @@ class StaffingGrowthTest extends StaffedWorkers {
   }
 
   @Test
+  void aJobGrowsByWorkersThatOneThatWaitsCanNotUse() {
+    staffing.open();
+    staffing.present(List.of(a));
+    answer(a);
+    staffing.wants(wish("1", 1, 2));
+    staffing.demands("1", new WorkerDemand(1, 2));
+    answer(a);
+    staffing.wants(gpuWish("2"));
+    answer(a);
+    staffing.present(List.of(a, b));
+    orders.clear();
+    answer(a);
+    answer(b);
+    expect("b loads 1");
+    staffing.tick(Duration.ofSeconds(1));
+    orders.clear();
+    answer(a);
+    answerWithGpu(b);
+    expect("2 gets [b]");
+  }
+
+  @Test
   void aWorkerThatCannotLoadIsAskedAgainAfterAWhile() {
     staffing.open();
     staffing.present(List.of(a));

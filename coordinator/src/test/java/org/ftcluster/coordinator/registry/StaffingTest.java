@@ -110,8 +110,73 @@ class StaffingTest extends StaffedWorkers {
         orders
             .getLast()
             .startsWith(
-                "1 gives up: no worker joined in time: the job needs 2, and after 300 s there is 1;"),
+                "1 gives up: no worker joined in time: the job needs 2 workers, and after 300 s there is 1;"),
         orders::toString);
+  }
+
+  @Test
+  void whatAJobLacksIsSaidWheneverThatChanges() {
+    staffing.open();
+    staffing.present(List.of(a));
+    staffing.wants(wish("1", 2, 2));
+    answer(a);
+    answer(a);
+    orders.clear();
+    staffing.tick(Duration.ofSeconds(9));
+    answer(a);
+    expect("ask a");
+    staffing.tick(Duration.ofSeconds(10));
+    answer(a);
+    expect(
+        "1 waits: it needs 2 workers, and there is 1 idle; more are started with 'ftcluster worker"
+            + " --coordinator HOST:PORT'",
+        "ask a");
+    staffing.tick(Duration.ofSeconds(11));
+    answer(a);
+    expect("ask a");
+    staffing.present(List.of());
+    staffing.tick(Duration.ofSeconds(12));
+    assertTrue(orders.getLast().contains("there are 0 idle"), orders::toString);
+  }
+
+  @Test
+  void aJobWithoutAGpuSaysSoWhileOthersWorkOnWhatItCanNotUse() {
+    staffing.open();
+    staffing.present(List.of(a));
+    staffing.wants(gpuWish("1"));
+    staffing.wants(wish("2", 1, 1));
+    orders.clear();
+    answer(a);
+    answer(a);
+    expect("ask a", "2 gets [a]");
+    staffing.tick(Duration.ofSeconds(100));
+    answer(a, "TRAINING", "2");
+    staffing.tick(Duration.ofSeconds(400));
+    assertEquals(
+        "1 gives up: no worker joined in time: the job needs 1 worker with a GPU, since its"
+            + " resources.device is cuda, and after 300 s there are 0; start more with 'ftcluster"
+            + " worker --coordinator HOST:PORT --gpus all'",
+        orders.getLast());
+  }
+
+  @Test
+  void aJobForGpusWaitsWhileAnotherWorksOnOne() {
+    staffing.open();
+    staffing.present(List.of(a));
+    staffing.wants(wish("1", 1, 1));
+    answerWithGpu(a);
+    answerWithGpu(a);
+    staffing.wants(gpuWish("2"));
+    for (int second = 100; second <= 900; second += 400) {
+      staffing.tick(Duration.ofSeconds(second));
+      answerWithGpu(a);
+    }
+    assertTrue(orders.stream().noneMatch(order -> order.contains("gives up")), orders::toString);
+    orders.clear();
+    staffing.dismiss("1");
+    staffing.tick(Duration.ofSeconds(901));
+    answerWithGpu(a);
+    expect("ask a", "2 gets [a]");
   }
 
   @Test

@@ -34,8 +34,9 @@ class WorkerPoolTest {
     answerAll();
     pool.assign("job-1", List.of(a));
     assertEquals(List.of(b), candidates());
-    assertTrue(pool.othersWork("job-2"));
-    assertFalse(pool.othersWork("job-1"));
+    assertTrue(pool.othersWork(StaffedWorkers.wish("job-2", 1, 1)));
+    assertFalse(pool.othersWork(StaffedWorkers.wish("job-1", 1, 1)));
+    assertFalse(pool.othersWork(StaffedWorkers.gpuWish("job-2")));
     pool.release("job-1");
     assertEquals(List.of(a, b), candidates());
   }

@@ -3,7 +3,7 @@ package org.ftcluster.protocol.message;
 /**
  * A worker, as {@code ftcluster nodes} shows it.
  *
- * @param device {@code cpu}, or {@code cuda:0}
+ * @param device {@link #CPU}, or {@code cuda:0}
  * @param state {@code IDLE}, {@code PREPARING}, {@code TRAINING}, {@code STOPPING}, or {@code
  *     DRAINING} once it is about to leave; a coordinator shows one that doesn't answer as {@code
  *     UNREACHABLE}
@@ -21,4 +21,11 @@ public record WorkerDescription(
     String job,
     int rank,
     long generation,
-    double slowness) {}
+    double slowness) {
+  /** What a worker without a GPU computes on. */
+  public static final String CPU = "cpu";
+
+  public boolean hasGpu() {
+    return !device.equals(CPU);
+  }
+}
