@@ -13,18 +13,25 @@ import org.ftcluster.worker.tensor.Workspace;
  * pair its rows chunk by chunk, so that a chunk is still in the caches when it is multiplied.
  *
  * @param n columns of a block
- * @param a [M, K] with dense rows, or [K / CHUNK, M, CHUNK] where it was transposed
+ * @param chunk rows of b that are multiplied at once
+ * @param a [M, K] with dense rows, or [K / chunk, M, chunk] where it was transposed
  * @param b [K, N] with dense rows
  * @param sums of M rows and N columns
  */
-record ColumnBlocks(int n, Tensor a, Tensor b, Sums sums) {
-  /** Rows of b, so that pairs of them and the sums stay in a thread's caches. */
-  private static final int CHUNK = 512;
-
-  /** Sums of a block. */
+record ColumnBlocks(int n, int chunk, Tensor a, Tensor b, Sums sums) {
+  /** Sums of a block; they and a chunk stay in a thread's caches. */
   private static final int BLOCK = 1 << 17;
 
-  private static final int MOST_COLUMNS = 512;
+  /** Of b, in a chunk. */
+  private static final int ELEMENTS = 1 << 18;
+
+  /** The longer the rows of a chunk, the better a processor fetches ahead. */
+  private static final int MOST_COLUMNS = 2048;
+
+  private static final int MOST_ROWS = 512;
+
+  /** Rows of a chunk are a multiple of these. */
+  private static final int TILE = 32;
 
   /** Elements that are worth a piece of their own to transpose. */
   private static final int GRAIN = 1 << 14;
@@ -39,12 +46,13 @@ record ColumnBlocks(int n, Tensor a, Tensor b, Sums sums) {
     int m = Math.toIntExact(a.size(0));
     int width = Tiles.pad(Math.toIntExact(b.size(1)), Rows.FLOATS.length());
     int n = columns(m, width);
+    int chunk = Math.min(ELEMENTS / n / TILE * TILE, MOST_ROWS);
     int blocks = (width + n - 1) / n;
     int threads = Math.min(blocks, Parallel.threads());
     try (Scope scope = workspace.open()) {
-      ColumnBlocks product = new ColumnBlocks(n, rows(scope, a), b, sums);
+      ColumnBlocks product = new ColumnBlocks(n, chunk, rows(scope, a, chunk), b, sums);
       Tensor tiles = scope.empty(DType.FLOAT32, (long) threads * m, RowPairs.stride(n));
-      Tensor pairs = scope.empty(DType.INT32, (long) threads * CHUNK / 2, RowPairs.stride(n));
+      Tensor pairs = scope.empty(DType.INT32, (long) threads * chunk / 2, RowPairs.stride(n));
       Parallel.rows(
           cost,
           blocks,
@@ -52,7 +60,7 @@ record ColumnBlocks(int n, Tensor a, Tensor b, Sums sums) {
           (thread, from, to) ->
               product.run(
                   Matrix.of(tiles).at((long) thread * m, 0),
-                  Matrix.of(pairs).at((long) thread * CHUNK / 2, 0),
+                  Matrix.of(pairs).at((long) thread * chunk / 2, 0),
                   from,
                   to));
     }
@@ -67,27 +75,27 @@ record ColumnBlocks(int n, Tensor a, Tensor b, Sums sums) {
   }
 
   /** A matrix as it is where its rows are dense. */
-  private static Tensor rows(Scope scope, Tensor a) {
+  private static Tensor rows(Scope scope, Tensor a, int chunk) {
     if (a.stride(1) == 1) {
       return a;
     }
     int m = Math.toIntExact(a.size(0));
     int k = Math.toIntExact(a.size(1));
-    int chunks = (k + CHUNK - 1) / CHUNK;
-    Tensor transposed = scope.empty(DType.BFLOAT16, chunks, m, CHUNK);
+    int chunks = (k + chunk - 1) / chunk;
+    Tensor transposed = scope.empty(DType.BFLOAT16, chunks, m, chunk);
     Matrix columns = Matrix.of(a.transpose());
     Parallel.rows(
         Parallel.Cost.through("transposition", a, a),
         chunks,
-        Math.max(1, GRAIN / (m * CHUNK)),
+        Math.max(1, GRAIN / (m * chunk)),
         (first, end) -> {
-          for (int chunk = first; chunk < end; chunk++) {
-            int from = chunk * CHUNK;
+          for (int i = first; i < end; i++) {
+            int from = i * chunk;
             RowPairs.transpose(
                 columns.at(from, 0),
-                Math.min(CHUNK, k - from) / 2,
+                Math.min(chunk, k - from) / 2,
                 m,
-                new Matrix(transposed.memory(), (long) from * m, CHUNK));
+                new Matrix(transposed.memory(), (long) from * m, chunk));
           }
         });
     return transposed;
@@ -101,10 +109,10 @@ record ColumnBlocks(int n, Tensor a, Tensor b, Sums sums) {
     for (int column = first * n; column < Math.min(columns, end * n); column += n) {
       int count = Math.min(n, columns - column);
       int padded = Tiles.pad(count, Rows.FLOATS.length());
-      for (int row = 0; row < k; row += CHUNK) {
-        int rows = Math.min(CHUNK, k - row);
+      for (int row = 0; row < k; row += chunk) {
+        int rows = Math.min(chunk, k - row);
         RowPairs.ofRows(Matrix.of(b).at(row, column), rows / 2, count, pairs);
-        Brgemm.multiply(m, padded, rows, chunk(m, row), pairs, tile, row > 0);
+        Brgemm.multiply(m, padded, rows, chunkOfA(m, row), pairs, tile, row > 0);
       }
       sums.write(tile, 0, m, column, count);
     }
@@ -112,9 +120,9 @@ record ColumnBlocks(int n, Tensor a, Tensor b, Sums sums) {
   }
 
   /** Of a, from column {@code from} on. */
-  private Matrix chunk(int m, int from) {
+  private Matrix chunkOfA(int m, int from) {
     return a.rank() == 2
         ? Matrix.of(a).at(0, from)
-        : new Matrix(a.memory(), (long) from * m, CHUNK);
+        : new Matrix(a.memory(), (long) from * m, chunk);
   }
 }

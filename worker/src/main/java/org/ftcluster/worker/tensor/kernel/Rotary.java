@@ -1,5 +1,6 @@
 package org.ftcluster.worker.tensor.kernel;
 
+import jdk.incubator.vector.FloatVector;
 import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
@@ -62,7 +63,16 @@ public final class Rotary {
 
   private static void rotateHead(
       float[] row, int head, int half, float[] cos, float[] sin, int direction) {
-    for (int i = 0; i < half; i++) {
+    int i = 0;
+    for (int end = Rows.FLOATS.loopBound(half); i < end; i += Rows.FLOATS.length()) {
+      FloatVector a = FloatVector.fromArray(Rows.FLOATS, row, head + i);
+      FloatVector b = FloatVector.fromArray(Rows.FLOATS, row, head + half + i);
+      FloatVector c = FloatVector.fromArray(Rows.FLOATS, cos, i);
+      FloatVector s = FloatVector.fromArray(Rows.FLOATS, sin, i).mul(direction);
+      a.mul(c).sub(b.mul(s)).intoArray(row, head + i);
+      b.mul(c).add(a.mul(s)).intoArray(row, head + half + i);
+    }
+    for (; i < half; i++) {
       float a = row[head + i];
       float b = row[head + half + i];
       float s = direction * sin[i];

@@ -24,11 +24,8 @@ record RowBlocks(int m, int n, Tensor a, Tensor pairs, Sums sums) {
    */
   private static final int MOST_COLUMNS = 4096;
 
-  /** Elements of a block's sums, so that they stay in the caches. */
-  private static final int BLOCK = 1 << 15;
-
-  private static final int LEAST_ROWS = 32;
-  private static final int MOST_ROWS = 128;
+  /** More, and rows of thousands of columns are out of the caches before they are used again. */
+  private static final int MOST_ROWS = 32;
 
   /** Elements that are worth a piece of their own to pair. */
   private static final int GRAIN = 1 << 15;
@@ -43,7 +40,7 @@ record RowBlocks(int m, int n, Tensor a, Tensor pairs, Sums sums) {
     int all = Math.toIntExact(a.size(0));
     int width = Tiles.pad(Math.toIntExact(b.size(1)), Rows.FLOATS.length());
     int n = Math.min(width, MOST_COLUMNS);
-    int m = Math.min(all, Math.clamp(BLOCK / n, LEAST_ROWS, MOST_ROWS));
+    int m = Math.min(all, MOST_ROWS);
     int blocks = (all + m - 1) / m;
     int threads = Math.min(blocks, Parallel.threads());
     try (Scope scope = workspace.open()) {

@@ -66,7 +66,15 @@ class SmallProductsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"64, 64, 16", "2048, 96, 16", "300, 500, 48", "130, 33, 3", "71, 64, 8", "6, 64, 1"})
+  @CsvSource({
+    "64, 64, 16",
+    "2048, 96, 16",
+    "300, 500, 48",
+    "700, 4500, 8",
+    "130, 33, 3",
+    "71, 64, 8",
+    "6, 64, 1"
+  })
   void gradientsAreNotRounded(int t, int n, int r) {
     Tensor x = matrix(t, n);
     Tensor z = matrix(t, r);
