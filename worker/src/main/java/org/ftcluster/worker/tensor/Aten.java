@@ -32,8 +32,9 @@ public final class Aten {
   private Aten() {}
 
   /**
-   * Loads libtorch; its operators use one thread from now on, and autograd's bookkeeping is off on
-   * the calling thread. How many threads take part is {@link Parallel}'s matter.
+   * Loads libtorch, and oneDNN where it is used apart from it; libtorch's operators use one thread
+   * from now on, and autograd's bookkeeping is off on the calling thread. How many threads take
+   * part is {@link Parallel}'s matter.
    */
   public static void initialize() {
     try {
@@ -48,6 +49,7 @@ public final class Aten {
       throw new NativeException("libtorch: grad mode can't be set", e);
     }
     setThreads(1);
+    OneDnn.initialize();
   }
 
   /** The number is libtorch's, and OpenMP's and MKL's for the calling thread. */
@@ -71,22 +73,42 @@ public final class Aten {
 
   /** {@code out = a b}; [m, n] = [m, k] [k, n], all of one type. */
   public static void mm(Tensor out, Tensor a, Tensor b) {
+    checkProduct(out, a, b);
+    if (OneDnn.takes(out, a, b)) {
+      product(out, a, b, (o, x, y) -> OneDnn.multiply(o, x, y, false));
+      return;
+    }
     product(
         out,
         a,
         b,
-        (o, x, y) -> LibTorch.check("mm", () -> (int) operators(out).mm().invokeExact(o, x, y)));
+        (o, x, y) -> {
+          MemorySegment to = o.handle();
+          MemorySegment first = x.handle();
+          MemorySegment second = y.handle();
+          LibTorch.check("mm", () -> (int) operators(out).mm().invokeExact(to, first, second));
+        });
   }
 
   /** {@code out = beta out + alpha a b}. */
   public static void addmm(Tensor out, Tensor a, Tensor b, double beta, double alpha) {
+    checkProduct(out, a, b);
+    if (alpha == 1 && (beta == 0 || beta == 1) && OneDnn.takes(out, a, b)) {
+      product(out, a, b, (o, x, y) -> OneDnn.multiply(o, x, y, beta == 1));
+      return;
+    }
     product(
         out,
         a,
         b,
-        (o, x, y) ->
-            LibTorch.check(
-                "addmm", () -> (int) operators(out).addmm().invokeExact(o, o, x, y, beta, alpha)));
+        (o, x, y) -> {
+          MemorySegment to = o.handle();
+          MemorySegment first = x.handle();
+          MemorySegment second = y.handle();
+          LibTorch.check(
+              "addmm",
+              () -> (int) operators(out).addmm().invokeExact(to, to, first, second, beta, alpha));
+        });
   }
 
   /** Those of libtorch's functions that are another for each kind of memory. */
@@ -101,15 +123,14 @@ public final class Aten {
         : LibTorchCuda.PRODUCTS;
   }
 
-  /** A product of tensors that are known by their handles. */
+  /** Of matrices, or of parts of them, whose handles are made already. */
   @FunctionalInterface
   private interface Product {
-    void run(MemorySegment out, MemorySegment a, MemorySegment b);
+    void run(Tensor out, Tensor a, Tensor b);
   }
 
   /** Shares the rows or the columns of {@code out} out over the threads. */
   private static void product(Tensor out, Tensor a, Tensor b, Product product) {
-    checkProduct(out, a, b);
     if (DryRun.isOn()) {
       return;
     }
@@ -118,7 +139,7 @@ public final class Aten {
     if (accelerator == null) {
       productOfParts(out, a, b, product);
     } else {
-      product.run(out.handle(), a.handle(), b.handle());
+      product.run(out, a, b);
     }
     if (Profile.isActive()) {
       if (accelerator != null) {
@@ -140,13 +161,13 @@ public final class Aten {
     boolean byColumns = columns > rows && rows < 2L * Parallel.threads() * LARGE_PART;
     int parts = worthwhile ? parts(byColumns ? columns : rows) : 1;
     if (parts == 1) {
-      product.run(out.handle(), a.handle(), b.handle());
+      product.run(out, a, b);
       return;
     }
     try (Scope looks = Scope.looks()) {
-      MemorySegment[] outs = parts(looks, out, byColumns ? 1 : 0, parts);
-      MemorySegment[] as = byColumns ? whole(a, parts) : parts(looks, a, 0, parts);
-      MemorySegment[] bs = byColumns ? parts(looks, b, 1, parts) : whole(b, parts);
+      Tensor[] outs = parts(looks, out, byColumns ? 1 : 0, parts);
+      Tensor[] as = byColumns ? whole(a, parts) : parts(looks, a, 0, parts);
+      Tensor[] bs = byColumns ? parts(looks, b, 1, parts) : whole(b, parts);
       Parallel.run(
           parts,
           1,
@@ -167,21 +188,23 @@ public final class Aten {
             Math.clamp(size / LARGE_PART, Math.clamp(size / LEAST_PART, 1, threads), 2 * threads);
   }
 
-  private static MemorySegment[] whole(Tensor matrix, int parts) {
-    MemorySegment[] handles = new MemorySegment[parts];
-    Arrays.fill(handles, matrix.handle());
-    return handles;
+  private static Tensor[] whole(Tensor matrix, int parts) {
+    matrix.handle();
+    Tensor[] all = new Tensor[parts];
+    Arrays.fill(all, matrix);
+    return all;
   }
 
-  /** Handles of parts of about the same size, made here since scopes have one thread. */
-  private static MemorySegment[] parts(Scope looks, Tensor matrix, int dimension, int parts) {
-    MemorySegment[] handles = new MemorySegment[parts];
+  /** Parts of about the same size; their handles are made here since scopes have one thread. */
+  private static Tensor[] parts(Scope looks, Tensor matrix, int dimension, int parts) {
+    Tensor[] all = new Tensor[parts];
     for (int part = 0; part < parts; part++) {
       long from = start(matrix.size(dimension), part, parts);
       long to = start(matrix.size(dimension), part + 1, parts);
-      handles[part] = matrix.slice(dimension, from, to).in(looks).handle();
+      all[part] = matrix.slice(dimension, from, to).in(looks);
+      all[part].handle();
     }
-    return handles;
+    return all;
   }
 
   /** Where a part begins; large ones at a cache line, where rows of the matrix do. */

@@ -4,16 +4,11 @@ import static java.lang.foreign.ValueLayout.ADDRESS;
 import static java.lang.foreign.ValueLayout.JAVA_BOOLEAN;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
-import java.util.Optional;
 
 /**
  * Products of small bfloat16 matrices that stay in the caches, summed in float32, by the kernels
@@ -32,7 +27,7 @@ public final class Brgemm {
   private static final List<String> LIMITS = List.of("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA");
 
   private static final boolean AVAILABLE =
-      multipliesBfloat16()
+      Processor.has("avx512_bf16")
           && LIMITS.stream().noneMatch(System.getenv()::containsKey)
           && LibTorch.find(MULTIPLY).isPresent()
           && LibTorch.find(RELEASE).isPresent();
@@ -73,19 +68,6 @@ public final class Brgemm {
    */
   public static boolean isAvailable() {
     return AVAILABLE;
-  }
-
-  private static boolean multipliesBfloat16() {
-    Path processors = Path.of("/proc/cpuinfo");
-    if (!Files.exists(processors)) {
-      return false;
-    }
-    try (var lines = Files.lines(processors)) {
-      Optional<String> flags = lines.filter(line -> line.startsWith("flags")).findFirst();
-      return flags.isPresent() && flags.get().contains(" avx512_bf16");
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 
   /**
