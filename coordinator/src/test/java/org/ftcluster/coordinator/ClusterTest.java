@@ -117,7 +117,9 @@ class ClusterTest {
     assertEquals("FAILED", last.getState());
     assertTrue(
         last.getReason()
-            .contains("no worker joined in time: the job needs 3, " + "and after 2 s there are 2"),
+            .contains(
+                "no worker joined in time: the job needs 3 workers, "
+                    + "and after 2 s there are 2"),
         last.getReason());
   }
 

@@ -201,6 +201,9 @@ public final class ChaosCommand implements Callable<Integer> {
           "--workers is %d, but the job needs at least %d worker%s"
               .formatted(workers, fewest, fewest == 1 ? "" : "s"));
     }
+    if (job.resources().device() == JobSpec.Device.CUDA) {
+      wrong.add("resources.device is cuda, but a game day's workers are this machine's processors");
+    }
     if (count < 0 || minutes <= 0 || every < 0) {
       wrong.add("--count, --minutes and --every are numbers of faults, minutes and seconds");
     }

@@ -2,13 +2,16 @@ package org.ftcluster.cli.job;
 
 import com.fasterxml.jackson.annotation.JsonInclude;
 import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.ftcluster.protocol.api.JobSummary;
 
 /**
  * A job as {@code --json} shows it.
  *
  * @param maxWorkers it never has more, see {@code scale}
- * @param reason why the job is in this state; left out where there is nothing to say
+ * @param reason why the job is in this state, and what it lacks while it waits; left out where
+ *     there is nothing to say
  */
 record JobLine(
     String job,
@@ -33,7 +36,9 @@ record JobLine(
         job.getWorkers(),
         job.getGeneration(),
         job.getMaxWorkers(),
-        job.getReason());
+        Stream.of(job.getReason(), job.getShortage())
+            .filter(clause -> !clause.isEmpty())
+            .collect(Collectors.joining("; ")));
   }
 
   List<String> cells() {

@@ -11,7 +11,6 @@ import org.ftcluster.cli.jvm.JvmFlags;
 import org.ftcluster.cli.jvm.Launch;
 import org.ftcluster.cli.node.GpuList;
 import org.ftcluster.protocol.job.JobSpec;
-import org.ftcluster.protocol.message.WorkerDescription;
 import org.jspecify.annotations.Nullable;
 
 /** How the processes of a local run are started: by the commands that anyone can type. */
@@ -67,8 +66,9 @@ public final class ChildLaunch {
     arguments.addAll(List.of("--collective-port", String.valueOf(site.servicePort())));
     arguments.addAll(MemoryOption.arguments(memory));
     arguments.addAll(common(site));
-    arguments.addAll(
-        List.of("--device", gpu == null ? WorkerDescription.CPU : GpuList.device(gpu)));
+    if (gpu != null) {
+      arguments.addAll(List.of("--device", GpuList.device(gpu)));
+    }
     return Launch.command(
         "worker-" + number,
         JvmFlags.tensor(),

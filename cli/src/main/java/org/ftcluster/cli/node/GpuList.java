@@ -7,10 +7,9 @@ import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.ftcluster.cli.console.CommandException;
-import org.ftcluster.protocol.message.WorkerDescription;
 import org.jspecify.annotations.Nullable;
 
-/** Which GPUs {@code --gpus} means, and which a worker has that is started without. */
+/** Which GPUs {@code --gpus} means, and which the workers of a local run have. */
 public final class GpuList {
   static final String OPTION = "--gpus";
 
@@ -26,17 +25,6 @@ public final class GpuList {
   /** What a worker says that it computes on, of a GPU as {@link #VISIBLE} names it. */
   public static String device(String gpu) {
     return "cuda:" + gpu;
-  }
-
-  /** What this process computes on: the first GPU that it sees, or the CPU where it sees none. */
-  static String ownDevice() {
-    return ownDevice(System.getenv(VISIBLE), GpuInventory.ofThisMachine());
-  }
-
-  static String ownDevice(@Nullable String visible, GpuInventory inventory) {
-    return inventory.count() == 0
-        ? WorkerDescription.CPU
-        : device(all(visible, inventory).getFirst());
   }
 
   /**

@@ -118,9 +118,8 @@ public final class WorkerCommand implements Callable<Integer> {
       names = DEVICE,
       paramLabel = "DEVICE",
       description =
-          "What it computes on, as `ftcluster nodes` shows it: cpu, or cuda:0 and the like, without which"
-              + " it gets no job whose resources.device is cuda (default: the first GPU that the"
-              + " driver shows, or cpu).")
+          "What it says that it computes on: cpu, or cuda:0 and the like, without which it gets no job"
+              + " whose resources.device is cuda (default: cpu; set by --gpus).")
   private @Nullable String device;
 
   @Option(
@@ -142,7 +141,7 @@ public final class WorkerCommand implements Callable<Integer> {
     Console console = common.console();
     parentWatch.start();
     if (gpus == null) {
-      work(device == null ? GpuList.ownDevice() : requireKnown(device), console);
+      work(device == null ? WorkerDescription.CPU : requireKnown(device), console);
     } else {
       mindWorkers(gpus, console);
     }

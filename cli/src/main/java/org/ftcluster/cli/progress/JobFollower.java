@@ -67,12 +67,14 @@ public final class JobFollower {
   }
 
   void accept(JobUpdate update) {
-    boolean stateChanged =
-        !update.getJob().getState().equals(job.getState())
-            || !update.getJob().getReason().equals(job.getReason());
+    boolean stateChanged = !update.getJob().getState().equals(job.getState());
+    boolean lacksOther = !update.getJob().getShortage().equals(job.getShortage());
     job = update.getJob();
     if (stateChanged) {
       stateChanged();
+    }
+    if (lacksOther && !job.getShortage().isEmpty()) {
+      noted("Job %s waits: %s".formatted(job.getJob(), job.getShortage()));
     }
     switch (update.getDetailCase()) {
       case STEP -> stepCompleted(update.getStep());

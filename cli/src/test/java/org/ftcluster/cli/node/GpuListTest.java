@@ -42,14 +42,6 @@ class GpuListTest {
   }
 
   @Test
-  void aWorkerComputesOnTheFirstThatItSeesOrOnTheCpu() {
-    assertEquals("cuda:0", GpuList.ownDevice(null, FOUR));
-    assertEquals("cuda:5", GpuList.ownDevice("5,7", GpuInventory.of(2)));
-    assertEquals("cpu", GpuList.ownDevice(null, NO_DRIVER));
-    assertEquals("cpu", GpuList.ownDevice("", GpuInventory.of(0)));
-  }
-
-  @Test
   void namesThatTheDriverDoesNotKnowAreNoGpus() {
     assertEquals(List.of("3"), GpuList.parse("all", "3,9,1", GpuInventory.of(1)));
     assertEquals(List.of("3"), GpuList.parse("all", "3,-1,1", GpuInventory.of(1)));

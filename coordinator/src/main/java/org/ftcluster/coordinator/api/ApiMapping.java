@@ -29,6 +29,7 @@ final class ApiMapping {
         .setWorkers(status.workers())
         .setGeneration(status.generation())
         .setReason(status.reason())
+        .setShortage(status.shortage())
         .setMinWorkers(status.demand().min())
         .setMaxWorkers(status.demand().max())
         .build();

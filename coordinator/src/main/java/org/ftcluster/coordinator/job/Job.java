@@ -43,8 +43,7 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
   private final Ranks ranks;
   private final Conductor conductor;
 
-  /** A clause; empty where it has workers, or hasn't waited for long. */
-  private String waitsBecause = "";
+  private String shortage = "";
 
   /** The behaviour of the job with this id, new or known to the journal. */
   public static Behavior<JobCommand> create(
@@ -135,14 +134,14 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
           carryOut(conductor.cancel(record)).thenReply(cancel.replyTo(), this::status);
       case JobCommand.Scale scale -> scale(record, scale);
       case JobCommand.Assign assign -> {
-        waitsBecause = "";
+        shortage = "";
         yield carryOut(conductor.assign(record, assign.workers()));
       }
       case JobCommand.Load load -> carryOut(Decision.to(new Decision.Load(load.worker())));
       case JobCommand.TakeOver found -> carryOut(conductor.takeOver(found.worker()));
       case JobCommand.Grow ignored -> carryOut(conductor.grow(record));
-      case JobCommand.Waits waits -> {
-        waitsBecause = waits.why();
+      case JobCommand.Lacks lacks -> {
+        shortage = lacks.what();
         yield carryOut(Decision.to(new Decision.Announce()));
       }
       case JobCommand.GiveUp giveUp -> carryOut(conductor.giveUp(record, giveUp.reason()));
@@ -200,7 +199,7 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
       case Decision.NoAlarm ignored -> timers.cancelAll();
       case Decision.Announce ignored -> audience.changed(status(record));
       case Decision.AskForWorkers ask -> {
-        waitsBecause = "";
+        shortage = "";
         audience.signal(
             new JobSignal.WantsWorkers(
                 job, record.demand(), record.state() == JobState.RECOVERING, ask.after()));
@@ -217,6 +216,6 @@ public final class Job extends EventSourcedBehavior<JobCommand, JobEvent, @Nulla
 
   private JobStatus status(@Nullable JobRecord durable) {
     JobRecord record = Objects.requireNonNull(durable);
-    return JobStatus.of(record, conductor.step(record), conductor.workers(), waitsBecause);
+    return JobStatus.of(record, conductor.step(record), conductor.workers(), shortage);
   }
 }

@@ -44,9 +44,9 @@ public sealed interface JobCommand {
   /**
    * The job has waited for workers long enough for people to be told.
    *
-   * @param why a clause
+   * @param what a clause; empty where it lacks none any more
    */
-  record Waits(String why) implements JobCommand {}
+  record Lacks(String what) implements JobCommand {}
 
   /** No worker came in time. */
   record GiveUp(String reason) implements JobCommand {}

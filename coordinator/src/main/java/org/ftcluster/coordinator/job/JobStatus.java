@@ -1,7 +1,5 @@
 package org.ftcluster.coordinator.job;
 
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
 import org.jspecify.annotations.Nullable;
 
@@ -13,6 +11,8 @@ import org.jspecify.annotations.Nullable;
  * @param workers how many it holds
  * @param demand how many it needs, and takes at most
  * @param reason why it is in this state, or empty
+ * @param shortage what it lacks while it waits for workers, a clause; empty where it has some, or
+ *     hasn't waited for long
  * @param result not null when it succeeded
  */
 public record JobStatus(
@@ -25,12 +25,11 @@ public record JobStatus(
     WorkerDemand demand,
     long generation,
     String reason,
+    String shortage,
     @Nullable TrainingResult result) {
 
-  /**
-   * @param waitsBecause why it has no workers yet, a clause; or empty
-   */
-  static JobStatus of(JobRecord record, long step, int workers, String waitsBecause) {
+  static JobStatus of(JobRecord record, long step, int workers, String shortage) {
+    boolean mayWait = record.state() == JobState.QUEUED || record.state() == JobState.RECOVERING;
     return new JobStatus(
         record.job(),
         record.name(),
@@ -40,17 +39,8 @@ public record JobStatus(
         workers,
         record.demand(),
         record.generation(),
-        reason(record, waitsBecause),
+        record.reason(),
+        mayWait ? shortage : "",
         record.result());
-  }
-
-  private static String reason(JobRecord record, String waitsBecause) {
-    return switch (record.state()) {
-      case QUEUED, RECOVERING ->
-          Stream.of(record.reason(), waitsBecause)
-              .filter(clause -> !clause.isEmpty())
-              .collect(Collectors.joining("; "));
-      case SUBMITTED, STARTING, RUNNING, PAUSED, SUCCEEDED, FAILED, CANCELLED -> record.reason();
-    };
   }
 }

@@ -17,7 +17,8 @@ final class Planner {
   /**
    * A worker without a job.
    *
-   * @param hasGpu which keeps it for jobs that need one, as long as others have enough without
+   * @param hasGpu which keeps it for jobs that need one, where others have as many as they need
+   *     without
    * @param holds the job that it has in memory, ready to go on, or empty
    * @param shunnedBy jobs that rather have others
    */
@@ -75,13 +76,14 @@ final class Planner {
   }
 
   /**
-   * Those that hold the job first, those with a GPU last; without those that it shuns, if it can do
-   * without.
+   * Those that hold the job first. Those that it shuns, and those with a GPU that it doesn't need,
+   * only where there are too few others.
    */
   private static List<Candidate> fitting(WantsWorkers wish, List<Candidate> idle) {
+    WorkerDemand demand = wish.demand();
     List<Candidate> sorted =
         idle.stream()
-            .filter(candidate -> wish.demand().accepts(candidate.hasGpu()))
+            .filter(candidate -> demand.accepts(candidate.hasGpu()))
             .sorted(
                 Comparator.comparing((Candidate candidate) -> !candidate.holds(wish.job()))
                     .thenComparing(Candidate::hasGpu)
@@ -89,7 +91,14 @@ final class Planner {
             .toList();
     List<Candidate> welcome =
         sorted.stream().filter(candidate -> !candidate.shunnedBy().contains(wish.job())).toList();
-    return welcome.size() >= wish.demand().min() ? welcome : sorted;
+    List<Candidate> enough = welcome.size() >= demand.min() ? welcome : sorted;
+    List<Candidate> first =
+        enough.stream()
+            .filter(candidate -> candidate.hasGpu() == demand.gpu() || candidate.holds(wish.job()))
+            .toList();
+    return first.size() >= demand.min()
+        ? first
+        : enough.subList(0, Math.min(enough.size(), demand.min()));
   }
 
   /**
@@ -120,8 +129,10 @@ final class Planner {
     for (Staffed job : staffed) {
       List<Candidate> fitting =
           left.stream()
-              .filter(idler -> job.demand().accepts(idler.hasGpu()))
-              .filter(idler -> idler.holds(job.job()) || idler.holds().isEmpty())
+              .filter(
+                  idler ->
+                      idler.holds(job.job())
+                          || idler.holds().isEmpty() && idler.hasGpu() == job.demand().gpu())
               .filter(idler -> !idler.shunnedBy().contains(job.job()))
               .toList();
       int more = job.demand().usable(job.workers() + fitting.size()) - job.workers();

@@ -53,8 +53,8 @@ final class Staffing {
     /** There are more workers that are ready for the job. */
     void grow(String job);
 
-    /** People are to know what a job that waits lacks. */
-    void explainWait(String job, String why);
+    /** People are to know what a job that waits lacks; nothing where that is empty. */
+    void lacks(String job, String what);
 
     void giveUp(String job, String reason);
   }
@@ -294,13 +294,16 @@ final class Staffing {
     return now.minus(wishes.getOrDefault(wish.job(), now));
   }
 
-  /** Again only when there is something else to tell; jobs behind others wait for those. */
+  /** Only when there is something else to tell. */
   private void explainWait(WantsWorkers wish) {
     Shortage shortage = shortage(wish);
-    if (waited(wish).compareTo(WORTH_EXPLAINING) >= 0
-        && shortage.isReal()
+    if (!shortage.isReal()) {
+      if (told.remove(wish.job()) != null) {
+        orders.lacks(wish.job(), "");
+      }
+    } else if (waited(wish).compareTo(WORTH_EXPLAINING) >= 0
         && !shortage.equals(told.put(wish.job(), shortage))) {
-      orders.explainWait(wish.job(), shortage.clause());
+      orders.lacks(wish.job(), shortage.clause());
     }
   }
 

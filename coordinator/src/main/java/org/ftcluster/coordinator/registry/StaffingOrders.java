@@ -45,8 +45,8 @@ final class StaffingOrders implements Staffing.Orders {
   }
 
   @Override
-  public void explainWait(String job, String why) {
-    jobs.actor(job).tell(new JobCommand.Waits(why));
+  public void lacks(String job, String what) {
+    jobs.actor(job).tell(new JobCommand.Lacks(what));
   }
 
   @Override

@@ -96,7 +96,7 @@ class WatchStreamTest {
   }
 
   private static JobStatus status(JobState state) {
-    return new JobStatus("job-1", "job", state, 0, 10, 1, new WorkerDemand(1, 2), 1, "", null);
+    return new JobStatus("job-1", "job", state, 0, 10, 1, new WorkerDemand(1, 2), 1, "", "", null);
   }
 
   private static void await(BooleanSupplier condition) throws InterruptedException {

@@ -2,7 +2,6 @@ package org.ftcluster.coordinator.job;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 
 import java.time.Duration;
 import java.util.List;
@@ -57,23 +56,24 @@ class JobTest extends JobScene {
   }
 
   @Test
-  void aJobThatWaitsSaysWhyUntilItHasWorkers() {
-    job.tell(new JobCommand.Waits("it needs 2 workers"));
-    assertEquals("it needs 2 workers", expectState(JobState.QUEUED).reason());
+  void aJobThatWaitsSaysWhatItLacksUntilItHasWorkers() {
+    job.tell(new JobCommand.Lacks("it needs 2 workers"));
+    assertEquals("it needs 2 workers", expectState(JobState.QUEUED).shortage());
     assertEquals(
-        "it needs 2 workers", watch().expectMessageClass(JobNews.Changed.class).status().reason());
+        "it needs 2 workers",
+        watch().expectMessageClass(JobNews.Changed.class).status().shortage());
     run();
     job.tell(new JobCommand.LoseWorker(b, "left"));
-    String lost = expectReason();
-    assertFalse(lost.contains("it needs"), lost);
-    job.tell(new JobCommand.Waits("it needs 3 workers"));
-    assertEquals(lost + "; it needs 3 workers", expectReason());
+    assertEquals("", expectState(JobState.RECOVERING).shortage());
   }
 
   @Test
   void aJobThatFindsNoWorkersGivesUp() {
+    job.tell(new JobCommand.Lacks("it needs 2 workers"));
     job.tell(new JobCommand.GiveUp("no worker joined in time"));
-    assertEquals("no worker joined in time", expectState(JobState.FAILED).reason());
+    JobStatus failed = expectState(JobState.FAILED);
+    assertEquals("no worker joined in time", failed.reason());
+    assertEquals("", failed.shortage());
   }
 
   @Test

@@ -97,12 +97,17 @@ class PlannerTest {
   }
 
   @Test
-  void aJobForGpusGetsNoOthersAndOnesForCpusGetThoseLast() {
+  void aJobForGpusGetsNoOthersAndOnesForCpusGetThoseThatTheyNeed() {
     List<Candidate> idle = idle("w3", "w2");
     idle.add(gpu("w1"));
     assertEquals(Map.of("a", List.of("w1")), assign(List.of(gpuWish("a", 1, 3)), idle));
     assertEquals(Map.of("a", List.of("w2", "w3")), assign(List.of(wish("a", 1, 2)), idle));
-    assertEquals(Map.of("a", List.of("w2", "w3", "w1")), assign(List.of(wish("a", 1, 3)), idle));
+    assertEquals(Map.of("a", List.of("w2", "w3")), assign(List.of(wish("a", 1, 3)), idle));
+    assertEquals(Map.of("a", List.of("w2", "w3", "w1")), assign(List.of(wish("a", 3, 3)), idle));
+    idle.add(gpu("w4"));
+    assertEquals(Map.of("a", List.of("w2", "w3", "w1")), assign(List.of(wish("a", 3, 4)), idle));
+    idle.add(new Candidate(worker("w5"), true, "a", Set.of()));
+    assertEquals(Map.of("a", List.of("w5", "w2", "w3")), assign(List.of(wish("a", 1, 4)), idle));
   }
 
   @Test
@@ -121,7 +126,7 @@ class PlannerTest {
     idle.add(gpu("w2"));
     var forGpus = new Planner.Staffed("a", 1, new WorkerDemand(1, 4, 1, true));
     assertEquals(Set.of(worker("w2")), Planner.grow(List.of(forGpus), idle).load().keySet());
-    var forAny = new Planner.Staffed("a", 1, new WorkerDemand(1, 2));
+    var forAny = new Planner.Staffed("a", 1, new WorkerDemand(1, 8));
     assertEquals(Set.of(worker("w1")), Planner.grow(List.of(forAny), idle).load().keySet());
   }
 

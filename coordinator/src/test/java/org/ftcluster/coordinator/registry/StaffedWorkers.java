@@ -51,8 +51,8 @@ abstract class StaffedWorkers implements Staffing.Orders {
   }
 
   @Override
-  public void explainWait(String job, String why) {
-    orders.add("%s waits: %s".formatted(job, why));
+  public void lacks(String job, String what) {
+    orders.add("%s lacks: %s".formatted(job, what));
   }
 
   @Override

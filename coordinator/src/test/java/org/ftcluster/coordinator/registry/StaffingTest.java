@@ -128,7 +128,7 @@ class StaffingTest extends StaffedWorkers {
     staffing.tick(Duration.ofSeconds(10));
     answer(a);
     expect(
-        "1 waits: it needs 2 workers, and there is 1 idle; more are started with 'ftcluster worker"
+        "1 lacks: it needs 2 workers, and there is 1 idle; more are started with 'ftcluster worker"
             + " --coordinator HOST:PORT'",
         "ask a");
     staffing.tick(Duration.ofSeconds(11));
@@ -176,7 +176,7 @@ class StaffingTest extends StaffedWorkers {
     staffing.dismiss("1");
     staffing.tick(Duration.ofSeconds(901));
     answerWithGpu(a);
-    expect("ask a", "2 gets [a]");
+    expect("2 lacks: ", "ask a", "2 gets [a]");
   }
 
   @Test

@@ -8,7 +8,6 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
-import java.util.List;
 
 /**
  * Products of small bfloat16 matrices that stay in the caches, summed in float32, by the kernels
@@ -23,12 +22,8 @@ public final class Brgemm {
   /** {@code brgemm_release(packed)}: gives back what a processor keeps for a thread's products. */
   private static final String RELEASE = "_ZN2at6native7cpublas14brgemm_releaseEb";
 
-  /** Environment variables that have oneDNN keep off a processor's newer instructions. */
-  private static final List<String> LIMITS = List.of("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA");
-
   private static final boolean AVAILABLE =
       Processor.has("avx512_bf16")
-          && LIMITS.stream().noneMatch(System.getenv()::containsKey)
           && LibTorch.find(MULTIPLY).isPresent()
           && LibTorch.find(RELEASE).isPresent();
 

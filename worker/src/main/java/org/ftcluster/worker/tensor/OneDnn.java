@@ -61,6 +61,10 @@ final class OneDnn {
     }
   }
 
+  static boolean isAvailable() {
+    return AVAILABLE;
+  }
+
   /** Whether a product is one for here. */
   static boolean takes(Tensor out, Tensor a, Tensor b) {
     return AVAILABLE

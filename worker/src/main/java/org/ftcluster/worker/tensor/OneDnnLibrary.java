@@ -117,6 +117,8 @@ final class OneDnnLibrary {
     int status;
     try {
       status = call.invoke();
+    } catch (RuntimeException | Error e) {
+      throw e;
     } catch (Throwable e) {
       throw new NativeException("oneDNN: %s failed".formatted(function), e);
     }

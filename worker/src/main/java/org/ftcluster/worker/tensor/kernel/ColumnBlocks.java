@@ -22,7 +22,7 @@ record ColumnBlocks(int n, int chunk, Tensor a, Tensor b, Sums sums) {
   /** Sums of a block; they and a chunk stay in a thread's caches. */
   private static final int BLOCK = 1 << 17;
 
-  /** Of b, in a chunk. */
+  /** Of b, in a chunk, which is the same for any number of threads: sums begin anew in each. */
   private static final int ELEMENTS = 1 << 18;
 
   /** The longer the rows of a chunk, the better a processor fetches ahead. */
@@ -46,7 +46,7 @@ record ColumnBlocks(int n, int chunk, Tensor a, Tensor b, Sums sums) {
     int m = Math.toIntExact(a.size(0));
     int width = Tiles.pad(Math.toIntExact(b.size(1)), Rows.FLOATS.length());
     int n = columns(m, width);
-    int chunk = Math.min(ELEMENTS / n / TILE * TILE, MOST_ROWS);
+    int chunk = Math.min(ELEMENTS / Math.min(width, mostColumns(m)) / TILE * TILE, MOST_ROWS);
     int blocks = (width + n - 1) / n;
     int threads = Math.min(blocks, Parallel.threads());
     try (Scope scope = workspace.open()) {
@@ -69,9 +69,13 @@ record ColumnBlocks(int n, int chunk, Tensor a, Tensor b, Sums sums) {
   /** Of a block: as many as have room, and about as many for each thread. */
   private static int columns(int m, int width) {
     int share = (width + Parallel.threads() - 1) / Parallel.threads();
-    int most = Math.clamp(BLOCK / m, Rows.FLOATS.length(), MOST_COLUMNS);
+    int most = mostColumns(m);
     int blocks = (share + most - 1) / most;
     return Tiles.pad((share + blocks - 1) / blocks, Rows.FLOATS.length());
+  }
+
+  private static int mostColumns(int m) {
+    return Math.clamp(BLOCK / m, Rows.FLOATS.length(), MOST_COLUMNS);
   }
 
   /** A matrix as it is where its rows are dense. */
