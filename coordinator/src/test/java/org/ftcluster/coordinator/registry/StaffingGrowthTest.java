@@ -11,12 +11,7 @@ import org.junit.jupiter.api.Test;
 class StaffingGrowthTest extends StaffedWorkers {
   @Test
   void aWorkerThatJoinsLoadsTheJobThatRunsAndThenTheJobGrows() {
-    staffing.open();
-    staffing.present(List.of(a));
-    answer(a);
-    staffing.wants(wish("1", 1, 2));
-    staffing.demands("1", new WorkerDemand(1, 2));
-    answer(a);
+    jobOneRunsOnA();
     staffing.present(List.of(a, b));
     orders.clear();
     answer(a);
@@ -36,12 +31,7 @@ class StaffingGrowthTest extends StaffedWorkers {
 
   @Test
   void aJobGrowsByWorkersThatOneThatWaitsCanNotUse() {
-    staffing.open();
-    staffing.present(List.of(a));
-    answer(a);
-    staffing.wants(wish("1", 1, 2));
-    staffing.demands("1", new WorkerDemand(1, 2));
-    answer(a);
+    jobOneRunsOnA();
     staffing.wants(gpuWish("2"));
     answer(a);
     staffing.present(List.of(a, b));
@@ -58,12 +48,7 @@ class StaffingGrowthTest extends StaffedWorkers {
 
   @Test
   void aWorkerThatCannotLoadIsAskedAgainAfterAWhile() {
-    staffing.open();
-    staffing.present(List.of(a));
-    answer(a);
-    staffing.wants(wish("1", 1, 2));
-    staffing.demands("1", new WorkerDemand(1, 2));
-    answer(a);
+    jobOneRunsOnA();
     staffing.present(List.of(a, b));
     for (int second = 0; second <= 30; second++) {
       staffing.tick(Duration.ofSeconds(second));
@@ -72,5 +57,15 @@ class StaffingGrowthTest extends StaffedWorkers {
       answer(b);
       assertEquals(second % 30 == 0, orders.contains("b loads 1"), "second " + second);
     }
+  }
+
+  /** It could use another worker. */
+  private void jobOneRunsOnA() {
+    staffing.open();
+    staffing.present(List.of(a));
+    answer(a);
+    staffing.wants(wish("1", 1, 2));
+    staffing.demands("1", new WorkerDemand(1, 2));
+    answer(a);
   }
 }

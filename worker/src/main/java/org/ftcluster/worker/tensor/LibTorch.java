@@ -167,7 +167,8 @@ final class LibTorch {
     throw new NativeException(operation + ": " + firstSentence(text));
   }
 
-  private static int invoke(String operation, Call call) {
+  /** The status that it answers. */
+  static int invoke(String operation, Call call) {
     try {
       return call.invoke();
     } catch (RuntimeException | Error e) {

@@ -114,14 +114,7 @@ final class OneDnnLibrary {
    * @throws NativeException when it answers anything but 0
    */
   static void check(String function, LibTorch.Call call) {
-    int status;
-    try {
-      status = call.invoke();
-    } catch (RuntimeException | Error e) {
-      throw e;
-    } catch (Throwable e) {
-      throw new NativeException("oneDNN: %s failed".formatted(function), e);
-    }
+    int status = LibTorch.invoke(function, call);
     if (status != 0) {
       throw new NativeException("oneDNN: %s answered %d".formatted(function, status));
     }
