@@ -23,6 +23,7 @@ arguments.add_argument("--seq", type=int, default=512)
 arguments.add_argument("--steps", type=int, default=5)
 arguments.add_argument("--threads", type=int, default=2)
 arguments.add_argument("--rank", type=int, default=16)
+arguments.add_argument("--dropout", type=float, default=0.0)
 arguments.add_argument("--dtype", choices=["bfloat16", "float32"], default="bfloat16")
 arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
 arguments.add_argument("--gradient-checkpointing", action="store_true")
@@ -36,7 +37,14 @@ with torch.device(settings.device):
     model = LlamaForCausalLM(config).to(getattr(torch, settings.dtype))
 # Adapter weights stay float32, as PEFT's autocast_adapter_dtype has them and as ours are.
 model = get_peft_model(
-    model, LoraConfig(r=settings.rank, lora_alpha=2 * settings.rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    model,
+    LoraConfig(
+        r=settings.rank,
+        lora_alpha=2 * settings.rank,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    ),
 )
 if settings.gradient_checkpointing:
     model.gradient_checkpointing_enable({"use_reentrant": False})

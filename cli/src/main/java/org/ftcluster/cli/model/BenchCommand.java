@@ -89,6 +89,13 @@ public final class BenchCommand implements Callable<Integer> {
   private int rank;
 
   @Option(
+      names = "--dropout",
+      paramLabel = "P",
+      defaultValue = "0",
+      description = "Share of LoRA's inputs that is dropped (default: 0).")
+  private double dropout;
+
+  @Option(
       names = "--gradient-checkpointing",
       description = "Compute each layer again in its backward.")
   private boolean recompute;
@@ -268,6 +275,7 @@ public final class BenchCommand implements Callable<Integer> {
               new Quantization(quantization(), true),
               dtype,
               atLeastOne("--rank", rank),
+              share("--dropout", dropout),
               atLeastOne("--batch", batch),
               atLeastOne("--seq", sequence),
               atLeastOne("--steps", steps),
@@ -334,6 +342,13 @@ public final class BenchCommand implements Callable<Integer> {
   private static int atLeastOne(String option, int value) {
     if (value < 1) {
       throw CommandException.badRequest("%s is %d; give at least 1".formatted(option, value));
+    }
+    return value;
+  }
+
+  private static double share(String option, double value) {
+    if (!(value >= 0 && value < 1)) {
+      throw CommandException.badRequest("%s is %s; give 0 up to 1".formatted(option, value));
     }
     return value;
   }

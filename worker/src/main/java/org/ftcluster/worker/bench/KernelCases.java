@@ -11,6 +11,7 @@ import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.CrossEntropy;
+import org.ftcluster.worker.tensor.kernel.Dropout;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.Rotary;
 import org.ftcluster.worker.tensor.kernel.RowOps;
@@ -315,11 +316,16 @@ final class KernelCases {
       exact("fill" + suffix, shapes, (t, s) -> RowOps.fill(t.get(0), t.get(4)));
       exact("convert float32" + suffix, shapes, (t, s) -> RowOps.copy(t.get(0), t.get(2)));
       exact("convert bfloat16" + suffix, shapes, (t, s) -> RowOps.copy(t.get(0), t.get(3)));
+      exact("dropout" + suffix, shapes, (t, s) -> Dropout.drop(t.get(0), t.get(1), mask(t.get(0))));
       exact(
-          "dropout" + suffix,
+          "dropout added" + suffix,
           shapes,
-          (t, s) -> RowOps.addDropped(t.get(0), t.get(1), 0.3, SEED, 5, t.get(0).size(1) + 9));
+          (t, s) -> Dropout.add(t.get(0), t.get(1), mask(t.get(0))));
     }
+  }
+
+  private static Dropout.Mask mask(Tensor columns) {
+    return new Dropout.Mask(0.3, SEED, 5, columns.size(1) + 9);
   }
 
   /** Some of them more than once. */

@@ -44,6 +44,7 @@ public final class StepBenchmark {
       JobSpec.Quantization quantization,
       JobSpec.ComputeType dtype,
       int rank,
+      double dropout,
       int batch,
       int sequence,
       int steps,
@@ -94,7 +95,7 @@ public final class StepBenchmark {
             settings.adapter(),
             settings.rank(),
             2 * settings.rank(),
-            0,
+            settings.dropout(),
             List.of("all-linear"),
             false,
             null);

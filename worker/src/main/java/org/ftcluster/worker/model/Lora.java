@@ -2,7 +2,7 @@ package org.ftcluster.worker.model;
 
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
-import org.ftcluster.worker.tensor.kernel.RowOps;
+import org.ftcluster.worker.tensor.kernel.Dropout;
 import org.ftcluster.worker.tensor.kernel.SmallProducts;
 
 /**
@@ -48,7 +48,7 @@ record Lora(
     try (Scope temporary = pass.workspace().open()) {
       Tensor full = temporary.empty(dx.dtype(), dx.shape());
       SmallProducts.multiply(pass.workspace(), full, gradient, a.value(), 1);
-      drop(pass, dx, full);
+      Dropout.add(dx, full, mask(pass));
     }
   }
 
@@ -71,16 +71,12 @@ record Lora(
     if (!drops(pass)) {
       return x;
     }
-    Tensor kept = scope.zeros(x.dtype(), x.shape());
-    drop(pass, kept, x);
+    Tensor kept = scope.empty(x.dtype(), x.shape());
+    Dropout.drop(kept, x, mask(pass));
     return kept;
   }
 
-  private void drop(Pass pass, Tensor to, Tensor from) {
-    RowOps.addDropped(to, from, dropout, seed(pass), inputs.from(), width);
-  }
-
-  private long seed(Pass pass) {
-    return pass.dropoutSeed() * 31 + index;
+  private Dropout.Mask mask(Pass pass) {
+    return new Dropout.Mask(dropout, pass.dropoutSeed() * 31 + index, inputs.from(), width);
   }
 }

@@ -6,7 +6,11 @@ package org.ftcluster.worker.tensor;
  * must be the same on every JVM, forever.
  */
 public final class SplitMix64 {
-  private static final long GOLDEN_GAMMA = 0x9e3779b97f4a7c15L;
+  /** How far the states are apart that successive numbers are mixed from. */
+  public static final long GOLDEN_GAMMA = 0x9e3779b97f4a7c15L;
+
+  public static final long FIRST_FACTOR = 0xbf58476d1ce4e5b9L;
+  public static final long SECOND_FACTOR = 0x94d049bb133111ebL;
 
   private long state;
 
@@ -38,8 +42,8 @@ public final class SplitMix64 {
   /** The generator's output function: spreads the bits of {@code value} over all 64. */
   public static long mix(long value) {
     long z = value;
-    z = (z ^ (z >>> 30)) * 0xbf58476d1ce4e5b9L;
-    z = (z ^ (z >>> 27)) * 0x94d049bb133111ebL;
+    z = (z ^ (z >>> 30)) * FIRST_FACTOR;
+    z = (z ^ (z >>> 27)) * SECOND_FACTOR;
     return z ^ (z >>> 31);
   }
 }

@@ -21,6 +21,7 @@ import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention;
 import org.ftcluster.worker.tensor.kernel.CrossEntropy;
+import org.ftcluster.worker.tensor.kernel.Dropout;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.Rotary;
 import org.ftcluster.worker.tensor.kernel.SwiGlu;
@@ -54,6 +55,7 @@ public class KernelBenchmark {
   private static final int VOCABULARY = 32_000;
   private static final int LOSS_ROWS = 128;
   private static final double EPS = 1e-6;
+  private static final double DROPPED = 0.05;
   private static final int PARAMETERS = 4 << 20;
 
   private final Inputs inputs = new Inputs();
@@ -180,6 +182,19 @@ public class KernelBenchmark {
       NDArray b = halves.get(1);
       NDArray first = a.mul(cosArray).sub(b.mul(sinArray));
       first.concat(b.mul(cosArray).add(a.mul(sinArray)), 2);
+    }
+  }
+
+  @Benchmark
+  public Tensor dropout() {
+    Dropout.drop(y, x, new Dropout.Mask(DROPPED, 1, 0, HIDDEN));
+    return y;
+  }
+
+  @Benchmark
+  public void dropoutByLibtorch() {
+    try (NDScope _ = new NDScope()) {
+      ai.djl.nn.norm.Dropout.dropout(xArray, (float) DROPPED, true);
     }
   }
 

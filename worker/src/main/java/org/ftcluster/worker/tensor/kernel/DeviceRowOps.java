@@ -125,24 +125,27 @@ final class DeviceRowOps {
         DeviceRows.wide(width, to, from));
   }
 
-  static void addDropped(
-      Tensor to, Tensor from, double p, long seed, long firstColumn, long wholeWidth) {
+  /**
+   * @param add to what is there
+   */
+  static void drop(Tensor to, Tensor from, Dropout.Mask mask, boolean add) {
     int width = DeviceRows.width(to, from);
     DeviceRows.run(
-        Cost.through("dropout", to, to, from),
+        add ? Cost.through("dropout", to, to, from) : Cost.through("dropout", to, from),
         to,
-        kernel("rows_add_dropped", to, from),
+        kernel("rows_drop", to, from),
         to.size(0),
         to,
         to.stride(0),
         from,
         from.stride(0),
         width,
-        (long) (p * (1L << 32)),
-        (float) (1 / (1 - p)),
-        seed,
-        firstColumn,
-        wholeWidth);
+        add ? 1 : 0,
+        mask.threshold(),
+        mask.scale(),
+        mask.seed(),
+        mask.firstColumn(),
+        mask.width());
   }
 
   static void fill(Tensor to, Tensor vector) {

@@ -3,7 +3,6 @@ package org.ftcluster.worker.tensor.kernel;
 import java.lang.foreign.MemorySegment;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Parallel;
-import org.ftcluster.worker.tensor.SplitMix64;
 import org.ftcluster.worker.tensor.Tensor;
 
 /** Moving and adding rows of matrices. */
@@ -106,44 +105,6 @@ public final class RowOps {
             source.read(n, row);
             target.read(n, sum);
             accumulate(sum, row);
-            target.write(n, sum);
-          }
-        });
-  }
-
-  /**
-   * {@code to += mask from / (1 - p)}, where each element is dropped with probability {@code p}: a
-   * function of the seed and the element's place alone (arXiv:1207.0580, with the scaling at
-   * training time).
-   *
-   * @param from columns of a matrix that has {@code width} of them, from {@code firstColumn} on
-   */
-  public static void addDropped(
-      Tensor to, Tensor from, double p, long seed, long firstColumn, long width) {
-    checkWidths(to, from);
-    if (to.isOnDevice()) {
-      DeviceRowOps.addDropped(to, from, p, seed, firstColumn, width);
-      return;
-    }
-    Rows source = Rows.of(from);
-    Rows target = Rows.of(to);
-    long threshold = (long) (p * (1L << 32));
-    float scale = (float) (1 / (1 - p));
-    Parallel.rows(
-        Parallel.Cost.through("dropout", to, to, from),
-        to.size(0),
-        GRAIN,
-        (first, last) -> {
-          float[] row = new float[source.width()];
-          float[] sum = new float[source.width()];
-          for (int n = first; n < last; n++) {
-            source.read(n, row);
-            target.read(n, sum);
-            for (int i = 0; i < row.length; i++) {
-              long random =
-                  SplitMix64.mix(seed + (n * width + firstColumn + i) * 0x9E3779B97F4A7C15L) >>> 32;
-              sum[i] += random < threshold ? 0 : row[i] * scale;
-            }
             target.write(n, sum);
           }
         });
@@ -263,7 +224,7 @@ public final class RowOps {
     }
   }
 
-  private static void accumulate(float[] sum, float[] row) {
+  static void accumulate(float[] sum, float[] row) {
     for (int i = 0; i < sum.length; i++) {
       sum[i] += row[i];
     }
@@ -280,7 +241,7 @@ public final class RowOps {
     }
   }
 
-  private static void checkWidths(Tensor to, Tensor from) {
+  static void checkWidths(Tensor to, Tensor from) {
     if (to.size(0) != from.size(0) || to.size(1) != from.size(1)) {
       throw new IllegalArgumentException("%s and %s differ in shape".formatted(to, from));
     }

@@ -5,10 +5,12 @@ import static java.nio.ByteOrder.nativeOrder;
 import java.lang.foreign.MemorySegment;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
+import jdk.incubator.vector.LongVector;
 import jdk.incubator.vector.ShortVector;
 import jdk.incubator.vector.VectorMask;
 import jdk.incubator.vector.VectorOperators;
 import jdk.incubator.vector.VectorShuffle;
+import org.ftcluster.worker.tensor.SplitMix64;
 
 /**
  * Sums, exponentials and roundings whose bits are the same whether the loop around them is
@@ -142,6 +144,17 @@ final class VectorMath {
 
   static float sigmoid(float x) {
     return 1 / (1 + exp(-x));
+  }
+
+  /** {@link SplitMix64#mix} of each lane. */
+  static LongVector mix(LongVector values) {
+    LongVector z = shiftedXor(values, 30).mul(SplitMix64.FIRST_FACTOR);
+    z = shiftedXor(z, 27).mul(SplitMix64.SECOND_FACTOR);
+    return shiftedXor(z, 31);
+  }
+
+  private static LongVector shiftedXor(LongVector z, int bits) {
+    return z.lanewise(VectorOperators.XOR, z.lanewise(VectorOperators.LSHR, bits));
   }
 
   /** To nearest, ties to even, as libtorch rounds. */

@@ -78,16 +78,17 @@ __device__ inline unsigned long mix(unsigned long z) {
   return z ^ (z >> 31);
 }
 
-// to += scale from, but where a number made of the seed and the element's place is below threshold. The
-// row is the columns from firstColumn on of one of wholeWidth.
-extern "C" __global__ void rows_add_dropped(
-    TO* to, long strideTo, const FROM* from, long strideFrom, int width, long threshold, float scale, long seed,
-    long firstColumn, long wholeWidth) {
+// to = scale from, or 0 where a number made of the seed and the element's place is below threshold; or that is added
+// to what is there. The row is the columns from firstColumn on of one of wholeWidth.
+extern "C" __global__ void rows_drop(
+    TO* to, long strideTo, const FROM* from, long strideFrom, int width, int add, long threshold, float scale,
+    long seed, long firstColumn, long wholeWidth) {
   to += blockIdx.x * strideTo;
   from += blockIdx.x * strideFrom;
   unsigned long first = (unsigned long)(blockIdx.x * wholeWidth + firstColumn);
   for (int i = threadIdx.x; i < width; i += blockDim.x) {
     unsigned long random = mix((unsigned long)seed + (first + i) * 0x9E3779B97F4A7C15UL) >> 32;
-    if (random >= (unsigned long)threshold) put(to[i], get(to[i]) + get(from[i]) * scale);
+    float kept = random < (unsigned long)threshold ? 0 : get(from[i]) * scale;
+    put(to[i], add ? get(to[i]) + kept : kept);
   }
 }
