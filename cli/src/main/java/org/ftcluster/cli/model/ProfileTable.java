@@ -41,13 +41,9 @@ final class ProfileTable {
     double within = 0;
     for (Profile.Sum sum : profile.operations()) {
       within += sum.seconds();
-      boolean isProduct = sum.operation().startsWith("product");
       double ceiling =
           sum.flops() > 0
-              ? sum.flops()
-                  / sum.seconds()
-                  / 1e9
-                  / (isProduct ? products : ceilings.float32Gflops())
+              ? sum.flops() / sum.seconds() / 1e9 / products
               : sum.bytes() / sum.seconds() / 1e9 / ceilings.gigabytesPerSecond();
       text.append(
           String.format(

@@ -44,7 +44,7 @@ public final class HostCompiler {
     try {
       Path file = Files.writeString(folder.resolve("source.cpp"), source);
       List<String> command =
-          new ArrayList<>(List.of("g++", "-std=c++17", "-O1", "-shared", "-fPIC", "-pthread"));
+          new ArrayList<>(List.of("g++", "-std=c++17", "-O2", "-shared", "-fPIC", "-pthread"));
       command.addAll(List.of(options));
       command.addAll(List.of("source.cpp", "-o", "library.so"));
       int result = run(folder, command);
