@@ -16,6 +16,7 @@ import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.worker.bench.Ceilings;
 import org.ftcluster.worker.bench.LoadBenchmark;
 import org.ftcluster.worker.bench.StepBenchmark;
+import org.ftcluster.worker.bench.SyntheticBatches;
 import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.Tier;
 import org.ftcluster.worker.tensor.Accelerator;
@@ -64,8 +65,24 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--seq",
       paramLabel = "S",
       defaultValue = "512",
-      description = "Tokens a sequence (default: 512).")
+      description = "Tokens a sequence, or of the longest (default: 512).")
   private int sequence;
+
+  @Option(
+      names = "--shortest",
+      paramLabel = "S",
+      description =
+          "Tokens of the shortest sequence; lengths are spread evenly up to --seq (default: as"
+              + " --seq).")
+  private @Nullable Integer shortest;
+
+  @Option(
+      names = "--answer",
+      paramLabel = "SHARE",
+      defaultValue = "1",
+      description =
+          "Share of a sequence's tokens, the last ones, that carries a loss (default: 1).")
+  private double answer;
 
   @Option(
       names = "--steps",
@@ -276,8 +293,7 @@ public final class BenchCommand implements Callable<Integer> {
               dtype,
               atLeastOne("--rank", rank),
               share("--dropout", dropout),
-              atLeastOne("--batch", batch),
-              atLeastOne("--seq", sequence),
+              batches(),
               atLeastOne("--steps", steps),
               savings(),
               atLeastOne("--threads", threads),
@@ -319,6 +335,20 @@ public final class BenchCommand implements Callable<Integer> {
             result.loadGigabytesPerSecond(),
             result.readSeconds(),
             result.readGigabytesPerSecond()));
+  }
+
+  private SyntheticBatches batches() {
+    int longest = atLeastOne("--seq", sequence);
+    int least = shortest == null ? longest : atLeastOne("--shortest", shortest);
+    if (least > longest) {
+      throw CommandException.badRequest(
+          "--shortest is %d; give at most --seq, which is %d".formatted(least, longest));
+    }
+    if (!(answer > 0 && answer <= 1)) {
+      throw CommandException.badRequest(
+          "--answer is %s; give more than 0, up to 1".formatted(answer));
+    }
+    return new SyntheticBatches(atLeastOne("--batch", batch), least, longest, answer);
   }
 
   private MemorySavings savings() {

@@ -4,15 +4,14 @@ import com.fasterxml.jackson.annotation.JsonInclude;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
+import java.util.ArrayList;
 import java.util.List;
-import java.util.SplittableRandom;
+import java.util.function.ToDoubleFunction;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.DeviceParameters;
 import org.ftcluster.worker.model.GradientListener;
 import org.ftcluster.worker.model.MemoryEstimate;
-import org.ftcluster.worker.model.MemoryEstimate.MicroBatchShape;
 import org.ftcluster.worker.model.MemorySavings;
 import org.ftcluster.worker.model.ModelConfig;
 import org.ftcluster.worker.model.ModelConfigReader;
@@ -35,9 +34,7 @@ import org.jspecify.annotations.Nullable;
  * with random weights, in this process.
  */
 public final class StepBenchmark {
-  /**
-   * What to measure: {@code batch} sequences of {@code sequence} tokens, all of which carry a loss.
-   */
+  /** What to measure. */
   public record Settings(
       Path config,
       JobSpec.AdapterType adapter,
@@ -45,8 +42,7 @@ public final class StepBenchmark {
       JobSpec.ComputeType dtype,
       int rank,
       double dropout,
-      int batch,
-      int sequence,
+      SyntheticBatches batches,
       int steps,
       MemorySavings savings,
       int threads,
@@ -56,10 +52,11 @@ public final class StepBenchmark {
   /**
    * What was measured; the first step is left out.
    *
-   * @param stepSeconds median
+   * @param stepSeconds median, as are the rates of steps
    * @param gflops billions of floating-point operations a second, counting two for each weight and
    *     token in the forward, two in the backward, two more where weights are trained, and two more
-   *     where the forward is computed again; attention is not counted
+   *     where the forward is computed again; of the head for tokens that carry a loss; attention is
+   *     not counted
    * @param peakRssBytes the most memory that the process has held
    * @param peakGpuBytes the most memory of the GPU that was taken; null on a CPU
    * @param predictedBytes what {@link MemoryEstimate} says of that
@@ -105,7 +102,7 @@ public final class StepBenchmark {
             config,
             new MemoryEstimate.Training(model, adapter, reduction, settings.device()),
             settings.savings(),
-            MicroBatchShape.full(settings.batch(), settings.sequence()));
+            settings.batches().largest(settings.steps() + 1));
     Accelerator gpu =
         switch (settings.device()) {
           case CPU -> null;
@@ -117,14 +114,12 @@ public final class StepBenchmark {
             ModelLoader.loadRandom(
                 config, model, adapter, settings.savings(), settings.threads(), gpu);
         GradientSum sum = sum(reduction, loaded.parameters(), settings.savings())) {
-      Times times = time(loaded, sum, batch(settings, config.vocabularySize()), settings);
-      double median = times.median();
-      double tokens = (double) settings.batch() * settings.sequence();
-      double operations = operationsPerWeight(settings) * parameters(config) * tokens;
+      Times times = time(loaded, sum, settings);
+      double perWeight = operationsPerWeight(settings);
       return new Result(
-          median,
-          tokens / median,
-          operations / median / 1e9,
+          times.median(step -> step.seconds()),
+          times.median(step -> step.tokens() / step.seconds()),
+          times.median(step -> perWeight * meetings(config, step) / step.seconds() / 1e9),
           peakRssBytes(),
           gpu == null ? null : free - gpu.freeBytes(), // what was taken stays taken
           predicted.total(),
@@ -132,19 +127,23 @@ public final class StepBenchmark {
     }
   }
 
-  private record Times(double[] seconds, @Nullable StepProfile profile) {
-    double median() {
-      double[] sorted = seconds.clone();
-      Arrays.sort(sorted);
+  /**
+   * One step.
+   *
+   * @param targets tokens that carry a loss
+   */
+  private record Step(double seconds, int tokens, int targets) {}
+
+  private record Times(List<Step> steps, @Nullable StepProfile profile) {
+    double median(ToDoubleFunction<Step> figure) {
+      double[] sorted = steps.stream().mapToDouble(figure).sorted().toArray();
       return sorted[sorted.length / 2];
     }
   }
 
-  private static Times time(
-      CausalLanguageModel model, GradientSum sum, TokenBatch batch, Settings settings) {
-    int steps = settings.steps();
+  private static Times time(CausalLanguageModel model, GradientSum sum, Settings settings) {
     var parameters = model.parameters();
-    double[] seconds = new double[steps];
+    List<Step> steps = new ArrayList<>();
     model.initialize(1);
     GradientListener listener =
         new GradientListener() {
@@ -165,7 +164,8 @@ public final class StepBenchmark {
                 updating(parameters, settings.savings()),
                 state)) {
       @Nullable Profile profile = null;
-      for (int step = 0; step <= steps; step++) {
+      for (int step = 0; step <= settings.steps(); step++) {
+        TokenBatch batch = settings.batches().batch(step, model.config().vocabularySize());
         if (step == 1 && settings.profile()) {
           profile = Profile.start();
         }
@@ -177,10 +177,11 @@ public final class StepBenchmark {
         update.apply(new AdamW.At(step + 1, 1e-4, GradientClip.scale(norm, 1)));
         model.parametersChanged();
         if (step > 0) {
-          seconds[step - 1] = (System.nanoTime() - start) / 1e9;
+          double seconds = (System.nanoTime() - start) / 1e9;
+          steps.add(new Step(seconds, batch.tokenCount(), batch.targetCount()));
         }
       }
-      return new Times(seconds, profile == null ? null : perStep(profile, seconds));
+      return new Times(steps, profile == null ? null : perStep(profile, steps));
     }
   }
 
@@ -216,29 +217,19 @@ public final class StepBenchmark {
     return settings.savings().recomputedLayers() > 0 ? operations + 2 : operations;
   }
 
-  private static StepProfile perStep(Profile profile, double[] seconds) {
+  private static StepProfile perStep(Profile profile, List<Step> steps) {
     return new StepProfile(
-        Arrays.stream(seconds).average().orElseThrow(),
-        profile.stop().stream().map(sum -> sum.per(seconds.length)).toList());
+        steps.stream().mapToDouble(Step::seconds).average().orElseThrow(),
+        profile.stop().stream().map(sum -> sum.per(steps.size())).toList());
   }
 
-  private static TokenBatch batch(Settings settings, int vocabulary) {
-    int tokens = settings.batch() * settings.sequence();
-    SplittableRandom random = new SplittableRandom(3);
-    int[] lengths = new int[settings.batch()];
-    Arrays.fill(lengths, settings.sequence());
-    return new TokenBatch(
-        random.ints(tokens, 0, vocabulary).toArray(),
-        random.ints(tokens, 0, vocabulary).toArray(),
-        lengths);
-  }
-
-  /** Weights of the linear layers and the head, each of which meets each token in a product. */
-  private static double parameters(ModelConfig config) {
+  /** How often a weight of the linear layers or of the head meets a token in a product. */
+  private static double meetings(ModelConfig config, Step step) {
     double hidden = config.hiddenSize();
     double attention = hidden * (2.0 * config.querySize() + 2.0 * config.keyValueSize());
     double feedForward = 3 * hidden * config.intermediateSize();
-    return config.layers() * (attention + feedForward) + hidden * config.vocabularySize();
+    double layers = config.layers() * (attention + feedForward);
+    return layers * step.tokens() + hidden * config.vocabularySize() * step.targets();
   }
 
   private static long peakRssBytes() throws IOException {

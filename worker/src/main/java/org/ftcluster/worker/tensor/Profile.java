@@ -25,10 +25,11 @@ public final class Profile {
   /**
    * What all calls of an operation took together.
    *
+   * @param calls as many, or their mean, which needn't be whole
    * @param flops floating-point operations, 0 where bytes are what counts
    * @param bytes read and written, 0 where floating-point operations are what counts
    */
-  public record Sum(String operation, long calls, double seconds, double flops, double bytes) {
+  public record Sum(String operation, double calls, double seconds, double flops, double bytes) {
     /** The share of one of {@code parts} equal ones. */
     public Sum per(int parts) {
       return new Sum(operation, calls / parts, seconds / parts, flops / parts, bytes / parts);
