@@ -15,6 +15,7 @@ small = {**base, "num_hidden_layers": 2, "intermediate_size": 96}
 CASES = {
     "full-llama": T.LlamaConfig(**small, attention_bias=True, mlp_bias=True),
     "full-qwen2": T.Qwen2Config(**small, tie_word_embeddings=True),
+    "full-qwen3": T.Qwen3Config(**small, head_dim=32, attention_bias=True),
 }
 
 def case(name, out, seed):

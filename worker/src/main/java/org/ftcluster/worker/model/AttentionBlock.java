@@ -24,15 +24,21 @@ final class AttentionBlock {
   private final Linear query;
   private final Linear key;
   private final Linear value;
+  private final @Nullable HeadNorms headNorms;
   private final Linear output;
   private final SequenceAttention attention;
   private final TensorGroup slices;
 
-  /** What the backward needs; the norm's output is computed again there. */
+  /**
+   * What the backward needs; the norm's output is computed again there.
+   *
+   * @param projected what heads' norms were taken of; null where there are none
+   */
   record Saved(
       Tensor x,
       int @Nullable [] rows,
       QueryKeyValue heads,
+      HeadNorms.@Nullable Saved projected,
       Tensor attended,
       SequenceAttention.Saved attention,
       @Nullable Tensor queryBottleneck,
@@ -47,6 +53,7 @@ final class AttentionBlock {
       Linear query,
       Linear key,
       Linear value,
+      @Nullable HeadNorms headNorms,
       Linear output,
       TensorGroup slices) {
     this.config = config;
@@ -55,6 +62,7 @@ final class AttentionBlock {
     this.query = query;
     this.key = key;
     this.value = value;
+    this.headNorms = headNorms;
     this.output = output;
     this.attention = new SequenceAttention(config);
     this.slices = slices;
@@ -85,6 +93,7 @@ final class AttentionBlock {
       key.forward(pass, heads.k(), normed, keyBottleneck);
       value.forward(pass, heads.v(), normed, valueBottleneck);
     }
+    HeadNorms.Saved projected = headNorms == null ? null : headNorms.forward(saved, heads);
     rotate(pass, heads, 1);
     SequenceAttention.Saved kept = attention.forward(pass, saved, attended, heads);
     try (Scope temporary = pass.workspace().open()) {
@@ -97,6 +106,7 @@ final class AttentionBlock {
         x,
         rows,
         heads,
+        projected,
         attended,
         kept,
         queryBottleneck,
@@ -121,6 +131,9 @@ final class AttentionBlock {
       Tensor dyOfAll = slices.gather(scope, dy);
       attentionBackward(pass, dHeads, dyOfAll, saved);
       rotate(pass, dHeads, -1);
+      if (saved.projected() != null) {
+        saved.projected().backward(pass, dHeads);
+      }
 
       Tensor dq = dHeads.q();
       Tensor dk = dHeads.k();
@@ -179,6 +192,9 @@ final class AttentionBlock {
       query.forward(pass, heads.q(), normed, query.newBottleneck(scope, x, x.size(0)));
       key.forward(pass, heads.k(), normed, key.newBottleneck(scope, x, x.size(0)));
       value.forward(pass, heads.v(), normed, value.newBottleneck(scope, x, x.size(0)));
+      if (headNorms != null) {
+        headNorms.apply(heads);
+      }
       rotate(pass, heads, 1);
       cache.append(layer, heads.k(), heads.v());
       Tensor attended = scope.empty(x.dtype(), heads.q().shape());

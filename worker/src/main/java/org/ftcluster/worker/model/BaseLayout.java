@@ -10,6 +10,12 @@ final class BaseLayout {
   static final String FINAL_NORM = "model.norm.weight";
   static final String HEAD = "lm_head.weight";
 
+  // Of a layer, behind its prefix.
+  static final String INPUT_NORM = "input_layernorm.weight";
+  static final String FEED_FORWARD_NORM = "post_attention_layernorm.weight";
+  static final String QUERY_NORM = "self_attn.q_norm.weight";
+  static final String KEY_NORM = "self_attn.k_norm.weight";
+
   private static final String LAYERS = "model.layers.";
 
   private BaseLayout() {}
@@ -49,8 +55,12 @@ final class BaseLayout {
     for (int layer = 0; layer < config.layers(); layer++) {
       String prefix = layer(layer);
       slices.beginUnit();
-      slices.add(prefix + "input_layernorm.weight", config.hiddenSize());
-      slices.add(prefix + "post_attention_layernorm.weight", config.hiddenSize());
+      slices.add(prefix + INPUT_NORM, config.hiddenSize());
+      slices.add(prefix + FEED_FORWARD_NORM, config.hiddenSize());
+      if (config.headNorms()) {
+        slices.add(prefix + QUERY_NORM, config.headSize());
+        slices.add(prefix + KEY_NORM, config.headSize());
+      }
       for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
         slices.add(prefix + module.path() + ".weight", module.outputs(), module.inputs());
         if (hasBias(config, module)) {

@@ -7,6 +7,7 @@ import org.jspecify.annotations.Nullable;
  *
  * @param qkvBias whether query, key and value projections have a bias
  * @param outputBias whether attention's output projection has one
+ * @param headNorms whether queries and keys are normed, see {@link HeadNorms}
  * @param slidingWindow tokens that attention looks back over, the present one included; 0 for all
  * @param tiedHead whether the head's weight is the embedding
  */
@@ -26,13 +27,15 @@ public record ModelConfig(
     boolean qkvBias,
     boolean outputBias,
     boolean mlpBias,
+    boolean headNorms,
     boolean tiedHead) {
 
   /** Model classes, under their names in Transformers. Falcon3 is a {@code LlamaForCausalLM}. */
   public enum Architecture {
     LLAMA("LlamaForCausalLM"),
     MISTRAL("MistralForCausalLM"),
-    QWEN2("Qwen2ForCausalLM");
+    QWEN2("Qwen2ForCausalLM"),
+    QWEN3("Qwen3ForCausalLM");
 
     private final String className;
 
@@ -79,6 +82,7 @@ public record ModelConfig(
         qkvBias,
         outputBias,
         mlpBias,
+        headNorms,
         tiedHead);
   }
 

@@ -17,6 +17,9 @@ import org.jspecify.annotations.Nullable;
 public final class ModelConfigReader {
   private static final JsonMapper JSON = new JsonMapper();
 
+  /** Elements of a head where the file doesn't say. */
+  private static final int QWEN3_HEAD = 128;
+
   private final Path file;
   private final JsonNode root;
 
@@ -56,7 +59,8 @@ public final class ModelConfigReader {
           "num_attention_heads %d is no multiple of num_key_value_heads %d"
               .formatted(heads, keyValueHeads));
     }
-    int headSize = integer("head_dim", hidden / heads);
+    int headSize =
+        integer("head_dim", architecture == Architecture.QWEN3 ? QWEN3_HEAD : hidden / heads);
     if (headSize % 2 != 0) {
       throw bad("head_dim %d is odd, rotary embedding needs an even one".formatted(headSize));
     }
@@ -77,6 +81,7 @@ public final class ModelConfigReader {
         architecture == Architecture.QWEN2 || attentionBias,
         architecture != Architecture.QWEN2 && attentionBias,
         root.path("mlp_bias").asBoolean(false),
+        architecture == Architecture.QWEN3,
         root.path("tie_word_embeddings").asBoolean(false));
   }
 
@@ -108,9 +113,9 @@ public final class ModelConfigReader {
     return switch (architecture) {
       case LLAMA -> 0;
       case MISTRAL -> window.isMissingNode() ? 4096 : window.asInt(0);
-      case QWEN2 -> {
+      case QWEN2, QWEN3 -> {
         if (root.path("use_sliding_window").asBoolean(false) && !window.isNull()) {
-          throw bad("use_sliding_window is not supported for Qwen2; only full attention is");
+          throw bad("use_sliding_window is not supported for Qwen; only full attention is");
         }
         yield 0;
       }

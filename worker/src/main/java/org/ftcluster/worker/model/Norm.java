@@ -13,8 +13,13 @@ record Norm(Parameter weight, double eps) {
   /** The norm of {@code x} [T, D], in {@code scope}. */
   Tensor forward(Scope scope, Tensor x) {
     Tensor normed = scope.empty(x.dtype(), x.shape());
-    RmsNorm.forward(normed, x, weight.value(), eps);
+    apply(normed, x);
     return normed;
+  }
+
+  /** {@code y} [T, D], which may be {@code x}, becomes the norm of {@code x}. */
+  void apply(Tensor y, Tensor x) {
+    RmsNorm.forward(y, x, weight.value(), eps);
   }
 
   /**

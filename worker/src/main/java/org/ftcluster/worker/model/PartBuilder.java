@@ -109,7 +109,7 @@ final class PartBuilder {
             : Parameter.frozen(
                 reader.matrix(name, config.vocabularySize(), config.hiddenSize(), piece));
     return new LanguageHead(
-        norm(BaseLayout.FINAL_NORM),
+        norm(BaseLayout.FINAL_NORM, config.hiddenSize()),
         weight,
         new TargetLoss(piece.rows(), slices, part.slices() > 1),
         slices);
@@ -132,15 +132,16 @@ final class PartBuilder {
         new AttentionBlock(
             part.sliced(config),
             rotary,
-            norm(prefix + "input_layernorm.weight"),
+            norm(prefix + BaseLayout.INPUT_NORM, config.hiddenSize()),
             linears.get("q_proj"),
             linears.get("k_proj"),
             linears.get("v_proj"),
+            headNorms(prefix),
             linears.get("o_proj"),
             slices);
     FeedForwardBlock feedForward =
         new FeedForwardBlock(
-            norm(prefix + "post_attention_layernorm.weight"),
+            norm(prefix + BaseLayout.FEED_FORWARD_NORM, config.hiddenSize()),
             linears.get("gate_proj"),
             linears.get("up_proj"),
             linears.get("down_proj"),
@@ -148,8 +149,16 @@ final class PartBuilder {
     return new DecoderLayer(attention, feedForward);
   }
 
-  private Norm norm(String name) {
-    int size = config.hiddenSize();
+  /** All of them in every slice: heads share them. */
+  private @Nullable HeadNorms headNorms(String prefix) {
+    return config.headNorms()
+        ? new HeadNorms(
+            norm(prefix + BaseLayout.QUERY_NORM, config.headSize()),
+            norm(prefix + BaseLayout.KEY_NORM, config.headSize()))
+        : null;
+  }
+
+  private Norm norm(String name, int size) {
     Parameter own = trained.vector(name, new Span(0, size));
     return new Norm(
         own != null ? own : Parameter.frozen(reader.vector(name, size)), config.normEps());

@@ -29,7 +29,7 @@ class FullModelTest {
   @TempDir private Path out;
 
   @ParameterizedTest
-  @ValueSource(strings = {"full-llama", "full-qwen2"})
+  @ValueSource(strings = {"full-llama", "full-qwen2", "full-qwen3"})
   void aSavedModelIsTheOneThatWasTrained(String base) {
     JobSpec.Model model = TestModels.float32(GOLDEN.resolve(base));
     Path folder = out.resolve("model");

@@ -173,6 +173,7 @@ class MemoryEstimateTest {
             false,
             false,
             false,
+            false,
             false);
     MemoryEstimate estimate =
         MemoryEstimate.of(

@@ -54,6 +54,7 @@ class OffloadedActivationsTest {
         false,
         false,
         false,
+        true,
         false);
   }
 

@@ -69,10 +69,13 @@ class SlicedModelTest {
     "llama3, LORA, BFLOAT16, NF4, 2, 0",
     "qwen2, LORA, FLOAT32, NONE, 2, 0",
     "qwen2, LORA, FLOAT32, NONE, 4, 0",
+    "qwen3, LORA, FLOAT32, NONE, 4, 0",
     "qwen2, LORA, FLOAT32, NF4, 4, 0.1",
     "full-llama, NONE, FLOAT32, NONE, 2, 0",
     "full-qwen2, NONE, FLOAT32, NONE, 2, 0",
-    "full-qwen2, NONE, BFLOAT16, NONE, 2, 0"
+    "full-qwen2, NONE, BFLOAT16, NONE, 2, 0",
+    "full-qwen3, NONE, FLOAT32, NONE, 2, 0",
+    "full-qwen3, NONE, FLOAT32, NONE, 4, 0"
   })
   void slicesTogetherLearnWhatTheModelLearns(
       String folder,

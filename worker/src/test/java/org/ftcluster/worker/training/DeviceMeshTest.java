@@ -57,7 +57,7 @@ class DeviceMeshTest {
   static Stream<Arguments> meshes() {
     return Stream.of(
         Arguments.of("llama", "none", new MeshCase(2, 1, 1, 1, "none"), "none", "fast"),
-        Arguments.of("qwen2", "nf4", new MeshCase(1, 2, 1, 1, "none"), "cpu", "exact"),
+        Arguments.of("qwen3", "nf4", new MeshCase(1, 2, 1, 1, "none"), "cpu", "exact"),
         Arguments.of("llama", "none", new MeshCase(1, 1, 2, 2, "none"), "cpu", "exact"),
         Arguments.of("llama", "nf4", new MeshCase(1, 2, 2, 1, "none"), "none", "exact"),
         Arguments.of("llama", "nf4", new MeshCase(2, 1, 1, 1, "zero2"), "none", "exact"),
@@ -114,8 +114,8 @@ class DeviceMeshTest {
   void sharesOfEveryWeightLearnWhatOneCpuLearns() throws Exception {
     String[] settings = everyWeight("float32", ONE_STEP);
     compare(
-        alone("qwen2", "none", settings),
-        onGpus("qwen2", "none", new MeshCase(2, 1, 2, 1, "zero3"), settings));
+        alone("qwen3", "none", settings),
+        onGpus("qwen3", "none", new MeshCase(2, 1, 2, 1, "zero3"), settings));
     MeshCase groups = new MeshCase(2, 2, 1, 1, "zero3", 2);
     String[] fast = everyWeight("float32", ONE_STEP, "training.reduction=fast");
     compare(alone("llama", "none", settings), onGpus("llama", "none", groups, fast));
@@ -135,15 +135,15 @@ class DeviceMeshTest {
             "training.global_batch_size=5",
             "training.micro_batch_size=5"); // tokens of an evaluation batch, too
     compare(
-        alone("qwen2", "none", settings),
-        onGpus("qwen2", "none", new MeshCase(2, 1, 3, 1, "zero3"), settings));
+        alone("qwen3", "none", settings),
+        onGpus("qwen3", "none", new MeshCase(2, 1, 3, 1, "zero3"), settings));
   }
 
   @Test
   void sharesOfEveryWeightLearnWhatOneGpuLearnsBitForBit() throws Exception {
     String[] settings = everyWeight("bfloat16", ONE_STEP);
-    MeshJob.Run one = onGpus("qwen2", "none", new MeshCase(1, 1, 1, 1, "none"), settings);
-    MeshJob.Run shares = onGpus("qwen2", "none", new MeshCase(3, 1, 1, 1, "zero3"), settings);
+    MeshJob.Run one = onGpus("qwen3", "none", new MeshCase(1, 1, 1, 1, "none"), settings);
+    MeshJob.Run shares = onGpus("qwen3", "none", new MeshCase(3, 1, 1, 1, "zero3"), settings);
     assertArrayEquals(one.losses(), shares.losses());
     assertEquals(one.sha256(), shares.sha256());
   }

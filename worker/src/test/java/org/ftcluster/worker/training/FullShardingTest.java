@@ -37,28 +37,28 @@ class FullShardingTest {
   @CsvSource({
     "llama, float32, exact, 2, 1, 1, 1, auto",
     "llama, float32, exact, 4, 1, 1, 1, auto",
-    "qwen2, float32, exact, 2, 1, 1, 1, auto",
-    "qwen2, float32, exact, 3, 1, 1, 1, auto",
+    "qwen3, float32, exact, 2, 1, 1, 1, auto",
+    "qwen3, float32, exact, 3, 1, 1, 1, auto",
     "llama, bfloat16, exact, 2, 1, 1, 1, auto",
-    "qwen2, bfloat16, exact, 3, 1, 1, 1, auto",
+    "qwen3, bfloat16, exact, 3, 1, 1, 1, auto",
     "llama, float32, exact, 4, 2, 1, 1, auto",
-    "qwen2, float32, exact, 2, 2, 1, 1, auto",
+    "qwen3, float32, exact, 2, 2, 1, 1, auto",
     "llama, float32, fast, 3, 1, 1, 1, auto",
-    "qwen2, float32, bfloat16, 2, 1, 1, 1, auto",
-    "qwen2, float32, exact, 4, 1, 1, 1, 2",
+    "qwen3, float32, bfloat16, 2, 1, 1, 1, auto",
+    "qwen3, float32, exact, 4, 1, 1, 1, 2",
     "llama, float32, exact, 4, 2, 1, 1, 2",
     "llama, float32, fast, 4, 1, 1, 1, 2",
     "llama, float32, exact, 2, 1, 2, 1, auto",
-    "qwen2, float32, exact, 2, 1, 2, 1, auto",
+    "qwen3, float32, exact, 2, 1, 2, 1, auto",
     "llama, float32, exact, 4, 1, 4, 1, auto",
     "llama, float32, exact, 4, 1, 2, 1, auto",
-    "qwen2, float32, exact, 4, 1, 2, 1, auto",
+    "qwen3, float32, exact, 4, 1, 2, 1, auto",
     "llama, float32, exact, 4, 1, 2, 2, auto",
-    "qwen2, float32, exact, 4, 1, 2, 2, auto",
+    "qwen3, float32, exact, 4, 1, 2, 2, auto",
     "llama, bfloat16, exact, 6, 1, 3, 1, auto",
-    "qwen2, float32, fast, 4, 2, 2, 1, auto",
+    "qwen3, float32, fast, 4, 2, 2, 1, auto",
     "llama, float32, bfloat16, 4, 1, 2, 1, auto",
-    "qwen2, float32, exact, 4, 1, 2, 1, 2"
+    "qwen3, float32, exact, 4, 1, 2, 1, 2"
   })
   void sharesTogetherLearnWhatOneRankLearns(
       String model,
@@ -112,7 +112,7 @@ class FullShardingTest {
     "llama, 4, 2, 1, 1",
     "llama, 2, 1, 2, 1",
     "llama, 4, 1, 2, 1",
-    "qwen2, 4, 1, 2, 2"
+    "qwen3, 4, 1, 2, 2"
   })
   void aRankThatIsLostInAStepCostsNone(String model, int ranks, int tensor, int stages, int chunks)
       throws Exception {

@@ -104,7 +104,7 @@ final class MeshJob implements AutoCloseable {
   /** Models and data. */
   static void writeFiles(Path models) throws IOException {
     TinyModel.llama(models.resolve("llama"));
-    TinyModel.qwen2(models.resolve("qwen2"));
+    TinyModel.qwen3(models.resolve("qwen3"));
     writeSamples(models.resolve("data.jsonl"), 30);
     writeSamples(models.resolve("eval.jsonl"), 5);
   }

@@ -36,7 +36,7 @@ class MeshRecoveryTest {
 
   static Stream<Arguments> meshes() {
     return IntStream.range(0, MeshCase.ALL.size())
-        .mapToObj(i -> Arguments.of(i % 2 == 0 ? "llama" : "qwen2", MeshCase.ALL.get(i)));
+        .mapToObj(i -> Arguments.of(i % 2 == 0 ? "llama" : "qwen3", MeshCase.ALL.get(i)));
   }
 
   @ParameterizedTest

@@ -30,7 +30,7 @@ class MeshTrainingTest {
   }
 
   static Stream<Arguments> meshes() {
-    return Stream.of("llama", "qwen2")
+    return Stream.of("llama", "qwen3")
         .flatMap(
             model ->
                 Stream.of("none", "nf4")

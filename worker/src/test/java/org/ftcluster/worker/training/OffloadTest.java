@@ -70,8 +70,8 @@ class OffloadTest {
   @ParameterizedTest
   @CsvSource({
     "llama, float32, none, lora",
-    "qwen2, bfloat16, nf4, lora",
-    "qwen2, float32, none, none"
+    "qwen3, bfloat16, nf4, lora",
+    "qwen3, float32, none, none"
   })
   void aWorkerLearnsTheSame(String model, String dtype, String quantization, String adapter)
       throws Exception {

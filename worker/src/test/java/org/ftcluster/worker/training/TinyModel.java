@@ -39,8 +39,8 @@ final class TinyModel {
     return new TinyModel(folder, false).write();
   }
 
-  /** Qwen2: biases, and the embedding as the head. */
-  static Path qwen2(Path folder) throws IOException {
+  /** Qwen3: biases, norms of heads, and the embedding as the head. */
+  static Path qwen3(Path folder) throws IOException {
     return new TinyModel(folder, true).write();
   }
 
@@ -55,17 +55,19 @@ final class TinyModel {
         {"architectures": ["%s"], "model_type": "%s", "hidden_size": %d, "intermediate_size": %d,
          "num_hidden_layers": %d, "num_attention_heads": %d, "num_key_value_heads": %d,
          "vocab_size": %d, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "hidden_act": "silu",
-         "tie_word_embeddings": %b, "torch_dtype": "float32", "max_position_embeddings": 1024}
+         "head_dim": %d, "attention_bias": %b, "tie_word_embeddings": %b, "torch_dtype": "float32", "max_position_embeddings": 1024}
         """
             .formatted(
-                isQwen ? "Qwen2ForCausalLM" : "LlamaForCausalLM",
-                isQwen ? "qwen2" : "llama",
+                isQwen ? "Qwen3ForCausalLM" : "LlamaForCausalLM",
+                isQwen ? "qwen3" : "llama",
                 HIDDEN,
                 FEED_FORWARD,
                 LAYERS,
                 HEADS,
                 KEY_VALUE_HEADS,
                 VOCABULARY,
+                HIDDEN / HEADS,
+                isQwen,
                 isQwen));
     try (Arena arena = Arena.ofConfined()) {
       addTensors(arena);
@@ -81,10 +83,14 @@ final class TinyModel {
       String prefix = "model.layers.%d.".formatted(layer);
       add(arena, prefix + "input_layernorm.weight", HIDDEN);
       add(arena, prefix + "post_attention_layernorm.weight", HIDDEN);
+      if (isQwen) {
+        add(arena, prefix + "self_attn.q_norm.weight", HIDDEN / HEADS);
+        add(arena, prefix + "self_attn.k_norm.weight", HIDDEN / HEADS);
+      }
       addLinear(arena, prefix + "self_attn.q_proj", HIDDEN, HIDDEN, isQwen);
       addLinear(arena, prefix + "self_attn.k_proj", keys, HIDDEN, isQwen);
       addLinear(arena, prefix + "self_attn.v_proj", keys, HIDDEN, isQwen);
-      addLinear(arena, prefix + "self_attn.o_proj", HIDDEN, HIDDEN, false);
+      addLinear(arena, prefix + "self_attn.o_proj", HIDDEN, HIDDEN, isQwen);
       addLinear(arena, prefix + "mlp.gate_proj", FEED_FORWARD, HIDDEN, false);
       addLinear(arena, prefix + "mlp.up_proj", FEED_FORWARD, HIDDEN, false);
       addLinear(arena, prefix + "mlp.down_proj", HIDDEN, FEED_FORWARD, false);
