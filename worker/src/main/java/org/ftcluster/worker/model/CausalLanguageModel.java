@@ -117,7 +117,7 @@ public final class CausalLanguageModel implements TrainableModel {
 
   /** Bytes that the frozen weights take: of the linear layers as they are held, and the tables. */
   long frozenBytes() {
-    return part.frozenBytes(config.tiedHead());
+    return part.frozenBytes();
   }
 
   /** Bytes of frozen weights that lie on a disk. */

@@ -71,18 +71,15 @@ record LoadedPart(
     return firstEmbedding == null || firstEmbedding.table().isTrained();
   }
 
-  /**
-   * Bytes that the frozen weights take: of the linear layers as they are held, and the tables.
-   *
-   * @param tied whether the embedding is the head, too
-   */
-  long frozenBytes(boolean tied) {
+  /** Bytes that the frozen weights take: of the linear layers as they are held, and the tables. */
+  long frozenBytes() {
     long bytes = lastHead == null ? 0 : lastHead.weight().frozenBytes();
     LayerWindow window = supply.window();
     if (window != null) {
       bytes += window.roomBytes();
     }
-    if (firstEmbedding != null && (!tied || lastHead == null)) {
+    if (firstEmbedding != null
+        && (lastHead == null || lastHead.weight() != firstEmbedding.table())) {
       bytes += firstEmbedding.table().frozenBytes();
     }
     for (DecoderLayer layer : layers) {

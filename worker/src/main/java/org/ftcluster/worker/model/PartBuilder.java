@@ -72,14 +72,16 @@ final class PartBuilder {
     for (int i = part.layers().from(); i < part.layers().to(); i++) {
       layers.add(layer(BaseLayout.layer(i)));
     }
+    Embedding embedding = part.isFirst() ? embedding() : null;
+    Parameter table = tied && embedding != null ? embedding.table() : null;
     LoadedPart loaded =
         new LoadedPart(
             part,
             config.hiddenSize(),
             computeType,
-            part.isFirst() ? embedding() : null,
+            embedding,
             layers,
-            part.isLast() ? head(tied) : null,
+            part.isLast() ? head(tied, table, computeType) : null,
             trained,
             new WeightSupply(window, gathered),
             activations,
@@ -99,20 +101,26 @@ final class PartBuilder {
     return new Embedding(table, piece.rows(), slices);
   }
 
-  private LanguageHead head(boolean tied) {
-    String name = tied ? BaseLayout.EMBEDDING : BaseLayout.HEAD;
+  /**
+   * @param table of an embedding that is here, and the head, too; else null
+   */
+  private LanguageHead head(boolean tied, @Nullable Parameter table, DType computeType) {
     Piece piece = vocabularyPiece();
-    Parameter own = trained.matrix(name, piece);
-    Parameter weight =
-        own != null
-            ? own
-            : Parameter.frozen(
-                reader.matrix(name, config.vocabularySize(), config.hiddenSize(), piece));
     return new LanguageHead(
         norm(BaseLayout.FINAL_NORM, config.hiddenSize()),
-        weight,
+        table != null && table.value().dtype() == computeType
+            ? table
+            : headWeight(tied ? BaseLayout.EMBEDDING : BaseLayout.HEAD, piece),
         new TargetLoss(piece.rows(), slices, part.slices() > 1),
         slices);
+  }
+
+  private Parameter headWeight(String name, Piece piece) {
+    Parameter own = trained.matrix(name, piece);
+    return own != null
+        ? own
+        : Parameter.frozen(
+            reader.matrix(name, config.vocabularySize(), config.hiddenSize(), piece));
   }
 
   private Piece vocabularyPiece() {

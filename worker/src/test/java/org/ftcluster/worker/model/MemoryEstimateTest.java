@@ -72,13 +72,15 @@ class MemoryEstimateTest {
   /** The GPU is simulated, and its attention isn't libtorch's. */
   @ParameterizedTest
   @CsvSource({
-    "LORA, FLOAT32, NF4, EXACT, 0, MEMORY",
-    "LORA, FLOAT32, NONE, FAST, 1, MEMORY",
-    "LORA, FLOAT32, NF4, BFLOAT16, 0, HOST",
-    "NONE, FLOAT32, NONE, EXACT, 9, MEMORY",
-    "NONE, FLOAT32, NONE, FAST, 0, HOST"
+    "llama3, LORA, FLOAT32, NF4, EXACT, 0, MEMORY",
+    "llama3, LORA, FLOAT32, NONE, FAST, 1, MEMORY",
+    "qwen2, LORA, FLOAT32, NONE, FAST, 0, MEMORY", // whose embedding is its head
+    "llama3, LORA, FLOAT32, NF4, BFLOAT16, 0, HOST",
+    "llama3, NONE, FLOAT32, NONE, EXACT, 9, MEMORY",
+    "llama3, NONE, FLOAT32, NONE, FAST, 0, HOST"
   })
   void ofAGpuIsWhatItIsAskedFor(
+      String base,
       JobSpec.AdapterType type,
       ComputeType dtype,
       QuantizationType quantization,
@@ -89,7 +91,8 @@ class MemoryEstimateTest {
         MemorySavings.NONE
             .recomputing(recomputedLayers)
             .withOptimizer(optimizer.equals("HOST") ? Tier.HOST : Tier.MEMORY);
-    var model = new JobSpec.Model(LLAMA, dtype, new JobSpec.Quantization(quantization, true));
+    Path folder = LLAMA.resolveSibling(base);
+    var model = new JobSpec.Model(folder, dtype, new JobSpec.Quantization(quantization, true));
     var adapter = new JobSpec.Adapter(type, 64, 16, 0, List.of("all-linear"), false, null);
     int[] targets = new int[70];
     Arrays.fill(targets, 0, 30, TokenBatch.NO_TARGET);
@@ -100,7 +103,7 @@ class MemoryEstimateTest {
             savings,
             new MicroBatchShape(2, batch.tokenCount(), batch.targetCount()),
             new MicroBatchShape(1, 1, 0),
-            List.of(ModelPart.whole(ModelConfigReader.read(LLAMA))),
+            List.of(ModelPart.whole(ModelConfigReader.read(folder))),
             1,
             TrainedShare.ALL,
             true);
