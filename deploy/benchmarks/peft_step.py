@@ -14,7 +14,7 @@ import time
 
 import torch
 from peft import LoraConfig, get_peft_model
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 arguments = argparse.ArgumentParser()
 arguments.add_argument("--config", required=True)
@@ -30,13 +30,17 @@ arguments.add_argument("--dtype", choices=["bfloat16", "float32"], default="bflo
 arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
 arguments.add_argument("--gradient-checkpointing", action="store_true")
 settings = arguments.parse_args()
+shortest = settings.seq if settings.shortest is None else settings.shortest
+if not 1 <= shortest <= settings.seq:
+    arguments.error(f"--shortest is {shortest}; give 1 to --seq, which is {settings.seq}")
 
 torch.set_num_threads(settings.threads)
 torch.manual_seed(0)
-config = LlamaConfig(**json.load(open(settings.config)))
+shape = json.load(open(settings.config))
+config = AutoConfig.for_model(**{"model_type": "llama", **shape})
 config._attn_implementation = "sdpa"
 with torch.device(settings.device):
-    model = LlamaForCausalLM(config).to(getattr(torch, settings.dtype))
+    model = AutoModelForCausalLM.from_config(config).to(getattr(torch, settings.dtype))
 # Adapter weights stay float32, as PEFT's autocast_adapter_dtype has them and as ours are.
 model = get_peft_model(
     model,
@@ -55,39 +59,41 @@ model.train()
 trained = [p for p in model.parameters() if p.requires_grad]
 optimizer = torch.optim.AdamW(trained, lr=1e-4, weight_decay=0.0)
 model.to(settings.device)  # the adapter, too
-shortest = settings.shortest or settings.seq
 GOLDEN_RATIO = (5**0.5 - 1) / 2  # its multiples, less their whole part, are spread evenly over 0 to 1
 
 
 def batch(index):
-    """Random tokens [B, S], which of them aren't filling, and labels; the lengths are those of `ftcluster bench`."""
+    """Random tokens [B, S], which of them aren't filling (None: all), labels, and tokens that aren't filling.
+
+    Lengths are those of `ftcluster bench`.
+    """
     numbers = range(index * settings.batch, (index + 1) * settings.batch)
     lengths = [shortest + int(n * GOLDEN_RATIO % 1 * (settings.seq - shortest + 1)) for n in numbers]
     tokens = torch.randint(0, config.vocab_size, (settings.batch, max(lengths)))
-    mask = torch.zeros_like(tokens)
+    mask = None if min(lengths) == max(lengths) else torch.zeros_like(tokens)
     labels = torch.full_like(tokens, -100)
     for row, length in enumerate(lengths):
         answered = max(1, int(settings.answer * length))
-        mask[row, :length] = 1
+        if mask is not None:
+            mask[row, :length] = 1
         labels[row, length - answered : length] = tokens[row, length - answered : length]
-    return [x.to(settings.device) for x in (tokens, mask, labels)]
+    mask = None if mask is None else mask.to(settings.device)
+    return tokens.to(settings.device), mask, labels.to(settings.device), sum(lengths)
 
 
 def step(index):
     """Seconds, tokens and those of them that carry a loss."""
-    tokens, mask, labels = batch(index)
+    tokens, mask, labels, count = batch(index)
     start = time.perf_counter()
-    # Without filling there is no mask, with which attention takes a slower way.
-    attended = None if mask.all() else mask
     with torch.autocast(settings.device, dtype=torch.bfloat16, enabled=settings.dtype == "bfloat16"):
-        loss = model(input_ids=tokens, attention_mask=attended, labels=labels, use_cache=False).loss
+        loss = model(input_ids=tokens, attention_mask=mask, labels=labels, use_cache=False).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(trained, 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     if settings.device == "cuda":
         torch.cuda.synchronize()
-    return time.perf_counter() - start, int(mask.sum()), int((labels != -100).sum())
+    return time.perf_counter() - start, count, int((labels != -100).sum())
 
 
 step(0)

@@ -65,7 +65,7 @@ final class ProfileTable {
                   100 * ceiling));
     }
     if (others > 0) {
-      text.append(line(others + " others", "", ofOthers, profile));
+      text.append(line("less than 0.2%%, %d of them".formatted(others), "", ofOthers, profile));
     }
     text.append(line("between them", "", profile.stepSeconds() - within, profile));
     return text + "\n" + text(ceilings);

@@ -104,13 +104,15 @@ final class KernelCases {
   static List<Case> all() {
     KernelCases all = new KernelCases();
     all.weights();
-    all.norms();
+    all.norms("", size -> Shape.of(size.tokens, size.hidden));
+    all.norms(" of odd rows", size -> Shape.of(size.tokens, size.odd));
     all.elementWise();
     all.losses();
     all.rows();
     all.attention();
     all.cachedAttention();
     all.slicedLosses();
+    all.headNorms();
     all.cases.addAll(OptimizerCase.all());
     return all.cases;
   }
@@ -162,25 +164,31 @@ final class KernelCases {
     }
   }
 
-  private void norms() {
-    for (boolean odd : new boolean[] {false, true}) {
-      String suffix = odd ? " of odd rows" : "";
-      Function<Size, List<Shape>> shapes =
-          size -> {
-            long width = odd ? size.odd : size.hidden;
-            Shape matrix = Shape.of(size.tokens, width);
-            return List.of(matrix, matrix, matrix, Shape.floats(width), Shape.floats(width));
-          };
-      close("norm" + suffix, shapes, (t, s) -> RmsNorm.forward(t.get(0), t.get(1), t.get(3), EPS));
-      close(
-          "norm backward" + suffix,
-          shapes,
-          (t, s) -> RmsNorm.backward(t.get(0), t.get(1), t.get(2), t.get(3), EPS));
-      close(
-          "norm's weight gradient" + suffix,
-          shapes,
-          (t, s) -> RmsNorm.weightGradient(t.get(4), t.get(0), t.get(1), EPS));
-    }
+  private void headNorms() {
+    Function<Size, Shape> heads = s -> Shape.of((long) s.tokens * s.heads, s.headSize);
+    norms(" of heads", heads);
+    close(
+        "norm in place",
+        size -> List.of(heads.apply(size), Shape.floats(size.headSize)),
+        (t, s) -> RmsNorm.forward(t.get(0), t.get(0), t.get(1), EPS));
+  }
+
+  private void norms(String suffix, Function<Size, Shape> matrix) {
+    Function<Size, List<Shape>> shapes =
+        size -> {
+          Shape x = matrix.apply(size);
+          Shape vector = Shape.floats(x.size()[1]);
+          return List.of(x, x, x, vector, vector);
+        };
+    close("norm" + suffix, shapes, (t, s) -> RmsNorm.forward(t.get(0), t.get(1), t.get(3), EPS));
+    close(
+        "norm backward" + suffix,
+        shapes,
+        (t, s) -> RmsNorm.backward(t.get(0), t.get(1), t.get(2), t.get(3), EPS));
+    close(
+        "norm's weight gradient" + suffix,
+        shapes,
+        (t, s) -> RmsNorm.weightGradient(t.get(4), t.get(0), t.get(1), EPS));
   }
 
   private void elementWise() {

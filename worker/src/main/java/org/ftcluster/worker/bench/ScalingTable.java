@@ -135,6 +135,7 @@ public final class ScalingTable {
             0, // every token carries a loss
             shape.headWeights(),
             shape.hidden(),
+            shape.hidden(), // as many columns have heads
             trained,
             GLOBAL_BATCH,
             SEQUENCE,

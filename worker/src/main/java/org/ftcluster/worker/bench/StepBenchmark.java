@@ -55,8 +55,8 @@ public final class StepBenchmark {
    * @param stepSeconds median, as are the rates of steps
    * @param gflops billions of floating-point operations a second, counting two for each weight and
    *     token in the forward, two in the backward, two more where weights are trained, and two more
-   *     where the forward is computed again; of the head for tokens that carry a loss; attention is
-   *     not counted
+   *     where the forward is computed again; of the head for tokens that carry a loss, of layers
+   *     for all, though the last one's feed-forward has the former only; attention is not counted
    * @param peakRssBytes the most memory that the process has held
    * @param peakGpuBytes the most memory of the GPU that was taken; null on a CPU
    * @param predictedBytes what {@link MemoryEstimate} says of that
@@ -224,11 +224,9 @@ public final class StepBenchmark {
 
   /** How often a weight of the linear layers or of the head meets a token in a product. */
   private static double meetings(ModelConfig config, Step step) {
-    double hidden = config.hiddenSize();
-    double attention = hidden * (2.0 * config.querySize() + 2.0 * config.keyValueSize());
-    double feedForward = 3 * hidden * config.intermediateSize();
-    double layers = config.layers() * (attention + feedForward);
-    return layers * step.tokens() + hidden * config.vocabularySize() * step.targets();
+    double layers = (double) config.layers() * config.layerWeights();
+    double head = (double) config.hiddenSize() * config.vocabularySize();
+    return layers * step.tokens() + head * step.targets();
   }
 
   private static long peakRssBytes() throws IOException {

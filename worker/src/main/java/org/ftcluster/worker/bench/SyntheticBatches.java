@@ -35,7 +35,7 @@ public record SyntheticBatches(int sequences, int shortest, int longest, double 
     return new TokenBatch(random.ints(tokens, 0, vocabulary).toArray(), targets, lengths);
   }
 
-  /** At least as large in every respect as each of the first {@code steps} batches. */
+  /** As many sequences, tokens and targets as any of the first {@code steps} batches has. */
   MicroBatchShape largest(int steps) {
     return IntStream.range(0, steps)
         .mapToObj(this::shape)

@@ -20,8 +20,8 @@ record HeadNorms(Norm query, Norm key) {
    */
   record Saved(HeadNorms norms, Tensor query, Tensor key) {
     /**
-     * Gradients of what was normed become those of what was projected; those of the weights are
-     * left where they are trained.
+     * Gradients of the norms' outputs become those of their inputs; those of the weights are left
+     * where they are trained.
      */
     void backward(Pass pass, QueryKeyValue gradients) {
       backward(pass, norms.query(), gradients.q(), query);

@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 public final class ModelConfigReader {
   private static final JsonMapper JSON = new JsonMapper();
 
-  /** Elements of a head where the file doesn't say. */
+  /** Elements of a head of Qwen3's where the file doesn't say. */
   private static final int QWEN3_HEAD = 128;
 
   private final Path file;
@@ -114,12 +114,25 @@ public final class ModelConfigReader {
       case LLAMA -> 0;
       case MISTRAL -> window.isMissingNode() ? 4096 : window.asInt(0);
       case QWEN2, QWEN3 -> {
-        if (root.path("use_sliding_window").asBoolean(false) && !window.isNull()) {
-          throw bad("use_sliding_window is not supported for Qwen; only full attention is");
+        if (someLayerSlides()) {
+          throw bad(
+              "some layers have a sliding window, which is not supported for Qwen; only full attention is");
         }
         yield 0;
       }
     };
+  }
+
+  /** Of Qwen's: those named, or else those from a certain one on. */
+  private boolean someLayerSlides() {
+    if (root.path("layer_types").isArray()) {
+      return root.path("layer_types")
+          .valueStream()
+          .anyMatch(type -> type.asText().equals("sliding_attention"));
+    }
+    return root.path("use_sliding_window").asBoolean(false)
+        && !root.path("sliding_window").isNull()
+        && root.path("max_window_layers").asInt(28) < integer("num_hidden_layers");
   }
 
   /** Transformers 5 has one object for all that is rotary, Transformers 4 only for the scaling. */

@@ -52,7 +52,7 @@ final class SequenceAttention {
    * Writes the heads' outputs side by side.
    *
    * @param attended [T, H C] out
-   * @param in queries and keys rotated
+   * @param in queries and keys as they are multiplied: rotated
    * @param saved the topmost scope, where what the backward needs is kept
    */
   Saved forward(Pass pass, Scope saved, Tensor attended, QueryKeyValue in) {

@@ -12,6 +12,7 @@ import org.ftcluster.worker.model.ModelConfig;
  * @param pastAttention how many of them work, in the last layer, on tokens that carry a loss only
  * @param headWeights of the head
  * @param hidden columns of activations
+ * @param queries columns of all heads' queries
  * @param trained parameters
  * @param microBatches of a step
  * @param tokens of one
@@ -30,6 +31,7 @@ public record Workload(
     double pastAttention,
     double headWeights,
     double hidden,
+    double queries,
     double trained,
     int microBatches,
     double tokens,
@@ -65,10 +67,10 @@ public record Workload(
     return new Workload(
         config.layers(),
         config.layerWeights(),
-        (double) config.hiddenSize()
-            * (config.heads() * config.headSize() + 3 * config.intermediateSize()),
+        (double) config.hiddenSize() * (config.querySize() + 3 * config.intermediateSize()),
         (double) config.vocabularySize() * config.hiddenSize(),
         config.hiddenSize(),
+        config.querySize(),
         trained,
         microBatches,
         tokens,
@@ -92,13 +94,13 @@ public record Workload(
    * @param rows tokens that go past its attention
    */
   double layerForward(double rows) {
-    return 2 * products(rows) * (1 + adapters()) + 2 * tokens * sequence * hidden;
+    return 2 * products(rows) * (1 + adapters()) + 2 * tokens * sequence * queries;
   }
 
   /** Operations of its backward, with those of a forward that runs again. */
   double layerBackward(double rows) {
     double weights = 2 * products(rows) * (trainsAll ? 1 : adapters());
-    double attention = 2 * tokens * sequence * hidden; // twice the forward's
+    double attention = 2 * tokens * sequence * queries; // twice the forward's
     return layerForward(rows) + attention + weights + (recompute ? layerForward(rows) : 0);
   }
 

@@ -25,7 +25,7 @@ public final class Profile {
   /**
    * What all calls of an operation took together.
    *
-   * @param calls as many, or their mean, which needn't be whole
+   * @param calls how many there were, or a mean of that, which needn't be whole
    * @param flops floating-point operations, 0 where bytes are what counts
    * @param bytes read and written, 0 where floating-point operations are what counts
    */

@@ -28,6 +28,14 @@ class SyntheticBatchesTest {
     }
   }
 
+  /** What peft_step.py makes of the same numbers. */
+  @Test
+  void lengthsArePythons() {
+    SyntheticBatches batches = new SyntheticBatches(4, 64, 512, 1);
+
+    assertArrayEquals(new int[] {64, 341, 169, 447}, batches.batch(0, 50).lengths());
+  }
+
   @Test
   void theEndOfEachSequenceCarriesTheLoss() {
     TokenBatch batch = new SyntheticBatches(3, 10, 20, 0.5).batch(1, 50);

@@ -1,0 +1,81 @@
+package org.ftcluster.worker.model;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.ftcluster.protocol.job.BadJobException;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What a configuration leaves out means what it means to Transformers. */
+class ModelConfigReaderTest {
+  @TempDir private Path folder;
+
+  private ModelConfig read(String architecture, String more) throws IOException {
+    Files.writeString(
+        folder.resolve("config.json"),
+        """
+        {"architectures": ["%s"], "hidden_size": 1024, "intermediate_size": 3072,
+         "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8,
+         "vocab_size": 151936 %s}
+        """
+            .formatted(architecture, more));
+    return ModelConfigReader.read(folder);
+  }
+
+  @Test
+  void headsShareTheHiddenSizeUnlessTheModelIsQwen3() throws IOException {
+    assertEquals(64, read("LlamaForCausalLM", "").headSize());
+    assertEquals(64, read("Qwen2ForCausalLM", "").headSize());
+    assertEquals(128, read("Qwen3ForCausalLM", "").headSize());
+    assertEquals(32, read("Qwen3ForCausalLM", ", \"head_dim\": 32").headSize());
+  }
+
+  @Test
+  void onlyQwen3HasNormsOfHeads() throws IOException {
+    assertFalse(read("Qwen2ForCausalLM", "").headNorms());
+    assertTrue(read("Qwen3ForCausalLM", "").headNorms());
+  }
+
+  @Test
+  void biasesAreQwen2sByItselfAndOthersWhereTheySaySo() throws IOException {
+    ModelConfig qwen2 = read("Qwen2ForCausalLM", "");
+    assertTrue(qwen2.qkvBias() && !qwen2.outputBias());
+    ModelConfig qwen3 = read("Qwen3ForCausalLM", "");
+    assertFalse(qwen3.qkvBias() || qwen3.outputBias());
+    ModelConfig biased = read("Qwen3ForCausalLM", ", \"attention_bias\": true");
+    assertTrue(biased.qkvBias() && biased.outputBias());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        ", \"sliding_window\": 4096, \"use_sliding_window\": false",
+        ", \"sliding_window\": null, \"use_sliding_window\": true",
+        ", \"sliding_window\": 4096, \"use_sliding_window\": true",
+        ", \"sliding_window\": 4096, \"use_sliding_window\": true, \"max_window_layers\": 28",
+        ", \"layer_types\": [\"full_attention\"], \"use_sliding_window\": true, \"max_window_layers\": 2"
+      })
+  void aWindowThatNoLayerHasIsNone(String more) throws IOException {
+    assertEquals(0, read("Qwen3ForCausalLM", more).slidingWindow());
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        ", \"sliding_window\": 4096, \"use_sliding_window\": true, \"max_window_layers\": 21",
+        ", \"layer_types\": [\"full_attention\", \"sliding_attention\"]"
+      })
+  void aWindowOfSomeLayersIsRefused(String more) {
+    String problem =
+        assertThrows(BadJobException.class, () -> read("Qwen3ForCausalLM", more)).getMessage();
+    assertTrue(problem.contains("sliding window"), problem);
+  }
+}
