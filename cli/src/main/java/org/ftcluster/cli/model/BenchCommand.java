@@ -51,8 +51,14 @@ public final class BenchCommand implements Callable<Integer> {
       names = "--method",
       paramLabel = "METHOD",
       defaultValue = "qlora",
-      description = "full, lora, or qlora with the base in NF4 (default: qlora).")
+      description = "full, lora, or qlora with the base quantized (default: qlora).")
   private Method method = Method.QLORA;
+
+  @Option(
+      names = "--quantization",
+      paramLabel = "TYPE",
+      description = "What qlora holds the base in: nf4 or int8 (default: nf4).")
+  private @Nullable QuantizationType quantization;
 
   @Option(
       names = "--batch",
@@ -363,10 +369,18 @@ public final class BenchCommand implements Callable<Integer> {
   }
 
   private QuantizationType quantization() {
-    return switch (method) {
-      case FULL, LORA -> QuantizationType.NONE;
-      case QLORA -> QuantizationType.NF4;
-    };
+    if (method != Method.QLORA) {
+      if (quantization != null) {
+        throw CommandException.badRequest(
+            "--quantization goes with --method qlora only; leave it out");
+      }
+      return QuantizationType.NONE;
+    }
+    if (quantization == QuantizationType.NONE) {
+      throw CommandException.badRequest(
+          "--quantization is none; give nf4 or int8, or --method lora");
+    }
+    return quantization == null ? QuantizationType.NF4 : quantization;
   }
 
   private static int atLeastOne(String option, int value) {

@@ -56,8 +56,8 @@ final class ModelOptions {
       names = "--quantization",
       paramLabel = "TYPE",
       description =
-          "How the model's linear weights are held: none or nf4 (default: as the job, else"
-              + " none).")
+          "How the model's linear weights are held: none, int8 or nf4 (default: as the job,"
+              + " else none).")
   private @Nullable QuantizationType quantization;
 
   @Option(

@@ -1,25 +1,16 @@
 package org.ftcluster.protocol.job;
 
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
-import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 
 /** What a job file can say and this version can't do: the only place that knows. */
 final class Supported {
   private Supported() {}
 
-  static void check(JobSpec spec, Problems problems) {
-    device(spec, problems);
-    if (spec.model().quantization().type() == QuantizationType.INT8) {
-      problems.add(
-          "model.quantization.type", "is int8, which is not supported yet; give nf4 or none");
-    }
-  }
-
   /**
    * On a CPU what is below memory is a disk. Below a GPU's memory is the host's, and below that,
    * for the optimizer, a disk.
    */
-  private static void device(JobSpec spec, Problems problems) {
+  static void check(JobSpec spec, Problems problems) {
     JobSpec.Offload offload = spec.offload();
     switch (spec.resources().device()) {
       case CPU -> {

@@ -128,7 +128,6 @@ class JobSpecProblemsTest {
           {path: base}           | {path: base, dtype: float16}             | model.dtype must be bfloat16 or float32, not float16.
           {path: base}           | {path: base, quantization: nf4}          | model.quantization must be a section such as {type: ..., double_quant: ...}, not nf4.
           {path: base}           | {path: base, quantization: {type: int4}} | model.quantization.type must be none or int8 or nf4, not int4.
-          {path: base}           | {path: base, quantization: {type: int8}} | model.quantization.type is int8, which is not supported yet; give nf4 or none.
           {path: out}            | {path: base}                             | checkpoint.path is the model's own folder; give another one.
           {path: out}            | {path: train.jsonl}                      | checkpoint.path names DIR/train.jsonl, which is a file; give a folder.
           {path: out}            | {path: out, keep: 0}                     | checkpoint.keep must be a whole number of 1 or more, not 0.

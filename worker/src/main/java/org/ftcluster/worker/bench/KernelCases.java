@@ -3,8 +3,10 @@ package org.ftcluster.worker.bench;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.stream.IntStream;
+import org.ftcluster.worker.quantization.Int8Weight;
 import org.ftcluster.worker.quantization.Nf4Weight;
 import org.ftcluster.worker.quantization.Weight;
 import org.ftcluster.worker.tensor.DType;
@@ -103,7 +105,7 @@ final class KernelCases {
 
   static List<Case> all() {
     KernelCases all = new KernelCases();
-    all.weights();
+    all.nf4Weights();
     all.norms("", size -> Shape.of(size.tokens, size.hidden));
     all.norms(" of odd rows", size -> Shape.of(size.tokens, size.odd));
     all.elementWise();
@@ -114,6 +116,7 @@ final class KernelCases {
     all.slicedLosses();
     all.headNorms();
     all.cases.addAll(OptimizerCase.all());
+    all.int8Weights();
     return all.cases;
   }
 
@@ -132,25 +135,38 @@ final class KernelCases {
     };
   }
 
-  private void weights() {
+  private void nf4Weights() {
     for (boolean doubleQuant : new boolean[] {true, false}) {
-      for (boolean odd : new boolean[] {false, true}) {
-        cases.add(
-            new Case(
-                "NF4 expansion%s%s".formatted(doubleQuant ? ", double" : "", odd ? ", odd" : ""),
-                true,
-                "NF4 expansion",
-                size -> {
-                  long columns = odd ? size.odd : size.hidden;
-                  return List.of(Shape.of(size.hidden, columns), Shape.of(size.hidden, columns));
-                },
-                leavingNothing((t, size) -> expand(t.get(0), t.get(1), doubleQuant))));
-      }
+      expansion(
+          "NF4 expansion",
+          doubleQuant ? ", double" : "",
+          (host, matrix) -> Nf4Weight.quantize(host, matrix, matrix.dtype(), doubleQuant));
+    }
+  }
+
+  private void int8Weights() {
+    expansion(
+        "int8 expansion", "", (host, matrix) -> Int8Weight.quantize(host, matrix, matrix.dtype()));
+  }
+
+  private void expansion(String kernel, String suffix, BiFunction<Scope, Tensor, Weight> quantize) {
+    for (boolean odd : new boolean[] {false, true}) {
+      cases.add(
+          new Case(
+              kernel + suffix + (odd ? ", odd" : ""),
+              true,
+              kernel,
+              size -> {
+                long columns = odd ? size.odd : size.hidden;
+                return List.of(Shape.of(size.hidden, columns), Shape.of(size.hidden, columns));
+              },
+              leavingNothing((t, size) -> expand(t.get(0), t.get(1), quantize))));
     }
   }
 
   /** Quantizes {@code matrix} on the host, and expands it where it is. */
-  private static void expand(Tensor matrix, Tensor out, boolean doubleQuant) {
+  private static void expand(
+      Tensor matrix, Tensor out, BiFunction<Scope, Tensor, Weight> quantize) {
     try (Scope host = Scope.persistent();
         Scope there = Scope.persistent(matrix.accelerator())) {
       Tensor readable = matrix;
@@ -158,7 +174,7 @@ final class KernelCases {
         readable = host.empty(matrix.dtype(), matrix.shape());
         readable.transferFrom(matrix);
       }
-      Weight packed = Nf4Weight.quantize(host, readable, matrix.dtype(), doubleQuant);
+      Weight packed = quantize.apply(host, readable);
       Weight placed = matrix.isOnDevice() ? packed.onDevice(there) : packed;
       RowOps.copy(out, placed.expand(there));
     }

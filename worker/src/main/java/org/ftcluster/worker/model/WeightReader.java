@@ -2,10 +2,11 @@ package org.ftcluster.worker.model;
 
 import java.util.List;
 import java.util.function.Function;
-import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.quantization.DenseWeight;
+import org.ftcluster.worker.quantization.Int8Weight;
 import org.ftcluster.worker.quantization.Nf4Weight;
+import org.ftcluster.worker.quantization.PackedWeight;
 import org.ftcluster.worker.quantization.Weight;
 import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.DType;
@@ -40,37 +41,45 @@ final class WeightReader {
       String name, long outputs, long inputs, JobSpec.Quantization quantization, Piece piece) {
     return switch (quantization.type()) {
       case NONE -> new DenseWeight(matrix(name, outputs, inputs, piece));
-      case NF4 -> {
+      case NF4, INT8 -> {
         try (Scope temporary = Scope.persistent()) {
           Tensor matrix = source.get(temporary, name, outputs, inputs);
           Tensor readable =
               matrix.dtype() == DType.FLOAT16
                   ? converted(temporary, matrix, DType.FLOAT32)
                   : matrix;
-          Weight packed = quantized(temporary, readable, quantization.doubleQuant(), piece);
+          Weight packed = quantized(temporary, readable, quantization, piece);
           dropPages(matrix);
           yield packed;
         }
       }
-      case INT8 -> throw new BadJobException("model.quantization.type int8 is not there yet");
     };
   }
 
   /** The values that the piece has in the whole, whose scales depend on all of it. */
-  private Weight quantized(Scope temporary, Tensor matrix, boolean doubleQuant, Piece piece) {
+  private Weight quantized(
+      Scope temporary, Tensor matrix, JobSpec.Quantization quantization, Piece piece) {
     if (scope.isOnDevice()) {
-      return into(temporary).quantized(temporary, matrix, doubleQuant, piece).onDevice(scope);
+      return into(temporary).quantized(temporary, matrix, quantization, piece).onDevice(scope);
     }
     if (piece.equals(Piece.whole((int) matrix.size(0), (int) matrix.size(1)))) {
-      return Nf4Weight.quantize(scope, matrix, computeType, doubleQuant);
+      return packed(scope, matrix, quantization);
     }
-    return Nf4Weight.quantize(temporary, matrix, computeType, doubleQuant)
+    return packed(temporary, matrix, quantization)
         .slice(
             scope,
             piece.rows().from(),
             piece.rows().to(),
             piece.columns().from(),
             piece.columns().to());
+  }
+
+  private PackedWeight packed(Scope to, Tensor matrix, JobSpec.Quantization quantization) {
+    return switch (quantization.type()) {
+      case NF4 -> Nf4Weight.quantize(to, matrix, computeType, quantization.doubleQuant());
+      case INT8 -> Int8Weight.quantize(to, matrix, computeType);
+      case NONE -> throw new IllegalArgumentException("nothing is to be quantized");
+    };
   }
 
   /** A piece of a matrix in the type that products are computed in. */

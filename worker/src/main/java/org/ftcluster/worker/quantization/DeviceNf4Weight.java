@@ -1,8 +1,6 @@
 package org.ftcluster.worker.quantization;
 
-import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.foreign.ValueLayout;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Kernel;
 import org.ftcluster.worker.tensor.Profile;
@@ -52,12 +50,12 @@ record DeviceNf4Weight(Nf4Shape shape, Storage packed, Scales scales, Tensor cod
 
     static Scales of(Scope scope, Absmax absmax) {
       return switch (absmax) {
-        case Absmax.Plain plain -> new Plain(uploaded(scope, plain.values()));
+        case Absmax.Plain plain -> new Plain(Upload.floats(scope, plain.values()));
         case Absmax.DoubleQuantized nested ->
             new DoubleQuantized(
-                uploaded(scope, MemorySegment.ofArray(nested.codes())),
-                uploaded(scope, nested.groups()),
-                uploaded(scope, CodeBooks.DYNAMIC),
+                Upload.bytes(scope, MemorySegment.ofArray(nested.codes())),
+                Upload.floats(scope, nested.groups()),
+                Upload.floats(scope, CodeBooks.DYNAMIC),
                 nested.offset(),
                 nested.first());
         case Absmax.Hollow hollow -> hollow(scope, hollow);
@@ -69,7 +67,7 @@ record DeviceNf4Weight(Nf4Shape shape, Storage packed, Scales scales, Tensor cod
           ? new DoubleQuantized(
               scope.empty(DType.UINT8, absmax.blocks()),
               scope.empty(DType.FLOAT32, absmax.groups()),
-              uploaded(scope, CodeBooks.DYNAMIC),
+              Upload.floats(scope, CodeBooks.DYNAMIC),
               0,
               absmax.first())
           : new Plain(scope.empty(DType.FLOAT32, absmax.blocks()));
@@ -78,28 +76,6 @@ record DeviceNf4Weight(Nf4Shape shape, Storage packed, Scales scales, Tensor cod
 
   /** Elements that a thread expands. */
   private static final int ELEMENTS_A_THREAD = 8;
-
-  /** Bytes in an accelerator's memory. */
-  static Tensor uploaded(Scope scope, MemorySegment values) {
-    Tensor tensor = scope.empty(DType.UINT8, values.byteSize());
-    try (Arena arena = Arena.ofConfined()) {
-      MemorySegment copy = values.isNative() ? values : copy(arena, values);
-      tensor.device().upload(tensor.address(), copy);
-    }
-    return tensor;
-  }
-
-  private static MemorySegment copy(Arena arena, MemorySegment values) {
-    return arena.allocate(values.byteSize(), 1).copyFrom(values);
-  }
-
-  static Tensor uploaded(Scope scope, float[] values) {
-    Tensor tensor = scope.empty(DType.FLOAT32, values.length);
-    try (Arena arena = Arena.ofConfined()) {
-      tensor.device().upload(tensor.address(), arena.allocateFrom(ValueLayout.JAVA_FLOAT, values));
-    }
-    return tensor;
-  }
 
   @Override
   public long rows() {

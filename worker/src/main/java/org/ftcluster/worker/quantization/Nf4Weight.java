@@ -13,7 +13,7 @@ import org.ftcluster.worker.tensor.Tensor;
  * blocks of 64, two codes a byte with the even element in the high half. With double quantization
  * it takes 0.516 bytes an element.
  */
-public final class Nf4Weight implements Weight {
+public final class Nf4Weight implements PackedWeight {
   /** Elements that share an absmax. */
   public static final int BLOCK = 64;
 
@@ -89,11 +89,10 @@ public final class Nf4Weight implements Weight {
   }
 
   /**
-   * The part of the matrix in rows [fromRow, toRow) and columns [fromColumn, toColumn), with the
-   * very values it has in the whole: what a tensor-parallel rank holds. Where its first or last
-   * columns cut blocks, it holds those whole. Rows must begin with a block: always so where columns
-   * are a multiple of {@value #BLOCK}.
+   * {@inheritDoc} Where its first or last columns cut blocks, it holds those whole. Rows must begin
+   * with a block: always so where columns are a multiple of {@value #BLOCK}.
    */
+  @Override
   public Nf4Weight slice(Scope scope, long fromRow, long toRow, long fromColumn, long toColumn) {
     long rows = rows();
     long columns = columns();
@@ -194,10 +193,10 @@ public final class Nf4Weight implements Weight {
     return new DeviceNf4Weight(
         shape,
         storage instanceof Resident resident
-            ? new Resident(DeviceNf4Weight.uploaded(scope, resident.bytes()).address())
+            ? new Resident(Upload.bytes(scope, resident.bytes()).address())
             : storage,
         DeviceNf4Weight.Scales.of(scope, absmax),
-        DeviceNf4Weight.uploaded(scope, CodeBooks.NF4));
+        Upload.floats(scope, CodeBooks.NF4));
   }
 
   /** The packed codes; for tests and for saving. */

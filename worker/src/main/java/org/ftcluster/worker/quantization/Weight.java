@@ -5,7 +5,8 @@ import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
 /** A frozen matrix [out, in], however it is held. */
-public sealed interface Weight permits DenseWeight, DeviceNf4Weight, MovedWeight, Nf4Weight {
+public sealed interface Weight
+    permits DenseWeight, DeviceInt8Weight, DeviceNf4Weight, MovedWeight, PackedWeight {
   /** out. */
   long rows();
 

@@ -140,7 +140,7 @@ class CausalLanguageModelTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"BFLOAT16, NF4, 0", "BFLOAT16, NONE, 1", "FLOAT32, NF4, 9"})
+  @CsvSource({"BFLOAT16, NF4, 0", "BFLOAT16, NONE, 1", "BFLOAT16, INT8, 2", "FLOAT32, NF4, 9"})
   void weightsOnADiskChangeNoBitAndTakeLessMemory(
       JobSpec.ComputeType type, JobSpec.QuantizationType quantization, int recomputed) {
     TokenBatch batch = batch(LENGTHS);

@@ -29,6 +29,7 @@ class DeviceModelTest {
     "llama3,  FLOAT32,  NONE, LORA, 0,   NOTHING,      1e-5",
     "llama3,  FLOAT32,  NF4,  LORA, 0.2, RECOMPUTED,   1e-5",
     "llama3,  BFLOAT16, NF4,  LORA, 0,   NOTHING,      3e-2",
+    "mistral, BFLOAT16, INT8, LORA, 0,   WEIGHTS_ON_HOST, 3e-2",
     "qwen2,   FLOAT32,  NONE, NONE, 0,   NOTHING,      1e-5",
     "qwen3,   FLOAT32,  NONE, NONE, 0,   NOTHING,      1e-5",
     "qwen3,   BFLOAT16, NF4,  LORA, 0,   RECOMPUTED,   3e-2",

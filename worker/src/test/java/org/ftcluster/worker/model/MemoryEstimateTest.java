@@ -29,6 +29,7 @@ class MemoryEstimateTest {
   @ParameterizedTest
   @CsvSource({
     "LORA, BFLOAT16, NF4, 0, 0,",
+    "LORA, BFLOAT16, INT8, 0, 0,",
     "LORA, BFLOAT16, NF4, 0.1, 9,",
     "LORA, BFLOAT16, NF4, 0.1, 1, target",
     "LORA, FLOAT32, NONE, 0.1, 0,",

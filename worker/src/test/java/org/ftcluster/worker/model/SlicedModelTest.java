@@ -65,6 +65,7 @@ class SlicedModelTest {
     "llama3, LORA, FLOAT32, NONE, 2, 0",
     "llama3, LORA, FLOAT32, NONE, 4, 0",
     "llama3, LORA, FLOAT32, NF4, 2, 0",
+    "llama3, LORA, FLOAT32, INT8, 4, 0",
     "llama3, LORA, FLOAT32, NONE, 2, 0.3",
     "llama3, LORA, BFLOAT16, NF4, 2, 0",
     "qwen2, LORA, FLOAT32, NONE, 2, 0",

@@ -30,14 +30,16 @@ class MeshTrainingTest {
   }
 
   static Stream<Arguments> meshes() {
-    return Stream.of("llama", "qwen3")
-        .flatMap(
-            model ->
-                Stream.of("none", "nf4")
-                    .flatMap(
-                        quantization ->
-                            MeshCase.ALL.stream()
-                                .map(mesh -> Arguments.of(model, quantization, mesh))));
+    return Stream.concat(
+        Stream.of(Arguments.of("llama", "int8", new MeshCase(2, 2, 1, 1, "zero3"))),
+        Stream.of("llama", "qwen3")
+            .flatMap(
+                model ->
+                    Stream.of("none", "nf4")
+                        .flatMap(
+                            quantization ->
+                                MeshCase.ALL.stream()
+                                    .map(mesh -> Arguments.of(model, quantization, mesh)))));
   }
 
   @ParameterizedTest

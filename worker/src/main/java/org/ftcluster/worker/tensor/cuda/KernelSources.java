@@ -11,7 +11,15 @@ public final class KernelSources {
   /** All files, without their ending. */
   public static final List<String> FILES =
       List.of(
-          "attention", "cross_entropy", "nf4", "optimizer", "rms_norm", "rotary", "rows", "swiglu");
+          "attention",
+          "cross_entropy",
+          "int8",
+          "nf4",
+          "optimizer",
+          "rms_norm",
+          "rotary",
+          "rows",
+          "swiglu");
 
   private KernelSources() {}
 
