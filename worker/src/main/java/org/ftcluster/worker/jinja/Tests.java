@@ -1,0 +1,91 @@
+package org.ftcluster.worker.jinja;
+
+import java.math.BigInteger;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** What may follow {@code is}. */
+final class Tests {
+  @FunctionalInterface
+  private interface Test {
+    boolean holds(@Nullable Object value, Arguments arguments);
+  }
+
+  private static final Map<String, Test> TESTS =
+      Map.ofEntries(
+          Map.entry("defined", (value, given) -> !(value instanceof Undefined)),
+          Map.entry("undefined", (value, given) -> value instanceof Undefined),
+          Map.entry("none", (value, given) -> value == null),
+          Map.entry("true", (value, given) -> Boolean.TRUE.equals(value)),
+          Map.entry("false", (value, given) -> Boolean.FALSE.equals(value)),
+          Map.entry("boolean", (value, given) -> value instanceof Boolean),
+          Map.entry("integer", (value, given) -> Values.isWhole(value)),
+          Map.entry("float", (value, given) -> value instanceof Double),
+          Map.entry("number", (value, given) -> Values.isNumber(value)),
+          Map.entry("string", (value, given) -> value instanceof String),
+          Map.entry("mapping", (value, given) -> value instanceof Map),
+          Map.entry("iterable", (value, given) -> hasItems(value)),
+          Map.entry("sequence", (value, given) -> hasItems(value)),
+          Map.entry("callable", (value, given) -> value instanceof Callable),
+          Map.entry("odd", (value, given) -> Values.toWhole(value).testBit(0)),
+          Map.entry("even", (value, given) -> !Values.toWhole(value).testBit(0)),
+          Map.entry(
+              "lower",
+              (value, given) -> Values.text(value).equals(Strings.lower(Values.text(value)))),
+          Map.entry(
+              "upper",
+              (value, given) -> Values.text(value).equals(Strings.upper(Values.text(value)))),
+          Map.entry("divisibleby", Tests::divisible),
+          Map.entry("in", (value, given) -> Values.contains(given.require(0, "seq"), value)),
+          Map.entry("sameas", (value, given) -> value == given.require(0, "other")),
+          Map.entry("equalto", Tests::equal),
+          Map.entry("eq", Tests::equal),
+          Map.entry("==", Tests::equal),
+          Map.entry("ne", (value, given) -> !equal(value, given)),
+          Map.entry("!=", (value, given) -> !equal(value, given)),
+          Map.entry("lt", (value, given) -> order(value, given) < 0),
+          Map.entry("le", (value, given) -> order(value, given) <= 0),
+          Map.entry("gt", (value, given) -> order(value, given) > 0),
+          Map.entry("ge", (value, given) -> order(value, given) >= 0));
+
+  private Tests() {}
+
+  /** Refuses a test that isn't there. */
+  static void require(String name, int line) {
+    if (!TESTS.containsKey(name)) {
+      throw new TemplateException("there is no test '%s'".formatted(name)).at(line);
+    }
+  }
+
+  static boolean holds(String name, @Nullable Object value, Arguments arguments) {
+    Test test = TESTS.get(name);
+    if (test == null) { // of a filter's arguments, which are known only now
+      throw new TemplateException("there is no test '%s'".formatted(name));
+    }
+    return test.holds(value, arguments);
+  }
+
+  private static boolean hasItems(@Nullable Object value) {
+    return value instanceof List
+        || value instanceof Map
+        || value instanceof String
+        || value instanceof Undefined;
+  }
+
+  private static boolean divisible(@Nullable Object value, Arguments given) {
+    BigInteger divisor = Values.toWhole(given.require(0, "num"));
+    if (divisor.signum() == 0) {
+      throw new TemplateException("nothing is divisible by 0");
+    }
+    return Values.toWhole(value).mod(divisor.abs()).signum() == 0;
+  }
+
+  private static boolean equal(@Nullable Object value, Arguments given) {
+    return Values.equal(value, given.require(0, "other"));
+  }
+
+  private static int order(@Nullable Object value, Arguments given) {
+    return Values.compare(value, given.require(0, "other"));
+  }
+}
