@@ -22,6 +22,7 @@ class ModuleTest {
           "quantization",
           "safetensors",
           "model",
+          "jinja",
           "data",
           "parallel",
           "optimizer",

@@ -50,6 +50,20 @@ public final class EvalCommand implements Callable<Integer> {
   private @Nullable String response;
 
   @Option(
+      names = "--messages",
+      paramLabel = "FIELD",
+      description =
+          "The field with a line's conversation, instead of prompt and response (default: as the"
+              + " job).")
+  private @Nullable String messages;
+
+  @Option(
+      names = "--chat-template",
+      paramLabel = "FILE.jinja",
+      description = "How conversations are written (default: as the job, else as the model says).")
+  private @Nullable Path chatTemplate;
+
+  @Option(
       names = "--max-length",
       paramLabel = "N",
       description = "Tokens a sample may have (default: as the job, else " + MAX_LENGTH + ").")
@@ -66,7 +80,8 @@ public final class EvalCommand implements Callable<Integer> {
   public Integer call() {
     Console console = common.console();
     Optional<JobSpec> job = options.job();
-    JobSpec.Source source = Templates.of(job).with(prompt, response).source(data);
+    JobSpec.Source source =
+        Templates.of(job).with(prompt, response, messages, chatTemplate).source(data);
     int length =
         maxLength != null
             ? maxLength

@@ -4,13 +4,17 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.function.BiFunction;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.ParentWatch;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.data.Conversation;
 import org.ftcluster.worker.inference.LoadedModel;
+import org.ftcluster.worker.inference.Prompt;
+import org.ftcluster.worker.inference.Question;
 import org.ftcluster.worker.model.Generator.Sampling;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
@@ -70,6 +74,18 @@ public final class GenerateCommand implements Callable<Integer> {
       description = "The same seed draws the same text (default: 42).")
   private long seed;
 
+  @Option(
+      names = "--system",
+      paramLabel = "TEXT",
+      description = "What the model is told before the messages of --chat (default: nothing).")
+  private @Nullable String system;
+
+  @Option(
+      names = "--chat-template",
+      paramLabel = "FILE.jinja",
+      description = "How conversations are written (default: as the job, else as the model says).")
+  private @Nullable Path chatTemplate;
+
   /** What to go on from. */
   private static final class Input {
     @Option(
@@ -79,11 +95,19 @@ public final class GenerateCommand implements Callable<Integer> {
     private List<String> prompts = new ArrayList<>();
 
     @Option(
+        names = "--chat",
+        paramLabel = "TEXT",
+        description =
+            "Answer this message of a user, by the model's chat template. Can be repeated; each is"
+                + " a conversation of its own.")
+    private List<String> chats = new ArrayList<>();
+
+    @Option(
         names = "--data",
         paramLabel = "FILE.jsonl",
         description =
             "Go on from the prompts of this data set, made by the job's templates, and compare with"
-                + " its responses.")
+                + " its responses; with conversations, answer what the last answer is to.")
     private @Nullable Path data;
   }
 
@@ -104,37 +128,58 @@ public final class GenerateCommand implements Callable<Integer> {
     Sampling sampling = sampling();
     requireAtLeastOne("--max-new-tokens", maxNewTokens);
     requireAtLeastOne("--limit", limit);
-    if (input.data == null) {
-      goOn(input.prompts, sampling, console);
-    } else {
+    if (system != null && input.chats.isEmpty()) {
+      throw CommandException.badRequest("--system goes with --chat only; leave it out");
+    }
+    if (chatTemplate != null && !input.prompts.isEmpty()) {
+      throw CommandException.badRequest("--chat-template doesn't go with --prompt; leave it out");
+    }
+    if (input.data != null) {
       compare(input.data, sampling, console);
+    } else if (input.chats.isEmpty()) {
+      goOn(input.prompts, (_, prompt) -> Prompt.of(prompt), sampling, console);
+    } else {
+      goOn(input.chats, this::asked, sampling, console);
     }
     return ExitCode.DONE.code();
   }
 
-  private void goOn(List<String> prompts, Sampling sampling, Console console) {
+  private Prompt asked(LoadedModel model, String message) {
+    Path template =
+        chatTemplate != null ? chatTemplate : Templates.of(options.job()).chatTemplate();
+    return model.prompt(Conversation.asking(system, message), template);
+  }
+
+  private void goOn(
+      List<String> given,
+      BiFunction<LoadedModel, String, Prompt> toPrompt,
+      Sampling sampling,
+      Console console) {
     try (LoadedModel model = options.open()) {
+      List<Prompt> prompts = given.stream().map(text -> toPrompt.apply(model, text)).toList();
       List<String> texts = model.generate(prompts, maxNewTokens, sampling);
       for (int i = 0; i < texts.size(); i++) {
-        console.json(new GeneratedLine(prompts.get(i), texts.get(i)));
+        console.json(new GeneratedLine(given.get(i), texts.get(i)));
         console.text(texts.get(i));
       }
     }
   }
 
   private void compare(Path data, Sampling sampling, Console console) {
-    JobSpec.Source source = Templates.of(options.job()).source(data);
-    List<HeldBack> samples = HeldBack.read(source, limit);
+    JobSpec.Source source =
+        Templates.of(options.job()).with(null, null, null, chatTemplate).source(data);
     try (LoadedModel model = options.open()) {
+      List<Question> questions = model.questions(source, limit);
       List<String> texts =
-          model.generate(samples.stream().map(HeldBack::prompt).toList(), maxNewTokens, sampling);
+          model.generate(questions.stream().map(Question::prompt).toList(), maxNewTokens, sampling);
       int matches = 0;
       for (int i = 0; i < texts.size(); i++) {
-        HeldBack sample = samples.get(i);
-        boolean exact = texts.get(i).equals(sample.response());
+        Question question = questions.get(i);
+        String prompt = question.prompt().text();
+        boolean exact = texts.get(i).equals(question.expected());
         matches += exact ? 1 : 0;
-        console.json(new ComparedLine(sample.prompt(), texts.get(i), sample.response(), exact));
-        console.text(sample.prompt() + texts.get(i));
+        console.json(new ComparedLine(prompt, texts.get(i), question.expected(), exact));
+        console.text(prompt + texts.get(i));
       }
       console.talk("%d of %d are exactly as expected.".formatted(matches, texts.size()));
     }

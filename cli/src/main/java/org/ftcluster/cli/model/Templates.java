@@ -3,27 +3,63 @@ package org.ftcluster.cli.model;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.Optional;
+import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.jspecify.annotations.Nullable;
 
-/** How prompts and responses are made from the lines of a data set. */
-record Templates(String prompt, String response) {
+/**
+ * How samples are made from the lines of a data set: by templates of prompt and response, or of the
+ * conversations in a field.
+ */
+record Templates(
+    @Nullable String prompt,
+    @Nullable String response,
+    @Nullable String messages,
+    @Nullable Path chatTemplate) {
+  private static final Templates DEFAULT = new Templates("{prompt}", "{completion}", null, null);
+
   /** Those of a job; without one, the defaults of the job file. */
   static Templates of(Optional<JobSpec> job) {
     return job.map(JobSpec::data)
         .map(JobSpec.Data::train)
-        .map(train -> new Templates(train.prompt(), train.response()))
-        .orElse(new Templates("{prompt}", "{completion}"));
+        .map(
+            train ->
+                new Templates(
+                    train.prompt(), train.response(), train.messages(), train.chatTemplate()))
+        .orElse(DEFAULT);
   }
 
   /** Replaces what is given. */
-  Templates with(@Nullable String newPrompt, @Nullable String newResponse) {
+  Templates with(
+      @Nullable String newPrompt,
+      @Nullable String newResponse,
+      @Nullable String newMessages,
+      @Nullable Path newChatTemplate) {
+    boolean texts = newPrompt != null || newResponse != null;
+    if (texts && newMessages != null) {
+      throw CommandException.badRequest(
+          "--messages stands beside --prompt or --response; leave one out");
+    }
+    if (!texts && (newMessages != null || messages != null)) {
+      return new Templates(
+          null,
+          null,
+          newMessages == null ? messages : newMessages,
+          newChatTemplate == null ? chatTemplate : newChatTemplate.toAbsolutePath().normalize());
+    }
+    if (newChatTemplate != null) {
+      throw CommandException.badRequest(
+          "--chat-template is for conversations; give --messages, their field, too");
+    }
     return new Templates(
-        Objects.requireNonNullElse(newPrompt, prompt),
-        Objects.requireNonNullElse(newResponse, response));
+        newPrompt != null ? newPrompt : Objects.requireNonNullElse(prompt, DEFAULT.prompt),
+        newResponse != null ? newResponse : Objects.requireNonNullElse(response, DEFAULT.response),
+        null,
+        null);
   }
 
   JobSpec.Source source(Path data) {
-    return new JobSpec.Source(data.toAbsolutePath().normalize(), prompt, response);
+    return new JobSpec.Source(
+        data.toAbsolutePath().normalize(), prompt, response, messages, chatTemplate);
   }
 }

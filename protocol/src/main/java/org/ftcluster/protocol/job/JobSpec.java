@@ -98,10 +98,27 @@ public record JobSpec(
   public record Data(Source train, @Nullable Source eval, int maxLength, boolean packing) {}
 
   /**
-   * A JSONL file. {@code prompt} and {@code response} are templates whose {@code {field}} places
-   * are filled from each line; only the response and its end token train.
+   * A JSONL file, of prompts and responses or of conversations.
+   *
+   * @param prompt a template whose {@code {field}} places are filled from each line; {@code null}
+   *     with conversations
+   * @param response the same; only what it makes, and its end token, train
+   * @param messages the field that has a line's conversation, of which only the assistant's
+   *     messages train; {@code null} with prompts and responses
+   * @param chatTemplate a file with the Jinja template that makes text of conversations; {@code
+   *     null} for the model's own
    */
-  public record Source(Path path, String prompt, String response) {}
+  public record Source(
+      Path path,
+      @Nullable String prompt,
+      @Nullable String response,
+      @Nullable String messages,
+      @Nullable Path chatTemplate) {
+    /** Prompts and responses. */
+    public Source(Path path, String prompt, String response) {
+      this(path, prompt, response, null, null);
+    }
+  }
 
   /**
    * How the adapter is trained.

@@ -7,6 +7,7 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.GradientCheckpointing;
@@ -26,6 +27,9 @@ import org.jspecify.annotations.Nullable;
 public final class JobSpecReader {
   /** Target modules that stand for every linear layer but the head. */
   public static final String ALL_LINEAR = "all-linear";
+
+  private static final String PROMPT = "{prompt}";
+  private static final String RESPONSE = "{completion}";
 
   private final Path folder;
   private final Problems problems;
@@ -156,8 +160,7 @@ public final class JobSpecReader {
 
   private JobSpec.Data data(Section data) {
     Section train = data.section("train");
-    JobSpec.Source trainSource =
-        source(train, new JobSpec.Source(folder, "{prompt}", "{completion}"));
+    JobSpec.Source trainSource = source(train, new JobSpec.Source(folder, PROMPT, RESPONSE));
     return new JobSpec.Data(
         trainSource,
         data.has("eval") ? source(data.section("eval"), trainSource) : null,
@@ -166,10 +169,35 @@ public final class JobSpecReader {
   }
 
   private JobSpec.Source source(Section source, JobSpec.Source fallback) {
+    Path path = source.path("path", folder, "a JSONL file, one sample a line");
+    String messages = source.has("messages") ? messages(source) : null;
+    Path chatTemplate = source.path("chat_template", folder).orElse(null);
+    boolean templates = source.has("prompt") || source.has("response");
+    if (messages == null && !templates && fallback.messages() != null) {
+      messages = fallback.messages();
+      chatTemplate = chatTemplate == null ? fallback.chatTemplate() : chatTemplate;
+    }
+    if (messages != null) {
+      if (templates) {
+        source.problem("messages", "stands beside prompt or response; leave one out");
+      }
+      return new JobSpec.Source(path, null, null, messages, chatTemplate);
+    }
+    if (chatTemplate != null) {
+      source.problem("chat_template", "is for conversations; give messages, their field, too");
+    }
     return new JobSpec.Source(
-        source.path("path", folder, "a JSONL file, one sample a line"),
-        source.string("prompt", fallback.prompt()),
-        source.string("response", fallback.response()));
+        path,
+        source.string("prompt", Objects.requireNonNullElse(fallback.prompt(), PROMPT)),
+        source.string("response", Objects.requireNonNullElse(fallback.response(), RESPONSE)));
+  }
+
+  private static String messages(Section source) {
+    String field = source.string("messages", "");
+    if (field.isBlank()) {
+      source.problem("messages", "is empty; give the field that has a line's conversation");
+    }
+    return field;
   }
 
   private static JobSpec.Training training(Section training, AdapterType adapter) {

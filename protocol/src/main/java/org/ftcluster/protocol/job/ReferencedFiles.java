@@ -18,10 +18,10 @@ final class ReferencedFiles {
     if (initFrom != null) {
       files.folderWith("adapter.init_from", initFrom, "adapter_config.json", "a PEFT adapter");
     }
-    files.file("data.train.path", spec.data().train().path());
+    files.source("data.train", spec.data().train());
     JobSpec.Source eval = spec.data().eval();
     if (eval != null) {
-      files.file("data.eval.path", eval.path());
+      files.source("data.eval", eval);
     }
     files.folderToBe("checkpoint.path", spec.checkpoint().path());
   }
@@ -34,6 +34,14 @@ final class ReferencedFiles {
       problems.add(key, "names %s, but there is no such folder".formatted(folder));
     } else if (!Files.isReadable(folder.resolve(file))) {
       problems.add(key, "names %s, which is not %s: it has no %s".formatted(folder, meaning, file));
+    }
+  }
+
+  private void source(String key, JobSpec.Source source) {
+    file(key + ".path", source.path());
+    Path chatTemplate = source.chatTemplate();
+    if (chatTemplate != null) {
+      file(key + ".chat_template", chatTemplate);
     }
   }
 

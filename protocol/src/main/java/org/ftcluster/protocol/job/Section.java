@@ -242,6 +242,11 @@ final class Section {
     return choice.name().toLowerCase(Locale.ROOT);
   }
 
+  /** Says what is wrong with a key. */
+  void problem(String key, String sentence) {
+    problems.add(path(key), sentence);
+  }
+
   private void mustBe(String key, String expected, YamlNode actual) {
     problems.add(path(key), "must be %s, not %s".formatted(expected, actual.describe()));
   }

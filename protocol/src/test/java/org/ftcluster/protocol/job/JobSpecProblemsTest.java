@@ -147,6 +147,10 @@ class JobSpecProblemsTest {
           {path: train.jsonl}    | {path: base}                             | data.train.path names DIR/base, but there is no such file.
           {path: train.jsonl}    | train.jsonl                              | data.train must be a section such as {path: ..., prompt: ...}, not train.jsonl.
           {path: train.jsonl}    | {path: train.jsonl, prompt: {prompt}}    | data.train.prompt must be text, in quotes where it begins with {, not a mapping.
+          {path: train.jsonl}    | {path: train.jsonl, messages: m, prompt: a} | data.train.messages stands beside prompt or response; leave one out.
+          {path: train.jsonl}    | {path: train.jsonl, messages: ""}        | data.train.messages is empty; give the field that has a line's conversation.
+          {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template: x} | data.train.chat_template names DIR/x, but there is no such file.
+          {path: train.jsonl}    | {path: train.jsonl, chat_template: train.jsonl} | data.train.chat_template is for conversations; give messages, their field, too.
           {path: train.jsonl}}   | {path: train.jsonl}, eval: {}}           | data.eval.path is missing; it is a JSONL file, one sample a line.
           {path: train.jsonl}}   | {path: train.jsonl}, eval: {path: x}}    | data.eval.path names DIR/x, but there is no such file.
           {path: train.jsonl}}   | {path: train.jsonl}, max_length: 1}      | data.max_length must be a whole number of 2 or more, not 1.

@@ -190,9 +190,18 @@ class JobSpecReaderTest {
   void everyKeyOfTheSpecIsReadFromTheFile() {
     String defaults = JobSpecWriter.toYaml(parse(JobFolder.MINIMAL));
     String changed = JobSpecWriter.toYaml(parse(EVERYTHING));
-    // An adapter of type none, shares, and GPUs go with fewer settings than there are.
+    // An adapter of type none, shares, GPUs, and conversations go with fewer settings than there
+    // are.
     List<String> fixed =
-        List.of("adapter.type", "parallel.sharding", "parallel.sharding_group", "resources.device");
+        List.of(
+            "adapter.type",
+            "parallel.sharding",
+            "parallel.sharding_group",
+            "resources.device",
+            "data.train.messages",
+            "data.train.chat_template",
+            "data.eval.messages",
+            "data.eval.chat_template");
     List<String> same =
         JobKeys.leaves().stream()
             .filter(key -> !fixed.contains(key))
@@ -248,6 +257,35 @@ class JobSpecReaderTest {
     assertEquals(
         new Source(folder.resolve("eval.jsonl"), "Q: {question}", "{completion}"),
         spec.data().eval());
+  }
+
+  @Test
+  void conversationsAreReadInsteadOfPrompts() throws IOException {
+    Path template = Files.writeString(folder.resolve("chat.jinja"), "");
+    String yaml =
+        JobFolder.MINIMAL.replace(
+            "train.jsonl}",
+            "train.jsonl, messages: turns, chat_template: chat.jinja}\n  eval: {path: eval.jsonl}");
+    JobSpec spec = parse(yaml);
+
+    assertEquals(
+        new Source(folder.resolve("train.jsonl"), null, null, "turns", template),
+        spec.data().train());
+    assertEquals(
+        new Source(folder.resolve("eval.jsonl"), null, null, "turns", template),
+        spec.data().eval());
+    assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
+  }
+
+  @Test
+  void evaluationMayBeOfPromptsWhereTrainingIsOfConversations() {
+    JobSpec spec =
+        parse(
+            JobFolder.MINIMAL.replace(
+                "train.jsonl}",
+                "train.jsonl, messages: turns}\n  eval: {path: eval.jsonl, prompt: \"Q: {q}\"}"));
+    assertEquals(
+        new Source(folder.resolve("eval.jsonl"), "Q: {q}", "{completion}"), spec.data().eval());
   }
 
   @Test

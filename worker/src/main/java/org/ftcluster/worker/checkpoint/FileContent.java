@@ -16,7 +16,7 @@ import org.ftcluster.protocol.job.BadJobException;
 final class FileContent {
   /** Files of a model folder that decide what it computes, besides its weights. */
   private static final List<String> SETTINGS =
-      List.of("config.json", "tokenizer.json", "tokenizer_config.json");
+      List.of("chat_template.jinja", "config.json", "tokenizer.json", "tokenizer_config.json");
 
   private static final String WEIGHTS = ".safetensors";
 

@@ -63,13 +63,31 @@ record JobIdentity(Map<String, String> settings) {
           "adapter.init_from",
           FileContent.ofFile("adapter.init_from", initFrom.resolve(PeftAdapter.WEIGHTS)));
     }
-    settings.put(
-        "data.train.path", FileContent.ofFile("data.train.path", spec.data().train().path()));
+    source("data.train", spec.data().train(), settings);
     JobSpec.Source eval = spec.data().eval();
     if (eval != null) {
-      settings.put("data.eval.path", FileContent.ofFile("data.eval.path", eval.path()));
+      source("data.eval", eval, settings);
     }
     return new JobIdentity(settings);
+  }
+
+  private static void source(String key, JobSpec.Source source, Map<String, String> settings) {
+    file(key + ".path", source.path(), settings);
+    Path chatTemplate = source.chatTemplate();
+    if (chatTemplate != null) {
+      file(key + ".chat_template", chatTemplate, settings);
+    }
+  }
+
+  private static void file(String key, Path file, Map<String, String> settings) {
+    settings.put(key, FileContent.ofFile(key, file));
+  }
+
+  /** Whether a setting is the content of a file. */
+  private static boolean isContent(String key) {
+    return key.endsWith(".path")
+        || key.endsWith(".chat_template")
+        || key.equals("adapter.init_from");
   }
 
   private static void flatten(String path, Map<?, ?> section, Map<String, String> settings) {
@@ -113,7 +131,7 @@ record JobIdentity(Map<String, String> settings) {
   }
 
   private static String difference(String key, @Nullable String here, @Nullable String there) {
-    if (key.endsWith(".path") && here != null && there != null) {
+    if (isContent(key) && here != null && there != null) {
       return key + " has other content";
     }
     return "%s is %s here and %s there".formatted(key, word(key, here), word(key, there));
@@ -123,6 +141,6 @@ record JobIdentity(Map<String, String> settings) {
     if (value == null) {
       return "not given";
     }
-    return key.endsWith(".path") || key.equals("adapter.init_from") ? "given" : value;
+    return isContent(key) ? "given" : value;
   }
 }

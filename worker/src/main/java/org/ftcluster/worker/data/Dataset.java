@@ -19,8 +19,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A JSONL file as tokens, all in memory: four bytes a token and eight a sample. A sample's id is
- * its place in the file, from 0, so that every rank means the same by it. Immutable.
+ * A JSONL file as tokens, all in memory: four bytes a token, eight a sample and eight an answer. A
+ * sample's id is its place in the file, from 0, so that every rank means the same by it. Immutable.
  */
 public final class Dataset {
   private static final Logger LOG = LoggerFactory.getLogger(Dataset.class);
@@ -32,10 +32,23 @@ public final class Dataset {
    * Some samples, their tokens one after the other.
    *
    * @param ends where each sample's tokens end
+   * @param answers as in {@link Sample}, one sample's after the other's
+   * @param answerEnds where each sample's answers end
    */
-  private record Chunk(int[] tokens, int[] ends, int[] promptLengths, long truncated) {
+  private record Chunk(int[] tokens, int[] ends, int[] answers, int[] answerEnds, long truncated) {
     int begin(int index) {
       return index == 0 ? 0 : ends[index - 1];
+    }
+
+    int firstAnswer(int index) {
+      return index == 0 ? 0 : answerEnds[index - 1];
+    }
+
+    Sample sample(long id, int index) {
+      return new Sample(
+          id,
+          Arrays.copyOfRange(tokens, begin(index), ends[index]),
+          Arrays.copyOfRange(answers, firstAnswer(index), answerEnds[index]));
     }
   }
 
@@ -52,14 +65,13 @@ public final class Dataset {
   /**
    * Reads and tokenises a file.
    *
-   * @param maxLength tokens a sample may have; longer responses are cut, and a warning says how
-   *     many
+   * @param maxLength tokens a sample may have; longer ones are cut, and a warning says how many
    * @param threads that tokenise
    * @throws BadJobException for the first line that can't be used
    */
   public static Dataset load(
       JobSpec.Source source, Tokenizer tokenizer, int maxLength, int threads) {
-    SampleEncoder encoder = new SampleEncoder(tokenizer, source, maxLength);
+    SampleEncoder encoder = SampleEncoder.of(source, tokenizer, maxLength);
     ExecutorService workers =
         Executors.newFixedThreadPool(
             threads, Thread.ofPlatform().daemon().name("tokenizer-", 0).factory());
@@ -97,22 +109,31 @@ public final class Dataset {
   private static Chunk chunk(List<JsonlReader.Line> lines, SampleEncoder encoder) {
     int[] tokens = new int[64 * lines.size()];
     int[] ends = new int[lines.size()];
-    int[] promptLengths = new int[lines.size()];
+    int[] answers = new int[2 * lines.size()];
+    int[] answerEnds = new int[lines.size()];
     int end = 0;
+    int answerEnd = 0;
     long truncated = 0;
     for (int i = 0; i < ends.length; i++) {
       SampleEncoder.Encoded sample = encoder.encode(lines.get(i));
-      int length = sample.tokens().length;
-      if (end + length > tokens.length) {
-        tokens = Arrays.copyOf(tokens, Math.max(2 * tokens.length, end + length));
-      }
-      System.arraycopy(sample.tokens(), 0, tokens, end, length);
-      end += length;
+      tokens = appended(tokens, end, sample.tokens());
+      end += sample.tokens().length;
       ends[i] = end;
-      promptLengths[i] = sample.promptLength();
+      answers = appended(answers, answerEnd, sample.answers());
+      answerEnd += sample.answers().length;
+      answerEnds[i] = answerEnd;
       truncated += sample.truncated() ? 1 : 0;
     }
-    return new Chunk(Arrays.copyOf(tokens, end), ends, promptLengths, truncated);
+    return new Chunk(
+        Arrays.copyOf(tokens, end), ends, Arrays.copyOf(answers, answerEnd), answerEnds, truncated);
+  }
+
+  /** Puts values at a place, in a longer array where they don't fit. */
+  private static int[] appended(int[] values, int at, int[] more) {
+    int needed = at + more.length;
+    int[] all = needed <= values.length ? values : Arrays.copyOf(values, Math.max(2 * at, needed));
+    System.arraycopy(more, 0, all, at, more.length);
+    return all;
   }
 
   private static Chunk result(Future<Chunk> future) {
@@ -136,7 +157,7 @@ public final class Dataset {
     LOG.info("{}: {} samples, {} tokens", file, size, tokens);
     if (truncated > 0) {
       LOG.warn(
-          "{}: {} of {} samples are longer than max_length, {} tokens; their responses are cut",
+          "{}: {} of {} samples are longer than max_length, {} tokens; what is beyond is cut",
           file,
           truncated,
           size,
@@ -158,14 +179,13 @@ public final class Dataset {
 
   /** Tokens of a sample that carry a loss; at least one. */
   public int targetCount(int id) {
-    return length(id) - Math.max(1, chunkOf(id).promptLengths()[id % CHUNK]);
+    Chunk chunk = chunkOf(id);
+    int index = id % CHUNK;
+    return Sample.targetCount(chunk.answers(), chunk.firstAnswer(index), chunk.answerEnds()[index]);
   }
 
   public Sample sample(int id) {
-    Chunk chunk = chunkOf(id);
-    int index = id % CHUNK;
-    int[] tokens = Arrays.copyOfRange(chunk.tokens(), chunk.begin(index), chunk.ends()[index]);
-    return new Sample(id, tokens, chunk.promptLengths()[index]);
+    return chunkOf(id).sample(id, id % CHUNK);
   }
 
   /** Some samples laid end to end, in this order. */
@@ -176,15 +196,16 @@ public final class Dataset {
     int[] lengths = new int[ids.length];
     int begin = 0;
     for (int i = 0; i < ids.length; i++) {
-      Chunk chunk = chunkOf(ids[i]);
-      int index = ids[i] % CHUNK;
-      int from = chunk.begin(index);
-      int length = chunk.ends()[index] - from;
-      System.arraycopy(chunk.tokens(), from, tokens, begin, length);
+      Sample sample = sample(ids[i]);
+      int length = sample.tokens().length;
+      System.arraycopy(sample.tokens(), 0, tokens, begin, length);
       Arrays.fill(targets, begin, begin + length, TokenBatch.NO_TARGET);
-      // Position p answers for token p + 1: the last of the prompt for the first of the response.
-      int first = Math.max(1, chunk.promptLengths()[index]);
-      System.arraycopy(chunk.tokens(), from + first, targets, begin + first - 1, length - first);
+      // Position p answers for token p + 1: what is before an answer for its first token.
+      for (int answer = 0; answer < sample.answers().length; answer += 2) {
+        int first = Math.max(1, sample.answers()[answer]);
+        int count = sample.answers()[answer + 1] - first;
+        System.arraycopy(sample.tokens(), first, targets, begin + first - 1, count);
+      }
       lengths[i] = length;
       begin += length;
     }

@@ -1,15 +1,25 @@
 package org.ftcluster.worker.data;
 
 /**
- * One line of the data as tokens: prompt, then response.
+ * One line of the data as tokens.
  *
  * @param id the line's place among the file's samples, from 0
- * @param tokens beginning of sequence, prompt, response, end of sequence
- * @param promptLength how many of them carry no loss: all up to the response
+ * @param tokens all of them, those that begin and end it included
+ * @param answers which of them carry a loss: from and to, the first after the last, of each answer
+ *     in turn
  */
-public record Sample(long id, int[] tokens, int promptLength) {
-  /** Tokens that carry a loss: those of the response, but for a token nothing stands before. */
+public record Sample(long id, int[] tokens, int[] answers) {
+  /** Tokens that carry a loss: those of answers, but for a token nothing stands before. */
   public int targetCount() {
-    return tokens.length - Math.max(1, promptLength);
+    return targetCount(answers, 0, answers.length);
+  }
+
+  /** The same of some of an array of answers. */
+  static int targetCount(int[] answers, int from, int to) {
+    int count = 0;
+    for (int i = from; i < to; i += 2) {
+      count += answers[i + 1] - Math.max(1, answers[i]);
+    }
+    return count;
   }
 }

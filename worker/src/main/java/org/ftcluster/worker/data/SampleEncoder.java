@@ -1,54 +1,31 @@
 package org.ftcluster.worker.data;
 
-import com.fasterxml.jackson.databind.JsonNode;
-import java.util.Arrays;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 
-/**
- * Lines to samples. Prompt and response are tokenised apart, then joined, so that the prompt's
- * tokens are the same in training and in generation.
- */
-final class SampleEncoder {
-  private final Tokenizer tokenizer;
-  private final PromptTemplate prompt;
-  private final PromptTemplate response;
-  private final int maxLength;
+/** Lines to samples. Any thread may use one. */
+sealed interface SampleEncoder permits ChatEncoder, PromptEncoder {
+  /**
+   * A sample.
+   *
+   * @param answers as in {@link Sample}; at least one that carries a loss
+   * @param truncated whether it was cut
+   */
+  record Encoded(int[] tokens, int[] answers, boolean truncated) {}
 
   /**
-   * @param maxLength tokens a sample may have: a response that is longer is cut there, and a prompt
-   *     that leaves it no room is an error
+   * One line's sample.
+   *
+   * @throws BadJobException when the line can't be used, or leaves nothing to learn
    */
-  SampleEncoder(Tokenizer tokenizer, JobSpec.Source source, int maxLength) {
-    this.tokenizer = tokenizer;
-    this.prompt = PromptTemplate.of(source.prompt());
-    this.response = PromptTemplate.of(source.response());
-    this.maxLength = maxLength;
-  }
+  Encoded encode(JsonlReader.Line line);
 
-  /** A sample, and whether its response was cut. */
-  record Encoded(int[] tokens, int promptLength, boolean truncated) {}
-
-  Encoded encode(JsonlReader.Line line) {
-    JsonNode fields = line.fields();
-    int[] before = tokenizer.encodePrompt(prompt.fill(line, fields));
-    int[] after = tokenizer.encode(response.fill(line, fields));
-    if (before.length >= maxLength) {
-      throw new BadJobException(
-          "%s: the prompt alone takes %d tokens, which leaves no room for a response in max_length, %d."
-              .formatted(line.where(), before.length, maxLength));
-    }
-    int end = tokenizer.eos().isPresent() ? 1 : 0;
-    int whole = before.length + after.length + end;
-    int[] tokens = Arrays.copyOf(before, whole);
-    System.arraycopy(after, 0, tokens, before.length, after.length);
-    tokenizer.eos().ifPresent(eos -> tokens[whole - 1] = eos);
-    if (whole <= Math.max(1, before.length)) {
-      throw new BadJobException(
-          "%s: the response is empty, so there is nothing to learn.".formatted(line.where()));
-    }
-    return whole > maxLength
-        ? new Encoded(Arrays.copyOf(tokens, maxLength), before.length, true)
-        : new Encoded(tokens, before.length, false);
+  /** What a job says of its data. */
+  static SampleEncoder of(JobSpec.Source source, Tokenizer tokenizer, int maxLength) {
+    String messages = source.messages();
+    return messages == null
+        ? new PromptEncoder(tokenizer, source, maxLength)
+        : new ChatEncoder(
+            tokenizer, tokenizer.chatTemplate(source.chatTemplate()), messages, maxLength);
   }
 }

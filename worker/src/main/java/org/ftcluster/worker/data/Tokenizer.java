@@ -1,6 +1,7 @@
 package org.ftcluster.worker.data;
 
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import java.io.IOException;
 import java.io.InputStream;
@@ -11,17 +12,32 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.ftcluster.protocol.job.BadJobException;
+import org.jspecify.annotations.Nullable;
 
 /** Text to token ids and back, as the model's folder says. Any thread may use one. */
 public final class Tokenizer implements AutoCloseable {
   private static final Map<String, String> AS_IS =
       Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false");
 
+  private final Path modelFolder;
   private final HuggingFaceTokenizer tokenizer;
   private final Vocabulary vocabulary;
   private final SpecialTokens special;
 
-  private Tokenizer(HuggingFaceTokenizer tokenizer, Vocabulary vocabulary, SpecialTokens special) {
+  /**
+   * A text's tokens, and where in it they are.
+   *
+   * @param from the first {@code char} of each
+   * @param to the one after the last of each
+   */
+  record Encoding(int[] tokens, int[] from, int[] to) {}
+
+  private Tokenizer(
+      Path modelFolder,
+      HuggingFaceTokenizer tokenizer,
+      Vocabulary vocabulary,
+      SpecialTokens special) {
+    this.modelFolder = modelFolder;
     this.tokenizer = tokenizer;
     this.vocabulary = vocabulary;
     this.special = special;
@@ -44,7 +60,8 @@ public final class Tokenizer implements AutoCloseable {
     }
     SpecialTokens special = SpecialTokens.read(modelFolder, vocabulary);
     try (InputStream json = Files.newInputStream(file)) {
-      return new Tokenizer(HuggingFaceTokenizer.newInstance(json, AS_IS), vocabulary, special);
+      return new Tokenizer(
+          modelFolder, HuggingFaceTokenizer.newInstance(json, AS_IS), vocabulary, special);
     } catch (IOException e) {
       throw new BadJobException("%s: this can't be read: %s.".formatted(file, e.getMessage()), e);
     } catch (RuntimeException e) { // what the native reader throws, its own words in the message
@@ -77,17 +94,59 @@ public final class Tokenizer implements AutoCloseable {
     // DJL's own encode() also fetches each token's text and place, which takes several times as
     // long.
     long encoding = TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, false);
-    long[] ids;
     try {
-      ids = TokenizersLibrary.LIB.getTokenIds(encoding);
+      return tokens(encoding);
     } finally {
       TokenizersLibrary.LIB.deleteEncoding(encoding);
     }
-    int[] tokens = new int[ids.length];
-    for (int i = 0; i < ids.length; i++) {
-      tokens[i] = Math.toIntExact(ids[i]);
+  }
+
+  private static int[] tokens(long encoding) {
+    return Arrays.stream(TokenizersLibrary.LIB.getTokenIds(encoding))
+        .mapToInt(Math::toIntExact)
+        .toArray();
+  }
+
+  /** The same as {@link #encode}, and each token's place. */
+  Encoding encodeWithPlaces(String text) {
+    long encoding = TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, false);
+    try {
+      int[] tokens = tokens(encoding);
+      CharSpan[] spans = TokenizersLibrary.LIB.getTokenCharSpans(encoding);
+      int[] places = places(text);
+      int[] from = new int[tokens.length];
+      int[] to = new int[tokens.length];
+      for (int i = 0; i < tokens.length; i++) {
+        from[i] = places[spans[i].getStart()];
+        to[i] = places[spans[i].getEnd()];
+      }
+      return new Encoding(tokens, from, to);
+    } finally {
+      TokenizersLibrary.LIB.deleteEncoding(encoding);
     }
-    return tokens;
+  }
+
+  /**
+   * Where each code point of a text begins, by which the native library counts, and the text's end.
+   */
+  private static int[] places(String text) {
+    int[] places = new int[text.codePointCount(0, text.length()) + 1];
+    int at = 0;
+    for (int i = 0; i < places.length; i++) {
+      places[i] = at;
+      at += at < text.length() ? Character.charCount(text.codePointAt(at)) : 0;
+    }
+    return places;
+  }
+
+  /**
+   * How conversations are written.
+   *
+   * @param own a file with a template to use instead of the model's; null for that
+   * @throws BadJobException when there is none, or it can't be read
+   */
+  public ChatTemplate chatTemplate(@Nullable Path own) {
+    return ChatTemplate.read(modelFolder, own, vocabulary.specialTokens());
   }
 
   /** The text's tokens after {@link #bos}: what a model goes on from. */

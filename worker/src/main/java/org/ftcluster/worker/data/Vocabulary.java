@@ -5,13 +5,17 @@ import com.fasterxml.jackson.core.JsonToken;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.Set;
 
 /** The token ids in a {@code tokenizer.json}, which its native reader doesn't tell. */
 final class Vocabulary {
   private final Map<String, Integer> ids = new HashMap<>();
+  private final Set<String> specialTokens = new HashSet<>();
   private int size;
 
   private Vocabulary() {}
@@ -30,6 +34,11 @@ final class Vocabulary {
   OptionalInt id(String token) {
     Integer id = ids.get(token);
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
+  }
+
+  /** Tokens that no text has, but stand for a beginning, an end, a role. */
+  Set<String> specialTokens() {
+    return Collections.unmodifiableSet(specialTokens);
   }
 
   private Vocabulary addAll(JsonParser parser) throws IOException {
@@ -51,6 +60,9 @@ final class Vocabulary {
   private void addAdded(JsonNode added) {
     for (JsonNode token : added) {
       add(token.path("content").asText(), token.path("id").asInt());
+      if (token.path("special").asBoolean()) {
+        specialTokens.add(token.path("content").asText());
+      }
     }
   }
 

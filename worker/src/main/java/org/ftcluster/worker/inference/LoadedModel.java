@@ -3,11 +3,14 @@ package org.ftcluster.worker.inference;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
+import org.ftcluster.worker.data.Conversation;
 import org.ftcluster.worker.data.Dataset;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.Tokenizer;
+import org.ftcluster.worker.jinja.TemplateException;
 import org.ftcluster.worker.model.CausalLanguageModel;
 import org.ftcluster.worker.model.Generator;
 import org.ftcluster.worker.model.MemorySavings;
@@ -52,8 +55,7 @@ public final class LoadedModel implements AutoCloseable {
    * @param adapter a PEFT adapter folder; null for the base alone
    * @param accelerator that runs it, closed with it; the caller's where this fails; null for the
    *     host
-   * @throws org.ftcluster.protocol.job.BadJobException when a folder is wrong, or the two don't fit
-   *     each other
+   * @throws BadJobException when a folder is wrong, or the two don't fit each other
    */
   public static LoadedModel open(
       JobSpec.Model model, @Nullable Path adapter, int threads, @Nullable Accelerator accelerator) {
@@ -97,12 +99,33 @@ public final class LoadedModel implements AutoCloseable {
     return new Loss(sum / batches.targetTokens(), batches.targetTokens());
   }
 
+  /** The first samples of a JSONL file. */
+  public List<Question> questions(JobSpec.Source source, int limit) {
+    return Question.read(source, limit, tokenizer);
+  }
+
+  /**
+   * What the model goes on from to answer.
+   *
+   * @param chatTemplate a file; null for the model's own
+   * @throws BadJobException when there is no template, or it doesn't take the conversation
+   */
+  public Prompt prompt(Conversation conversation, @Nullable Path chatTemplate) {
+    try {
+      return new Prompt(tokenizer.chatTemplate(chatTemplate).prompt(conversation), true);
+    } catch (TemplateException e) {
+      throw new BadJobException(
+          "the chat template doesn't take this conversation: %s.".formatted(e.getMessage()), e);
+    }
+  }
+
   /** The texts that follow the prompts, each until an end token or {@code maxNewTokens}. */
   public List<String> generate(
-      List<String> prompts, int maxNewTokens, Generator.Sampling sampling) {
+      List<Prompt> prompts, int maxNewTokens, Generator.Sampling sampling) {
     List<int[]> encoded = new ArrayList<>(prompts.size());
-    for (String prompt : prompts) {
-      encoded.add(tokenizer.encodePrompt(prompt));
+    for (Prompt prompt : prompts) {
+      encoded.add(
+          prompt.whole() ? tokenizer.encode(prompt.text()) : tokenizer.encodePrompt(prompt.text()));
     }
     var settings = new Generator.Settings(maxNewTokens, sampling, List.copyOf(tokenizer.stops()));
     return new Generator(model, settings)

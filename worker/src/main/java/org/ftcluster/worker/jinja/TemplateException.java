@@ -4,7 +4,7 @@ package org.ftcluster.worker.jinja;
 public final class TemplateException extends RuntimeException {
   private static final long serialVersionUID = 1;
 
-  TemplateException(String message) {
+  public TemplateException(String message) {
     super(message);
   }
 

@@ -62,6 +62,23 @@ class JobIdentityTest {
   }
 
   @Test
+  void chatTemplatesAreWhatIsInThem() throws IOException {
+    Path template = Files.writeString(folder.resolve("chat.jinja"), "a");
+    Path moved = Files.writeString(folder.resolve("moved.jinja"), "a");
+    Path other = Files.writeString(folder.resolve("other.jinja"), "b");
+    assertEquals(chats(template), chats(moved));
+    assertEquals(
+        "data.eval.chat_template has other content, data.train.chat_template has other content",
+        chats(template).differencesFrom(chats(other)));
+    assertNotEquals(chats(template), identity());
+  }
+
+  private static JobIdentity chats(Path template) {
+    return identity(
+        "data.train={path: train.jsonl, messages: turns, chat_template: %s}".formatted(template));
+  }
+
+  @Test
   void modelsAreToldApartByTheirWeights() throws IOException {
     Path model = folder.resolve("model");
     try (Stream<Path> files = Files.list(SAMPLE.resolve("base"))) {

@@ -75,7 +75,7 @@ class DatasetTest {
     Sample sample = data.sample(0);
     assertEquals(0, sample.id());
     assertArrayEquals(new int[] {1, ret, a, 2}, sample.tokens());
-    assertEquals(2, sample.promptLength());
+    assertArrayEquals(new int[] {2, 4}, sample.answers());
     assertEquals(2, sample.targetCount());
     assertEquals(4, data.length(0));
     assertEquals(2, data.targetCount(0));

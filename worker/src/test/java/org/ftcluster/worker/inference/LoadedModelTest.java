@@ -40,6 +40,6 @@ class LoadedModelTest {
   }
 
   private static List<String> generate(LoadedModel model) {
-    return model.generate(List.of(PROMPT), 4, new Sampling.Greedy());
+    return model.generate(List.of(Prompt.of(PROMPT)), 4, new Sampling.Greedy());
   }
 }

@@ -1,0 +1,59 @@
+"""Writes chats.json: conversations as Transformers' tokens, and which of them are the assistant's.
+
+usage: make_chats.py MODEL OUT.json
+needs: transformers
+"""
+import json, sys
+from transformers import AutoTokenizer
+
+TEMPLATES = {
+    "every message ends with a token": """
+{%- for m in messages %}
+  {{- '<s>' + m.role + '\\n' }}
+  {%- if m.role == 'assistant' %}{% generation %}{{ m.content }}</s>{% endgeneration %}
+  {%- else %}{{ m.content }}</s>
+  {%- endif %}
+  {{- '\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}""",
+    "thoughts are left out once others follow": """
+{%- for m in messages %}
+  {{- '<s>' + m.role + '\\n' }}
+  {%- if m.role == 'assistant' %}
+    {%- set said = m.content if loop.last else m.content.split('</think>')[-1].lstrip() %}
+    {%- generation %}{{ said }}</s>{% endgeneration %}
+  {%- else %}{{ m.content }}</s>
+  {%- endif %}
+  {{- '\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}""",
+    "no token ends a message": """
+{%- if messages[0].role == 'system' %}{{ bos_token + messages[0].content | trim + '\\n\\n' }}{% endif %}
+{%- for m in messages if m.role != 'system' %}
+  {%- if m.role == 'user' %}{{ 'Q: ' + m.content + '\\nA: ' }}
+  {%- else %}{% generation %}{{ m.content + '\\n' }}{% endgeneration %}
+  {%- endif %}
+{%- endfor %}""",
+}
+CONVERSATIONS = [
+    [("user", "mov eax, edi"), ("assistant", "int f(int a) {\n  return a;\n}")],
+    [("system", " Write C.\n"), ("user", "ret"), ("assistant", "void f() {}"), ("user", "é 🙂 <b>"), ("assistant", "🙂🙂 \"x\"\n")],
+    [("user", "a"), ("assistant", "<think>\nhm\n</think>\n\nb"), ("user", "c"), ("assistant", "<think>\nwell\n</think>\n\nd")],
+    [("user", "a"), ("assistant", ""), ("user", "b"), ("assistant", "c")],
+]
+
+tokenizer = AutoTokenizer.from_pretrained(sys.argv[1])
+cases = []
+for name, template in TEMPLATES.items():
+    for conversation in CONVERSATIONS:
+        messages = [{"role": role, "content": content} for role, content in conversation]
+        out = tokenizer.apply_chat_template(
+            messages, chat_template=template, tokenize=True, return_dict=True, return_assistant_tokens_mask=True)
+        cases.append({
+            "name": name, "template": template, "messages": messages,
+            "tokens": list(out["input_ids"]), "mask": list(out["assistant_masks"]),
+            "prompt": tokenizer.apply_chat_template(
+                messages[:-1], chat_template=template, tokenize=False, add_generation_prompt=True)})
+with open(sys.argv[2], "w", encoding="utf-8") as file:
+    json.dump(cases, file, ensure_ascii=False, separators=(",", ":"))
+print(len(cases), [sum(c["mask"]) for c in cases])
