@@ -67,6 +67,23 @@ a {%+ if true %} b {% endif %}{% if true +%} c{% endif %}
 {{ dict(a=1, b='x')|tojson }} {{ namespace(a=1).a }} {{ table['a'] + table.b }} {{ words[0] ~ words.1 }} {{ '%%' }} {{ '{{' }} {{ "%}" }}
 {% generation %}{{ eos_token }}{% endgeneration %} {% for m in messages %}{% if m.role == 'assistant' %}{%- generation %}{{ m.content }}!{%- endgeneration %}{% else %}{{ m.role }}{% endif %}{% endfor %}
 {{ tools }} {{ documents is none }} {{ tools is defined }} {{ add_generation_prompt }}
+{% for t in messages[0].calls if t.type %}x{% else %}none{% endfor %}{{ missing|sort }}{{ missing|list }}{{ missing|join }}
+{% if messages|selectattr('role', 'equalto', 'tool') %}yes{% endif %}{% set s = words|select('in', ['a']) %}{% for w in s %}{{ w }}{% endfor %}{{ s|list|length }}
+{% if table.keys() %}yes{% endif %}{{ {}.keys() is true }}{% if {}.items() %}no{% endif %}{{ table.keys()|length }}{{ range(3)|length }}{{ range(3)|list }}{{ 'b' in table.keys() }}
+{% set ns = namespace(f=false) %}{% for m in messages if not ns.f %}{{ m.role }}{% if m.role == 'user' %}{% set ns.f = true %}{% endif %}{% endfor %}
+{% for w in words if w != 'c' %}{{ loop.last }}{{ loop.nextitem }}{{ loop.previtem }}{{ loop.length }}{{ loop.revindex0 }};{% endfor %}
+{% for w in [] %}{% else %}{% set y = 1 %}{% endfor %}[{{ y }}]
+{{ '3.7'|int }} {{ '1e3'|int }} {{ '1_000'|int }} {{ ' 12 '|int }} {{ nothing|int }} {{ '5d'|float }} {{ 'inf'|float }} {{ '1_0.5'|float }} {{ '.5'|float }} {{ words|int(3) }} {{ '+7'|int }}
+{{ 7|round }} {{ 2.1|round(1, 'ceil') }} {{ 2.15|round(1) }} {{ 7|round(method='floor') }} {{ 1234|round(-2) }} {{ 2.675|round(2) }}
+{{ 1.0 // 0.1 }} {{ 7.5 % -2 }} {{ -7.5 // 2 }} {{ 6.0 % 3 }} {{ 5 // 2.0 }}
+{{ ['B', 'a']|min }} {{ ['B', 'a']|max }} {{ ['B', 'a']|min(case_sensitive=true) }} {{ messages|max(attribute='role') }} {{ []|max is defined }} {{ messages|unique(attribute='role')|list|length }} {{ ['a', 'A']|unique(case_sensitive=true)|list }}
+{{ (words|tojson|safe) ~ '<' }} {{ words|tojson|safe }} {{ '<'|safe == '<' }} {{ '<'|safe is string }}
+{{ 'x\x85'|trim|length }} {{ '1  2   3  '.split(none, 1) }} {{ 'a\x0bb\u2028c\r\nd\n'.splitlines() }} {{ 'a\r\nb'|indent(1) }} {{ 'a\nb'|indent(-1) }} {{ 'a\n'|indent(1) }} {{ 'a\xa0b c'|title }}
+{{ ['a\u200b\xa0\x7f'] }} {{ ['\U0001F642é'] }} {{ '\v\a\0\101'|length }} {{ '\q' }}
+{{ '' is lower }} {{ '12' is upper }} {{ 'aé' is lower }} {{ 'Aé' is lower }} {{ ['😀', 'Ａ']|sort }} {{ [1, 2, 3][true] }} {{ '中a'.title() }} {{ 'ß'.capitalize() }} {{ [none]|map(attribute='x', default=none)|join('-') }}
+{{ {'update': 1}['update'] }} {{ [1, 2, 3][1::2147483647] }} {{ [1, 2, 3][:-9] }} {% for w in [1] %}{{ loop is mapping }}{% endfor %} {{ missing is callable }}
+{{ words|reverse|first }} {{ table|items|first }} {{ words|map('upper')|first }}
+{{ 'aa'.count('a') }} {{ '{a}' ~ 1 }} {{ 'a' 'b' ~ 'c' }} {{ 1 if true else 2 if false else 3 }}
 {{ raise_exception('No!') }}
 {{ missing.x }}
 {{ 'a' + 1 }}
@@ -95,6 +112,16 @@ a {%+ if true %} b {% endif %}{% if true +%} c{% endif %}
 {% macro f(a) %}{% endmacro %}{{ f(1, 2) }}
 {% macro f(a) %}{% endmacro %}{{ f(b=2) }}
 {{ range(10000000)|length }}
+{{ missing|int }}
+{{ 7|round(0, 'up') }}
+{{ (words|select)|length }}
+{{ words|select|last }}
+{{ words|map()|list }}
+{{ 'a' is in('a', 'b') }}
+{{ words|trim(1, 2) }}
+{{ '\U00110000' }}
+{{ loop.cycle() }}{% for w in words %}{{ loop.cycle() }}{% endfor %}
+{{ range(3) + [1] }}
 {# no end
 """.strip("\n").split("\n")
 

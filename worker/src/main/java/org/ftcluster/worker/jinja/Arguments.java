@@ -6,10 +6,6 @@ import org.jspecify.annotations.Nullable;
 
 /** What a function, filter, test or macro is called with. */
 record Arguments(List<@Nullable Object> positional, Map<String, @Nullable Object> named) {
-  static Arguments of(@Nullable Object... positional) {
-    return new Arguments(java.util.Arrays.asList(positional), Map.of());
-  }
-
   boolean has(int index, String name) {
     return index < positional.size() || named.containsKey(name);
   }
@@ -47,20 +43,25 @@ record Arguments(List<@Nullable Object> positional, Map<String, @Nullable Object
     return Values.truth(get(index, name, fallback));
   }
 
-  /** Without the first. */
+  /** Without the first, which must be there. */
   Arguments rest() {
+    if (positional.isEmpty()) {
+      throw new TemplateException("an argument is missing");
+    }
     return new Arguments(positional.subList(1, positional.size()), named);
   }
 
-  /** Refuses more than a function takes. */
-  Arguments atMost(int count, String... names) {
-    if (positional.size() > count) {
+  /** Refuses what a function doesn't take. */
+  Arguments only(String... names) {
+    if (positional.size() > names.length) {
       throw new TemplateException(
-          "%d arguments are more than the %d that it takes".formatted(positional.size(), count));
+          "%d arguments are more than the %d that it takes here"
+              .formatted(positional.size(), names.length));
     }
     for (String name : named.keySet()) {
-      if (!List.of(names).contains(name)) {
-        throw new TemplateException("it has no argument %s".formatted(name));
+      int place = List.of(names).indexOf(name);
+      if (place < 0 || place < positional.size()) {
+        throw new TemplateException("it has no argument %s here".formatted(name));
       }
     }
     return this;

@@ -9,6 +9,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -19,47 +20,60 @@ final class Filters {
     @Nullable Object apply(@Nullable Object value, Arguments arguments);
   }
 
+  private static final Pattern WHOLE = Pattern.compile("[+-]?[0-9]+(_[0-9]+)*");
+
+  private static final Pattern REAL =
+      Pattern.compile(
+          "[+-]?([0-9]+(_[0-9]+)*\\.?([0-9]+(_[0-9]+)*)?|\\.[0-9]+(_[0-9]+)*)([eE][+-]?[0-9]+)?");
+
   private static final Map<String, Filter> FILTERS =
       Map.ofEntries(
-          Map.entry("length", (value, given) -> (long) Values.length(value)),
-          Map.entry("count", (value, given) -> (long) Values.length(value)),
-          Map.entry(
+          filter("length", (value, given) -> (long) Values.length(value)),
+          filter("count", (value, given) -> (long) Values.length(value)),
+          filter(
               "trim",
               (value, given) ->
-                  Strings.strip(Values.text(value), given.textOrNull(0, "chars"), true, true)),
-          Map.entry("upper", (value, given) -> Strings.upper(Values.text(value))),
-          Map.entry("lower", (value, given) -> Strings.lower(Values.text(value))),
-          Map.entry("title", (value, given) -> Strings.titleWords(Values.text(value))),
-          Map.entry("capitalize", (value, given) -> Strings.capitalize(Values.text(value))),
-          Map.entry("string", (value, given) -> Values.text(value)),
-          Map.entry("safe", (value, given) -> Values.text(value)),
-          Map.entry("default", Filters::orDefault),
-          Map.entry("d", Filters::orDefault),
-          Map.entry("first", (value, given) -> end(value, 0)),
-          Map.entry("last", (value, given) -> end(value, -1)),
-          Map.entry("list", (value, given) -> Values.items(value)),
-          Map.entry("join", Filters::join),
-          Map.entry("replace", Filters::replace),
-          Map.entry("tojson", Json::filter),
-          Map.entry("items", Filters::items),
-          Map.entry("dictsort", (value, given) -> sortedPairs(value, given)),
-          Map.entry("sort", Filters::sort),
-          Map.entry("unique", (value, given) -> unique(value)),
-          Map.entry("reverse", Filters::reverse),
+                  Strings.strip(Values.text(value), given.textOrNull(0, "chars"), true, true),
+              "chars"),
+          filter("upper", (value, given) -> Strings.upper(Values.text(value))),
+          filter("lower", (value, given) -> Strings.lower(Values.text(value))),
+          filter("title", (value, given) -> Strings.titleWords(Values.text(value))),
+          filter("capitalize", (value, given) -> Strings.capitalize(Values.text(value))),
+          filter("string", (value, given) -> value instanceof Safe ? value : Values.text(value)),
+          filter("safe", (value, given) -> new Safe(Values.text(value))),
+          filter("default", Filters::orDefault, "default_value", "boolean"),
+          filter("d", Filters::orDefault, "default_value", "boolean"),
+          filter("first", (value, given) -> end(value, 0)),
+          filter("last", (value, given) -> end(value, -1)),
+          filter("list", (value, given) -> Values.items(value)),
+          filter("join", Filters::join, "d", "attribute"),
+          filter("replace", Filters::replace, "old", "new", "count"),
+          filter("tojson", Json::filter, "ensure_ascii", "indent", "separators", "sort_keys"),
+          filter("items", Filters::items),
+          filter("dictsort", Filters::sortedPairs, "case_sensitive", "by", "reverse"),
+          filter("sort", Filters::sort, "reverse", "case_sensitive", "attribute"),
+          filter("unique", Filters::unique, "case_sensitive", "attribute"),
+          filter("reverse", Filters::reverse),
+          filter("sum", Filters::sum, "attribute", "start"),
+          filter("min", (value, given) -> extreme(value, given, 1), "case_sensitive", "attribute"),
+          filter("max", (value, given) -> extreme(value, given, -1), "case_sensitive", "attribute"),
+          filter("int", Filters::whole, "default", "base"),
+          filter("float", Filters::real, "default"),
+          filter("abs", (value, given) -> Operators.absolute(value)),
+          filter("round", Filters::round, "precision", "method"),
+          filter("indent", Filters::indent, "width", "first", "blank"),
+          // These hand arguments on to filters and tests.
           Map.entry("map", Filters::map),
           Map.entry("select", (value, given) -> chosen(value, selects(given))),
           Map.entry("reject", (value, given) -> chosen(value, selects(given).negate())),
           Map.entry("selectattr", (value, given) -> chosen(value, selectsAttribute(given))),
           Map.entry(
-              "rejectattr", (value, given) -> chosen(value, selectsAttribute(given).negate())),
-          Map.entry("int", Filters::whole),
-          Map.entry("float", Filters::real),
-          Map.entry("abs", (value, given) -> Operators.absolute(value)),
-          Map.entry("round", Filters::round),
-          Map.entry("sum", Filters::sum),
-          Map.entry("min", (value, given) -> extreme(value, Values::compare)),
-          Map.entry("max", (value, given) -> extreme(value, (a, b) -> Values.compare(b, a))),
-          Map.entry("indent", Filters::indent));
+              "rejectattr", (value, given) -> chosen(value, selectsAttribute(given).negate())));
+
+  /** A filter that takes these arguments and no others. */
+  private static Map.Entry<String, Filter> filter(String name, Filter filter, String... names) {
+    return Map.entry(name, (value, given) -> filter.apply(value, given.only(names)));
+  }
 
   private Filters() {}
 
@@ -86,6 +100,9 @@ final class Filters {
   }
 
   private static @Nullable Object end(@Nullable Object value, int index) {
+    if (index < 0 && value instanceof Lazy lazy) {
+      lazy.length(); // a generator has no end to begin from
+    }
     List<@Nullable Object> items = Values.items(value);
     if (items.isEmpty()) {
       return new Undefined(index == 0 ? "first" : "last");
@@ -111,26 +128,37 @@ final class Filters {
   }
 
   private static @Nullable Object items(@Nullable Object value, Arguments given) {
-    return value instanceof Undefined ? List.of() : Methods.pairs(Values.requireMap(value));
+    return Lazy.once(
+        value instanceof Undefined ? List.of() : Methods.pairs(Values.requireMap(value)));
   }
 
   private static List<@Nullable Object> sortedPairs(@Nullable Object value, Arguments given) {
     boolean exactCase = given.truth(0, "case_sensitive", false);
-    int by = "value".equals(given.get(1, "by", "key")) ? 1 : 0;
-    List<@Nullable Object> pairs = Methods.pairs(Values.requireMap(value));
+    int by =
+        switch (Values.text(given.get(1, "by", "key"))) {
+          case "key" -> 0;
+          case "value" -> 1;
+          default -> throw new TemplateException("by is key or value");
+        };
     return sorted(
-        pairs,
+        Methods.pairs(Values.requireMap(value)),
         pair -> folded(((List<?>) pair).get(by), exactCase),
         given.truth(2, "reverse", false));
   }
 
   private static List<@Nullable Object> sort(@Nullable Object value, Arguments given) {
-    boolean exactCase = given.truth(1, "case_sensitive", false);
-    Object attribute = given.get(2, "attribute", null);
-    return sorted(
-        Values.items(value),
-        item -> folded(attribute == null ? item : attribute(item, attribute), exactCase),
-        given.truth(0, "reverse", false));
+    return sorted(Values.items(value), key(given, 1), given.truth(0, "reverse", false));
+  }
+
+  /**
+   * What items are compared by.
+   *
+   * @param place of the argument {@code case_sensitive}, behind which comes {@code attribute}
+   */
+  private static Key key(Arguments given, int place) {
+    boolean exactCase = given.truth(place, "case_sensitive", false);
+    Object attribute = given.get(place + 1, "attribute", null);
+    return item -> folded(attribute == null ? item : attribute(item, attribute), exactCase);
   }
 
   private interface Key {
@@ -148,46 +176,49 @@ final class Filters {
     return value instanceof String text && !exactCase ? Strings.lower(text) : value;
   }
 
-  private static List<@Nullable Object> unique(@Nullable Object value) {
+  private static Lazy unique(@Nullable Object value, Arguments given) {
+    Key key = key(given, 0);
     List<@Nullable Object> unique = new ArrayList<>();
     List<@Nullable Object> seen = new ArrayList<>();
     for (Object item : Values.items(value)) {
-      Object key = folded(item, false);
-      if (!Values.contains(seen, key)) {
-        seen.add(key);
+      Object known = key.of(item);
+      if (!Values.contains(seen, known)) {
+        seen.add(known);
         unique.add(item);
       }
     }
-    return unique;
+    return Lazy.once(unique);
   }
 
-  private static @Nullable Object reverse(@Nullable Object value, Arguments given) {
+  private static Object reverse(@Nullable Object value, Arguments given) {
     if (value instanceof String text) {
       return new StringBuilder(text).reverse().toString();
     }
     List<@Nullable Object> items = Values.items(value);
     Collections.reverse(items);
-    return items;
+    return Lazy.once(items);
   }
 
-  private static List<@Nullable Object> map(@Nullable Object value, Arguments given) {
+  private static Lazy map(@Nullable Object value, Arguments given) {
     List<@Nullable Object> mapped = new ArrayList<>();
-    Object attribute = given.get(Integer.MAX_VALUE, "attribute", null);
+    Object attribute = given.named().get("attribute");
+    if (attribute != null && (!given.positional().isEmpty() || given.named().size() > 2)) {
+      throw new TemplateException("map takes a filter, or attribute and default");
+    }
     for (Object item : Values.items(value)) {
       if (attribute == null) {
         mapped.add(apply(given.text(0, "filter"), item, given.rest()));
       } else {
         Object found = attribute(item, attribute);
-        mapped.add(
-            found instanceof Undefined ? given.get(Integer.MAX_VALUE, "default", found) : found);
+        Object fallback = given.named().get("default");
+        mapped.add(found instanceof Undefined && fallback != null ? fallback : found);
       }
     }
-    return mapped;
+    return Lazy.once(mapped);
   }
 
-  private static List<@Nullable Object> chosen(
-      @Nullable Object value, Predicate<@Nullable Object> chooses) {
-    return Values.items(value).stream().filter(chooses).collect(Collectors.toList());
+  private static Lazy chosen(@Nullable Object value, Predicate<@Nullable Object> chooses) {
+    return Lazy.once(Values.items(value).stream().filter(chooses).collect(Collectors.toList()));
   }
 
   private static Predicate<@Nullable Object> selects(Arguments given) {
@@ -215,37 +246,72 @@ final class Filters {
   }
 
   private static @Nullable Object whole(@Nullable Object value, Arguments given) {
-    try {
-      return switch (value) {
-        case Double number -> Values.whole(new BigDecimal(number).toBigInteger());
-        case String text -> Values.whole(new BigInteger(text.strip()));
-        case null, default -> Values.whole(Values.toWhole(value));
-      };
-    } catch (NumberFormatException | TemplateException e) {
-      return given.get(0, "default", 0L);
+    if (given.whole(1, "base", 10) != 10) {
+      throw new TemplateException("int knows base 10 only");
     }
+    return switch (number(value)) {
+      case Double real when Double.isFinite(real) ->
+          Values.whole(new BigDecimal(real).toBigInteger());
+      case Double _ -> throw new TemplateException("what is infinite is no whole number");
+      case null -> given.get(0, "default", 0L);
+      case Object whole -> Values.whole(Values.toWhole(whole));
+    };
   }
 
   private static @Nullable Object real(@Nullable Object value, Arguments given) {
-    try {
-      return value instanceof String text
-          ? Double.parseDouble(text.strip())
-          : Values.toDouble(value);
-    } catch (NumberFormatException | TemplateException e) {
-      return given.get(0, "default", 0.0);
-    }
+    Object number = number(value);
+    return number == null ? given.get(0, "default", 0.0) : (Object) Values.toDouble(number);
   }
 
-  private static double round(@Nullable Object value, Arguments given) {
-    RoundingMode mode =
-        switch (Values.text(given.get(1, "method", "common"))) {
-          case "ceil" -> RoundingMode.CEILING;
-          case "floor" -> RoundingMode.FLOOR;
-          default -> RoundingMode.HALF_EVEN;
-        };
-    return new BigDecimal(Values.toDouble(value))
-        .setScale(given.whole(0, "precision", 0), mode)
-        .doubleValue();
+  /** A number, or what a text says in Python's way; null for what is none. */
+  private static @Nullable Object number(@Nullable Object value) {
+    if (value instanceof Undefined undefined) {
+      throw undefined.error();
+    }
+    if (!Values.isText(value)) {
+      return Values.isNumber(value) ? value : null;
+    }
+    String text = Strings.strip(Values.text(value), null, true, true);
+    if (WHOLE.matcher(text).matches()) {
+      return Values.whole(new BigInteger(text.replace("_", "")));
+    }
+    if (REAL.matcher(text).matches()) {
+      return Double.valueOf(text.replace("_", ""));
+    }
+    return switch (Strings.lower(text).replaceFirst("^\\+", "")) {
+      case "inf", "infinity" -> Double.POSITIVE_INFINITY;
+      case "-inf", "-infinity" -> Double.NEGATIVE_INFINITY;
+      case "nan", "-nan" -> Double.NaN;
+      default -> null;
+    };
+  }
+
+  private static Object round(@Nullable Object value, Arguments given) {
+    if (!Values.isNumber(value)) {
+      throw new TemplateException("%s can't be rounded".formatted(Values.shown(value)));
+    }
+    int precision = given.whole(0, "precision", 0);
+    if (Math.abs(precision) > 300) {
+      throw new TemplateException("%d places are too many".formatted(precision));
+    }
+    double factor = Math.pow(10, precision);
+    return switch (Values.text(given.get(1, "method", "common"))) {
+      case "common" -> rounded(value, precision);
+      case "ceil" -> Math.ceil(Values.toDouble(value) * factor) / factor;
+      case "floor" -> Math.floor(Values.toDouble(value) * factor) / factor;
+      default -> throw new TemplateException("method is common, ceil or floor");
+    };
+  }
+
+  private static Object rounded(@Nullable Object value, int precision) {
+    if (value instanceof Double real) {
+      return Double.isFinite(real)
+          ? new BigDecimal(real).setScale(precision, RoundingMode.HALF_EVEN).doubleValue()
+          : real;
+    }
+    BigDecimal whole = new BigDecimal(Values.toWhole(value));
+    return Values.whole(
+        whole.setScale(Math.min(0, precision), RoundingMode.HALF_EVEN).toBigInteger());
   }
 
   private static @Nullable Object sum(@Nullable Object value, Arguments given) {
@@ -257,29 +323,36 @@ final class Filters {
     return sum;
   }
 
-  private static @Nullable Object extreme(
-      @Nullable Object value, Comparator<@Nullable Object> order) {
+  /**
+   * The smallest item.
+   *
+   * @param sign -1 for the largest
+   */
+  private static @Nullable Object extreme(@Nullable Object value, Arguments given, int sign) {
     List<@Nullable Object> items = Values.items(value);
     if (items.isEmpty()) {
       return new Undefined("min or max of nothing");
     }
+    Key key = key(given, 0);
     Object best = items.getFirst();
     for (Object item : items) {
-      best = order.compare(item, best) < 0 ? item : best;
+      best = sign * Values.compare(key.of(item), key.of(best)) < 0 ? item : best;
     }
     return best;
   }
 
   private static String indent(@Nullable Object value, Arguments given) {
     Object width = given.get(0, "width", 4L);
-    String space = width instanceof String text ? text : " ".repeat(Values.index(width));
-    boolean first = given.truth(1, "first", false);
+    String space =
+        width instanceof String text
+            ? text
+            : " ".repeat(Math.clamp(Values.index(width), 0, Strings.MOST_BLANKS));
     boolean blank = given.truth(2, "blank", false);
-    StringBuilder indented = new StringBuilder();
-    String[] lines = Values.text(value).split("\n", -1);
-    for (int i = 0; i < lines.length; i++) {
-      boolean moved = i == 0 ? first : blank || !lines[i].isEmpty();
-      indented.append(i == 0 ? "" : "\n").append(moved ? space : "").append(lines[i]);
+    List<@Nullable Object> lines = Strings.lines(Values.text(value) + "\n");
+    StringBuilder indented = new StringBuilder(given.truth(1, "first", false) ? space : "");
+    for (int i = 0; i < lines.size(); i++) {
+      boolean moved = i > 0 && (blank || !lines.get(i).equals(""));
+      indented.append(i == 0 ? "" : "\n").append(moved ? space : "").append(lines.get(i));
     }
     return indented.toString();
   }

@@ -25,12 +25,14 @@ final class Json {
   }
 
   /** The filter {@code tojson} of Transformers. */
-  static String filter(@Nullable Object value, Arguments given) {
-    Arguments arguments = given.atMost(4, "ensure_ascii", "indent", "separators", "sort_keys");
+  static String filter(@Nullable Object value, Arguments arguments) {
     if (arguments.truth(0, "ensure_ascii", false)) {
       throw new TemplateException("tojson keeps letters as they are; leave ensure_ascii out");
     }
-    int indent = arguments.get(1, "indent", null) == null ? -1 : arguments.whole(1, "indent", 0);
+    int indent =
+        arguments.get(1, "indent", null) == null
+            ? -1
+            : Math.clamp(arguments.whole(1, "indent", 0), 0, Strings.MOST_BLANKS);
     String items = indent < 0 ? ", " : ",";
     String keys = ": ";
     Object separators = arguments.get(2, "separators", null);
@@ -65,7 +67,7 @@ final class Json {
         List<String> keys = new ArrayList<>();
         items.keySet().forEach(key -> keys.add(Values.requireText(key)));
         if (sorted) {
-          keys.sort(null);
+          keys.sort(Strings::compare);
         }
         lines(
             keys,

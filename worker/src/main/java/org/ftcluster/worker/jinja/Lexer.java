@@ -24,7 +24,7 @@ final class Lexer {
               + "|(?<float>\\d+(?:_\\d+)*(?:\\.\\d+(?:[eE][-+]?\\d+)?|[eE][-+]?\\d+))"
               + "|(?<integer>\\d+(?:_\\d+)*)"
               + "|(?<name>[\\p{L}_][\\p{L}\\p{N}_]*)"
-              + "|(?<string>'(?:[^'\\\\]|\\\\.)*'|\"(?:[^\"\\\\]|\\\\.)*\")"
+              + "|(?<string>'[^'\\\\]*+(?:\\\\.[^'\\\\]*+)*+'|\"[^\"\\\\]*+(?:\\\\.[^\"\\\\]*+)*+\")"
               + "|(?<end>[-+]?%}|-?}})"
               + "|(?<operator>//|\\*\\*|==|!=|<=|>=|[-+*/%~<>=.,:|()\\[\\]{}]))",
           Pattern.DOTALL);
@@ -72,13 +72,15 @@ final class Lexer {
   /** Text up to a tag, less what the tag takes of it. */
   private void data(String text, String tag, boolean takesBlanks) {
     if (tag.endsWith("-")) {
-      add(Kind.DATA, text.stripTrailing());
+      add(Kind.DATA, Strings.strip(text, null, false, true));
     } else if (takesBlanks && !tag.endsWith("+")) {
       int lineStart = text.lastIndexOf('\n') + 1;
       boolean first = lineStart > 0 || lineBegins;
       add(
           Kind.DATA,
-          first && text.substring(lineStart).isBlank() ? text.substring(0, lineStart) : text);
+          first && Strings.strip(text.substring(lineStart), null, true, false).isEmpty()
+              ? text.substring(0, lineStart)
+              : text);
     } else {
       add(Kind.DATA, text);
     }
@@ -153,7 +155,9 @@ final class Lexer {
     if (found.group("name") != null) {
       tokens.add(new Token(Kind.NAME, text, line));
     } else if (found.group("string") != null) {
-      tokens.add(new Token(Kind.STRING, unescaped(text.substring(1, text.length() - 1)), line));
+      int begins = line;
+      String literal = text.substring(1, text.length() - 1);
+      tokens.add(new Token(Kind.STRING, Evaluator.at(begins, () -> unescaped(literal)), begins));
     } else if (found.group("integer") != null) {
       tokens.add(new Token(Kind.INTEGER, text.replace("_", ""), line));
     } else if (found.group("float") != null) {
@@ -182,7 +186,7 @@ final class Lexer {
   private void afterTag(char sign, boolean takesBreak) {
     int end = position;
     if (sign == '-') {
-      while (end < source.length() && Character.isWhitespace(source.charAt(end))) {
+      while (end < source.length() && Strings.isBlank(source.charAt(end))) {
         end++;
       }
     } else if (takesBreak && sign != '+' && end < source.length() && source.charAt(end) == '\n') {
@@ -199,7 +203,7 @@ final class Lexer {
     position = to;
   }
 
-  /** A string's text, by Python's escapes; a backslash before anything else stays. */
+  /** A string's text, by Python's escapes; a backslash before what is none stays. */
   private static String unescaped(String written) {
     StringBuilder text = new StringBuilder();
     for (int i = 0; i < written.length(); i++) {
@@ -213,13 +217,17 @@ final class Lexer {
         case 'n' -> text.append('\n');
         case 't' -> text.append('\t');
         case 'r' -> text.append('\r');
+        case 'a' -> text.append('\u0007');
         case 'b' -> text.append('\b');
+        case 'v' -> text.append('\u000b');
         case 'f' -> text.append('\f');
         case '\\', '\'', '"' -> text.append(escaped);
         case '\n' -> {}
         case 'x' -> i = code(written, i, 2, text);
         case 'u' -> i = code(written, i, 4, text);
         case 'U' -> i = code(written, i, 8, text);
+        case '0', '1', '2', '3', '4', '5', '6', '7' -> i = octal(written, i, text);
+        case 'N' -> throw new TemplateException("names of characters aren't known");
         default -> text.append('\\').append(escaped);
       }
     }
@@ -231,7 +239,21 @@ final class Lexer {
     if (end > written.length() || !written.substring(at + 1, end).matches("[0-9a-fA-F]+")) {
       throw new TemplateException("\\%c lacks its %d digits".formatted(written.charAt(at), digits));
     }
-    text.appendCodePoint(Integer.parseInt(written.substring(at + 1, end), 16));
+    long code = Long.parseLong(written.substring(at + 1, end), 16);
+    if (code > Character.MAX_CODE_POINT) {
+      throw new TemplateException("\\%s is no character".formatted(written.substring(at, end)));
+    }
+    text.appendCodePoint((int) code);
+    return end - 1;
+  }
+
+  private static int octal(String written, int at, StringBuilder text) {
+    int end = at;
+    while (end < Math.min(at + 3, written.length())
+        && "01234567".indexOf(written.charAt(end)) >= 0) {
+      end++;
+    }
+    text.appendCodePoint(Integer.parseInt(written.substring(at, end), 8));
     return end - 1;
   }
 }

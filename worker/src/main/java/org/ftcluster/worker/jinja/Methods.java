@@ -3,6 +3,7 @@ package org.ftcluster.worker.jinja;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -10,57 +11,145 @@ import org.jspecify.annotations.Nullable;
 final class Methods {
   private Methods() {}
 
-  /** A method of a value, or null where it has none of that name. */
+  /** What Python's values can do besides, which no template was seen to need. */
+  private static final Set<String> OTHERS =
+      Set.of(
+          "append",
+          "casefold",
+          "center",
+          "clear",
+          "encode",
+          "expandtabs",
+          "extend",
+          "format",
+          "format_map",
+          "fromkeys",
+          "insert",
+          "isalnum",
+          "isalpha",
+          "isascii",
+          "isdecimal",
+          "isidentifier",
+          "islower",
+          "isnumeric",
+          "isprintable",
+          "istitle",
+          "isupper",
+          "ljust",
+          "maketrans",
+          "partition",
+          "pop",
+          "popitem",
+          "remove",
+          "reverse",
+          "rindex",
+          "rjust",
+          "rpartition",
+          "setdefault",
+          "sort",
+          "swapcase",
+          "translate",
+          "update",
+          "zfill");
+
+  /**
+   * A method of a value, or null where it has none of that name.
+   *
+   * @throws TemplateException for one that isn't supported
+   */
   static @Nullable Callable of(@Nullable Object value, String name) {
-    return switch (value) {
-      case String text -> ofString(text, name);
-      case Map<?, ?> map -> ofMap(map, name);
-      case List<?> list -> ofList(list, name);
-      case null, default -> null;
-    };
+    Callable method =
+        switch (value) {
+          case String text -> ofString(text, name);
+          case Map<?, ?> map -> ofMap(map, name);
+          case List<?> list -> ofList(list, name);
+          case null, default -> null;
+        };
+    boolean hasMethods = value instanceof String || value instanceof Map || value instanceof List;
+    if (method == null && hasMethods && OTHERS.contains(name)) {
+      throw new TemplateException("the method %s isn't supported".formatted(name));
+    }
+    return method;
+  }
+
+  /** Takes these arguments and no others. */
+  private static Callable taking(Callable method, String... names) {
+    return given -> method.call(given.only(names));
   }
 
   private static @Nullable Callable ofString(String text, String name) {
     return switch (name) {
-      case "strip" -> given -> Strings.strip(text, given.textOrNull(0, "chars"), true, true);
-      case "lstrip" -> given -> Strings.strip(text, given.textOrNull(0, "chars"), true, false);
-      case "rstrip" -> given -> Strings.strip(text, given.textOrNull(0, "chars"), false, true);
-      case "startswith" -> given -> Strings.hasAffix(given.require(0, "prefix"), text::startsWith);
-      case "endswith" -> given -> Strings.hasAffix(given.require(0, "suffix"), text::endsWith);
+      case "strip" ->
+          taking(given -> Strings.strip(text, given.textOrNull(0, "chars"), true, true), "chars");
+      case "lstrip" ->
+          taking(given -> Strings.strip(text, given.textOrNull(0, "chars"), true, false), "chars");
+      case "rstrip" ->
+          taking(given -> Strings.strip(text, given.textOrNull(0, "chars"), false, true), "chars");
+      case "startswith" ->
+          taking(given -> Strings.hasAffix(given.require(0, "prefix"), text::startsWith), "prefix");
+      case "endswith" ->
+          taking(given -> Strings.hasAffix(given.require(0, "suffix"), text::endsWith), "suffix");
       case "removeprefix" ->
-          given -> {
-            String prefix = given.text(0, "prefix");
-            return text.startsWith(prefix) ? text.substring(prefix.length()) : text;
-          };
+          taking(
+              given -> {
+                String prefix = given.text(0, "prefix");
+                return text.startsWith(prefix) ? text.substring(prefix.length()) : text;
+              },
+              "prefix");
       case "removesuffix" ->
-          given -> {
-            String suffix = given.text(0, "suffix");
-            return text.endsWith(suffix)
-                ? text.substring(0, text.length() - suffix.length())
-                : text;
-          };
+          taking(
+              given -> {
+                String suffix = given.text(0, "suffix");
+                return text.endsWith(suffix)
+                    ? text.substring(0, text.length() - suffix.length())
+                    : text;
+              },
+              "suffix");
       case "split" ->
-          given -> Strings.split(text, given.textOrNull(0, "sep"), given.whole(1, "maxsplit", -1));
+          taking(
+              given ->
+                  Strings.split(text, given.textOrNull(0, "sep"), given.whole(1, "maxsplit", -1)),
+              "sep",
+              "maxsplit");
       case "rsplit" ->
-          given -> Strings.splitRight(text, given.text(0, "sep"), given.whole(1, "maxsplit", -1));
-      case "splitlines" ->
-          given -> text.lines().map(Object.class::cast).collect(Collectors.toList());
+          taking(
+              given ->
+                  Strings.splitRight(text, given.text(0, "sep"), given.whole(1, "maxsplit", -1)),
+              "sep",
+              "maxsplit");
+      case "splitlines" -> taking(given -> Strings.lines(text));
       case "replace" ->
-          given ->
-              Strings.replace(
-                  text, given.text(0, "old"), given.text(1, "new"), given.whole(2, "count", -1));
-      case "join" -> given -> joined(given.require(0, "iterable"), text);
-      case "find" -> given -> place(text, text.indexOf(given.text(0, "sub")));
-      case "rfind" -> given -> place(text, text.lastIndexOf(given.text(0, "sub")));
-      case "count" -> given -> (long) Strings.split(text, given.text(0, "sub"), -1).size() - 1;
-      case "upper" -> given -> Strings.upper(text);
-      case "lower" -> given -> Strings.lower(text);
-      case "title" -> given -> Strings.title(text);
-      case "capitalize" -> given -> Strings.capitalize(text);
-      case "isdigit" -> given -> !text.isEmpty() && text.codePoints().allMatch(Character::isDigit);
-      case "isspace" -> given -> !text.isEmpty() && text.codePoints().allMatch(Strings::isBlank);
+          taking(
+              given ->
+                  Strings.replace(
+                      text,
+                      given.text(0, "old"),
+                      given.text(1, "new"),
+                      given.whole(2, "count", -1)),
+              "old",
+              "new",
+              "count");
+      case "join" -> taking(given -> joined(given.require(0, "iterable"), text), "iterable");
+      case "find" -> taking(given -> place(text, text.indexOf(given.text(0, "sub"))), "sub");
+      case "rfind" -> taking(given -> place(text, text.lastIndexOf(given.text(0, "sub"))), "sub");
+      case "count" ->
+          taking(given -> (long) Strings.split(text, given.text(0, "sub"), -1).size() - 1, "sub");
+      case "upper" -> taking(given -> Strings.upper(text));
+      case "lower" -> taking(given -> Strings.lower(text));
+      case "title" -> taking(given -> Strings.title(text));
+      case "capitalize" -> taking(given -> Strings.capitalize(text));
+      case "isdigit" -> taking(given -> isDigits(text));
+      case "isspace" ->
+          taking(given -> !text.isEmpty() && text.codePoints().allMatch(Strings::isBlank));
       default -> null;
     };
+  }
+
+  private static boolean isDigits(String text) {
+    if (text.codePoints().anyMatch(c -> Character.getType(c) == Character.OTHER_NUMBER)) {
+      throw new TemplateException("isdigit doesn't know " + Values.shown(text));
+    }
+    return !text.isEmpty() && text.codePoints().allMatch(Character::isDigit);
   }
 
   private static long place(String text, int index) {
@@ -76,14 +165,17 @@ final class Methods {
   private static @Nullable Callable ofMap(Map<?, ?> map, String name) {
     return switch (name) {
       case "get" ->
-          given -> {
-            Object key = given.require(0, "key");
-            return map.containsKey(key) ? map.get(key) : given.get(1, "default", null);
-          };
-      case "items" -> given -> pairs(map);
-      case "keys" -> given -> new ArrayList<Object>(map.keySet());
-      case "values" -> given -> new ArrayList<Object>(map.values());
-      case "copy" -> given -> map;
+          taking(
+              given -> {
+                Object key = given.require(0, "key");
+                return map.containsKey(key) ? map.get(key) : given.get(1, "default", null);
+              },
+              "key",
+              "default");
+      case "items" -> taking(given -> Lazy.view(pairs(map)));
+      case "keys" -> taking(given -> Lazy.view(new ArrayList<>(map.keySet())));
+      case "values" -> taking(given -> Lazy.view(new ArrayList<>(map.values())));
+      case "copy" -> taking(given -> map);
       default -> null;
     };
   }
@@ -97,22 +189,24 @@ final class Methods {
   private static @Nullable Callable ofList(List<?> list, String name) {
     return switch (name) {
       case "count" ->
-          given -> {
-            Object item = given.require(0, "value");
-            return list.stream().filter(other -> Values.equal(other, item)).count();
-          };
-      case "index" ->
-          given -> {
-            Object item = given.require(0, "value");
-            for (int i = 0; i < list.size(); i++) {
-              if (Values.equal(list.get(i), item)) {
-                return (long) i;
-              }
-            }
-            throw new TemplateException("%s is not in the list".formatted(Values.shown(item)));
-          };
-      case "copy" -> given -> list;
+          taking(
+              given -> {
+                Object item = given.require(0, "value");
+                return list.stream().filter(other -> Values.equal(other, item)).count();
+              },
+              "value");
+      case "index" -> taking(given -> place(list, given.require(0, "value")), "value");
+      case "copy" -> taking(given -> list);
       default -> null;
     };
+  }
+
+  private static long place(List<?> list, @Nullable Object item) {
+    for (int i = 0; i < list.size(); i++) {
+      if (Values.equal(list.get(i), item)) {
+        return i;
+      }
+    }
+    throw new TemplateException("%s is not in the list".formatted(Values.shown(item)));
   }
 }

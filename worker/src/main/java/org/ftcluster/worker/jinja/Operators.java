@@ -86,11 +86,26 @@ final class Operators {
       case "-" -> a - b;
       case "*" -> a * b;
       case "/" -> a / b;
-      case "//" -> Math.floor(a / b);
-      case "%" -> a - b * Math.floor(a / b);
+      case "//" -> floor(a, b);
+      case "%" -> remainder(a, b);
       case "**" -> Math.pow(a, b);
       default -> throw new IllegalArgumentException("no operator " + operator);
     };
+  }
+
+  /** With the sign of {@code b}, as Python has it. */
+  private static double remainder(double a, double b) {
+    double remainder = a % b;
+    if (remainder == 0) {
+      return Math.copySign(0, b);
+    }
+    return remainder < 0 == b < 0 ? remainder : remainder + b;
+  }
+
+  private static double floor(double a, double b) {
+    double exact = (a - remainder(a, b)) / b;
+    double floor = Math.floor(exact);
+    return exact - floor > 0.5 ? floor + 1 : floor;
   }
 
   private static BigInteger whole(String operator, BigInteger a, BigInteger b) {
@@ -101,7 +116,7 @@ final class Operators {
       case "//" -> floor(a, b);
       case "%" -> a.subtract(b.multiply(floor(a, b)));
       case "**" -> {
-        if (b.signum() < 0 || b.bitLength() > 10) {
+        if (b.signum() < 0 || b.bitLength() > 10 || a.bitLength() > 64) {
           throw new TemplateException("%s is no exponent here".formatted(b));
         }
         yield a.pow(b.intValue());
@@ -156,12 +171,16 @@ final class Operators {
       }
       return attribute(value, name);
     }
-    if (Values.isWhole(key) && (value instanceof List || value instanceof String)) {
+    if (value instanceof Lazy || value instanceof Safe) {
+      throw new TemplateException("%s has no places".formatted(Values.shown(value)));
+    }
+    boolean place = Values.isWhole(key) || key instanceof Boolean;
+    if (place && (value instanceof List || value instanceof String)) {
       int size = Values.length(value);
       int index = Values.index(key);
-      int place = index < 0 ? index + size : index;
-      if (place >= 0 && place < size) {
-        return Values.items(value).get(place);
+      int at = index < 0 ? index + size : index;
+      if (at >= 0 && at < size) {
+        return Values.items(value).get(at);
       }
     }
     return new Undefined("[%s]".formatted(Values.shown(key)));
@@ -172,6 +191,9 @@ final class Operators {
       case Map<?, ?> map when map.containsKey(name) -> map.get(name);
       case Namespace namespace when namespace.values().containsKey(name) ->
           namespace.values().get(name);
+      case Loop loop -> loop.attribute(name);
+      case Lazy _ ->
+          throw new TemplateException("%s has no %s".formatted(Values.shown(value), name));
       case null, default -> new Undefined(name);
     };
   }
@@ -203,8 +225,8 @@ final class Operators {
     int first = from == null ? (step > 0 ? lowest : highest) : bound(from, size, lowest, highest);
     int last = to == null ? (step > 0 ? highest : lowest) : bound(to, size, lowest, highest);
     List<@Nullable Object> slice = new ArrayList<>();
-    for (int i = first; step > 0 ? i < last : i > last; i += step) {
-      slice.add(items.get(i));
+    for (long i = first; step > 0 ? i < last : i > last; i += step) {
+      slice.add(items.get((int) i));
     }
     if (value instanceof List<?> whole) {
       return alike(whole, slice);
@@ -220,8 +242,8 @@ final class Operators {
   }
 
   /** The function {@code range}. */
-  static List<@Nullable Object> range(Arguments given) {
-    Arguments arguments = given.atMost(3);
+  static Lazy range(Arguments given) {
+    Arguments arguments = given.only("start", "stop", "step");
     boolean both = arguments.has(1, "stop");
     long first = both ? arguments.whole(0, "start", 0) : 0;
     long end = arguments.whole(both ? 1 : 0, "stop", 0);
@@ -233,6 +255,6 @@ final class Operators {
     for (long i = first; step > 0 ? i < end : i > end; i += step) {
       range.add(i);
     }
-    return range;
+    return Lazy.view(range);
   }
 }

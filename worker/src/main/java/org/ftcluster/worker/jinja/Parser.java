@@ -13,18 +13,27 @@ final class Parser {
   /** How many loops are around what is read. */
   private int loops;
 
+  private boolean marksGenerated;
+
   private Parser(Tokens tokens) {
     this.tokens = tokens;
     this.expressions = new ExpressionParser(tokens);
   }
 
-  static List<Node> nodes(String template) {
+  /**
+   * A template.
+   *
+   * @param marksGenerated whether {@code generation} stands in it
+   */
+  record Parsed(List<Node> nodes, boolean marksGenerated) {}
+
+  static Parsed parse(String template) {
     Parser parser = new Parser(new Tokens(Lexer.tokens(template)));
     List<Node> nodes = parser.body(Set.of());
     if (!parser.tokens.peek().is(Kind.END)) {
       throw parser.tokens.unexpected("text or a tag");
     }
-    return nodes;
+    return new Parsed(nodes, parser.marksGenerated);
   }
 
   /** What stands up to a tag that begins with one of {@code ends}, whose name is next then. */
@@ -77,7 +86,10 @@ final class Parser {
       case "set" -> set(line);
       case "macro" -> macro(line);
       case "call" -> callBlock(line);
-      case "generation" -> new Node.Generation(block("endgeneration"), line);
+      case "generation" -> {
+        marksGenerated = true;
+        yield new Node.Generation(ownLoops("endgeneration"), line);
+      }
       case "break" -> leave(new Node.Break(), tag);
       case "continue" -> leave(new Node.Continue(), tag);
       default -> throw new TemplateException("there is no tag '%s'".formatted(tag.text())).at(line);
@@ -169,7 +181,7 @@ final class Parser {
       throw tokens.unexpected("'='");
     }
     Expression filtered = expressions.filters(new Expression.Name(Node.SetBlock.BODY));
-    return new Node.SetBlock(targets.getFirst(), filtered, block("endset"), line);
+    return new Node.SetBlock(targets.getFirst(), filtered, ownLoops("endset"), line);
   }
 
   private Node macro(int line) {

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Runs a template's nodes once. */
@@ -60,9 +61,8 @@ final class Renderer {
           throw new TemplateException("generation stands in a macro or set").at(line);
         }
         int from = out.length();
-        Flow flow = run(body, new Variables(variables), out);
+        run(body, new Variables(variables), out);
         generated.add(new Template.Span(from, out.length()));
-        return flow;
       }
       case Node.Break _ -> {
         return Flow.BREAK;
@@ -116,73 +116,43 @@ final class Renderer {
   }
 
   private Flow loop(Node.For loop, Variables variables, StringBuilder out) {
-    List<@Nullable Object> items = Values.items(Evaluator.value(loop.items(), variables));
+    Stream<@Nullable Object> items =
+        Values.items(Evaluator.value(loop.items(), variables)).stream();
     Expression condition = loop.condition();
     if (condition != null) {
-      items.removeIf(
-          item -> {
-            Variables round = new Variables(variables);
-            assign(loop.targets(), item, round);
-            return !Evaluator.truth(condition, round);
-          });
+      items =
+          items.filter(
+              item -> {
+                Variables round = new Variables(variables);
+                assign(loop.targets(), item, round);
+                return Evaluator.truth(condition, round);
+              });
     }
-    if (items.isEmpty()) {
-      return run(loop.otherwise(), variables, out);
-    }
-    for (int i = 0; i < items.size(); i++) {
+    Loop rounds = new Loop(items.iterator());
+    boolean any = false;
+    while (rounds.advance()) {
+      any = true;
       Variables round = new Variables(variables);
-      round.set("loop", round(items, i));
-      assign(loop.targets(), items.get(i), round);
+      round.set("loop", rounds);
+      assign(loop.targets(), rounds.item(), round);
       if (run(loop.body(), round, out) == Flow.BREAK) {
         break;
       }
     }
-    return Flow.GO_ON;
-  }
-
-  private static Map<String, @Nullable Object> round(List<@Nullable Object> items, int index) {
-    int size = items.size();
-    Map<String, @Nullable Object> loop = new HashMap<>();
-    loop.put("index", index + 1L);
-    loop.put("index0", (long) index);
-    loop.put("revindex", (long) size - index);
-    loop.put("revindex0", size - index - 1L);
-    loop.put("first", index == 0);
-    loop.put("last", index == size - 1);
-    loop.put("length", (long) size);
-    loop.put("depth", 1L); // of loops that call themselves
-    loop.put("depth0", 0L);
-    loop.put("previtem", index == 0 ? new Undefined("previtem") : items.get(index - 1));
-    loop.put("nextitem", index == size - 1 ? new Undefined("nextitem") : items.get(index + 1));
-    loop.put(
-        "cycle",
-        (Callable) given -> given.positional().get(index % Math.max(1, given.positional().size())));
-    return loop;
+    return any ? Flow.GO_ON : run(loop.otherwise(), new Variables(variables), out);
   }
 
   private Callable macro(Node.Macro macro, Variables around) {
     return given -> {
       Variables inside = new Variables(around);
-      int plain = macro.parameters().size() - macro.defaults().size();
-      String[] names = macro.parameters().toArray(String[]::new);
-      Object caller = given.named().get("caller");
       Arguments arguments = given;
-      if (caller != null) {
+      if (given.named().get("caller") instanceof Callable caller) {
         inside.set("caller", caller);
         Map<String, @Nullable Object> named = new HashMap<>(given.named());
         named.remove("caller");
         arguments = new Arguments(given.positional(), named);
       }
-      arguments.atMost(names.length, names);
-      for (int i = 0; i < names.length; i++) {
-        if (arguments.has(i, names[i])) {
-          inside.set(names[i], arguments.get(i, names[i], null));
-        } else if (i < plain) {
-          inside.set(names[i], new Undefined(names[i]));
-        } else {
-          inside.set(names[i], Evaluator.value(macro.defaults().get(i - plain), inside));
-        }
-      }
+      bind(macro.parameters(), macro.defaults(), arguments, inside);
       return text(macro.body(), inside);
     };
   }
@@ -191,11 +161,7 @@ final class Renderer {
     Callable caller =
         given -> {
           Variables inside = new Variables(variables);
-          String[] names = call.parameters().toArray(String[]::new);
-          given.atMost(names.length, names);
-          for (int i = 0; i < names.length; i++) {
-            inside.set(names[i], given.get(i, names[i], new Undefined(names[i])));
-          }
+          bind(call.parameters(), List.of(), given, inside);
           return text(call.body(), inside);
         };
     Arguments arguments = Evaluator.arguments(call.arguments(), variables);
@@ -204,5 +170,26 @@ final class Renderer {
     return Values.text(
         Evaluator.callable(call.callee(), variables)
             .call(new Arguments(arguments.positional(), named)));
+  }
+
+  /**
+   * Sets parameters to what is given for them.
+   *
+   * @param defaults of the last of them
+   */
+  private static void bind(
+      List<String> parameters, List<Expression> defaults, Arguments given, Variables inside) {
+    given.only(parameters.toArray(String[]::new));
+    int plain = parameters.size() - defaults.size();
+    for (int i = 0; i < parameters.size(); i++) {
+      String name = parameters.get(i);
+      if (given.has(i, name)) {
+        inside.set(name, given.get(i, name, null));
+      } else if (i < plain) {
+        inside.set(name, new Undefined(name));
+      } else {
+        inside.set(name, Evaluator.value(defaults.get(i - plain), inside));
+      }
+    }
   }
 }

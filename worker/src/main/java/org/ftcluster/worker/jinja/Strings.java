@@ -1,17 +1,29 @@
 package org.ftcluster.worker.jinja;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** What Python does with strings. */
 final class Strings {
+  private static final Pattern LINE_END =
+      Pattern.compile("\r\n|[\n\r\u000b\f\u001c-\u001e\u0085\u2028\u2029]");
+
+  private static final Pattern WORD =
+      Pattern.compile("[^-\\s({\\[<]+", Pattern.UNICODE_CHARACTER_CLASS);
+
+  /** As far as text may be moved to the right. */
+  static final int MOST_BLANKS = 1000;
+
   private Strings() {}
 
   static boolean isBlank(int c) {
-    return Character.isWhitespace(c) || Character.isSpaceChar(c) || (c >= 0x1c && c <= 0x1f);
+    return Character.isWhitespace(c) || Character.isSpaceChar(c) || c == 0x85;
   }
 
   /**
@@ -50,8 +62,8 @@ final class Strings {
         while (end < rest.length() && !isBlank(rest.codePointAt(end))) {
           end += Character.charCount(rest.codePointAt(end));
         }
-        if (most >= 0 && pieces.size() == most) {
-          pieces.add(strip(rest, null, false, true));
+        if (pieces.size() == most) {
+          pieces.add(rest);
           return pieces;
         }
         pieces.add(rest.substring(0, end));
@@ -94,47 +106,53 @@ final class Strings {
 
   /** Replaces the first {@code most} of them, or all where that is below 0. */
   static String replace(String text, String old, String other, int most) {
-    if (most < 0) {
-      return text.replace(old, other);
+    if (old.isEmpty()) {
+      throw new TemplateException("what is to be replaced is empty");
     }
-    StringBuilder replaced = new StringBuilder();
-    int from = 0;
-    int at = text.indexOf(old);
-    for (int count = 0; at >= 0 && count < most; count++) {
-      replaced.append(text, from, at).append(other);
-      from = at + old.length();
-      if (old.isEmpty()) {
-        throw new TemplateException("what is to be replaced is empty");
-      }
-      at = text.indexOf(old, from);
+    List<@Nullable Object> pieces = split(text, old, most);
+    return pieces.stream().map(String.class::cast).collect(Collectors.joining(other));
+  }
+
+  /** By code points, as Python orders strings. */
+  static int compare(String a, String b) {
+    return Arrays.compare(a.codePoints().toArray(), b.codePoints().toArray());
+  }
+
+  /** Lines, by all that Python takes for a line's end. */
+  static List<@Nullable Object> lines(String text) {
+    List<@Nullable Object> lines = new ArrayList<>(Arrays.asList(LINE_END.split(text, -1)));
+    if (lines.getLast() instanceof String last && last.isEmpty()) {
+      lines.removeLast();
     }
-    return replaced.append(text.substring(from)).toString();
+    return lines;
   }
 
   static String capitalize(String text) {
     if (text.isEmpty()) {
       return text;
     }
-    int first = Character.charCount(text.codePointAt(0));
-    return upper(text.substring(0, first)) + lower(text.substring(first));
+    int first = text.codePointAt(0);
+    String rest = lower(text.substring(Character.charCount(first)));
+    String upper = upper(Character.toString(first));
+    boolean several = upper.codePointCount(0, upper.length()) > 1;
+    return (several ? capitalize(upper) : Character.toString(Character.toTitleCase(first))) + rest;
   }
 
-  /** The method {@code title}: each run of letters. */
+  /** The method {@code title}: each run of letters that have cases. */
   static String title(String text) {
     StringBuilder title = new StringBuilder();
     boolean inside = false;
     for (int c : text.codePoints().toArray()) {
       title.appendCodePoint(inside ? Character.toLowerCase(c) : Character.toTitleCase(c));
-      inside = Character.isLetter(c);
+      inside = Character.isUpperCase(c) || Character.isLowerCase(c) || Character.isTitleCase(c);
     }
     return title.toString();
   }
 
   /** The filter {@code title}: what stands between blanks, dashes and opening brackets. */
   static String titleWords(String text) {
-    return Pattern.compile("[^-\\s({\\[<]+")
-        .matcher(text)
-        .replaceAll(word -> java.util.regex.Matcher.quoteReplacement(capitalize(word.group())));
+    return WORD.matcher(text)
+        .replaceAll(word -> Matcher.quoteReplacement(capitalize(word.group())));
   }
 
   static String upper(String text) {

@@ -1,6 +1,5 @@
 package org.ftcluster.worker.jinja;
 
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -8,9 +7,11 @@ import org.jspecify.annotations.Nullable;
 /** A template that was read, to be filled any number of times. Immutable; any thread may use it. */
 public final class Template {
   private final List<Node> nodes;
+  private final boolean marksGenerated;
 
-  private Template(List<Node> nodes) {
-    this.nodes = nodes;
+  private Template(Parser.Parsed parsed) {
+    this.nodes = parsed.nodes();
+    this.marksGenerated = parsed.marksGenerated();
   }
 
   /**
@@ -35,10 +36,15 @@ public final class Template {
    */
   public static Template parse(String template) {
     try {
-      return new Template(Parser.nodes(template));
+      return new Template(Parser.parse(template));
     } catch (StackOverflowError e) {
       throw new TemplateException("brackets or tags are nested too deep");
     }
+  }
+
+  /** Whether {@code generation} stands somewhere in it. */
+  public boolean marksGenerated() {
+    return marksGenerated;
   }
 
   /**
@@ -52,7 +58,7 @@ public final class Template {
     Variables variables = new Variables(null);
     variables.set("namespace", (Callable) Namespace::of);
     variables.set("range", (Callable) Operators::range);
-    variables.set("dict", (Callable) Template::dict);
+    variables.set("dict", (Callable) Namespace::dict);
     variables.set("raise_exception", (Callable) Template::raise);
     values.forEach(variables::set);
     try {
@@ -60,15 +66,6 @@ public final class Template {
     } catch (StackOverflowError e) {
       throw new TemplateException("macros call each other without an end");
     }
-  }
-
-  private static Object dict(Arguments given) {
-    Map<String, @Nullable Object> dict = new LinkedHashMap<>();
-    for (Object first : given.positional()) {
-      Values.requireMap(first).forEach((key, value) -> dict.put(Values.requireText(key), value));
-    }
-    dict.putAll(given.named());
-    return dict;
   }
 
   private static Object raise(Arguments given) {

@@ -4,19 +4,23 @@ package org.ftcluster.worker.jinja;
 public final class TemplateException extends RuntimeException {
   private static final long serialVersionUID = 1;
 
+  private final boolean placed;
+
   public TemplateException(String message) {
+    this(message, false);
+  }
+
+  private TemplateException(String message, boolean placed) {
     super(message);
+    this.placed = placed;
   }
 
   /**
-   * The same, said of a line.
+   * The same, said of a line, unless one is known already.
    *
    * @param line counted from 1
    */
   TemplateException at(int line) {
-    String message = getMessage();
-    return message.startsWith("line ")
-        ? this
-        : new TemplateException("line %d: %s".formatted(line, message));
+    return placed ? this : new TemplateException("line %d: %s".formatted(line, getMessage()), true);
   }
 }

@@ -3,6 +3,8 @@ package org.ftcluster.worker.jinja;
 import java.math.BigInteger;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /** What may follow {@code is}. */
@@ -23,21 +25,19 @@ final class Tests {
           Map.entry("integer", (value, given) -> Values.isWhole(value)),
           Map.entry("float", (value, given) -> value instanceof Double),
           Map.entry("number", (value, given) -> Values.isNumber(value)),
-          Map.entry("string", (value, given) -> value instanceof String),
+          Map.entry("string", (value, given) -> Values.isText(value)),
           Map.entry("mapping", (value, given) -> value instanceof Map),
-          Map.entry("iterable", (value, given) -> hasItems(value)),
+          Map.entry("iterable", (value, given) -> hasItems(value) || value instanceof Lazy),
           Map.entry("sequence", (value, given) -> hasItems(value)),
-          Map.entry("callable", (value, given) -> value instanceof Callable),
+          Map.entry(
+              "callable",
+              (value, given) -> value instanceof Callable || value instanceof Undefined),
           Map.entry("odd", (value, given) -> Values.toWhole(value).testBit(0)),
           Map.entry("even", (value, given) -> !Values.toWhole(value).testBit(0)),
-          Map.entry(
-              "lower",
-              (value, given) -> Values.text(value).equals(Strings.lower(Values.text(value)))),
-          Map.entry(
-              "upper",
-              (value, given) -> Values.text(value).equals(Strings.upper(Values.text(value)))),
+          Map.entry("lower", (value, given) -> isCased(value, Strings::lower, Strings::upper)),
+          Map.entry("upper", (value, given) -> isCased(value, Strings::upper, Strings::lower)),
           Map.entry("divisibleby", Tests::divisible),
-          Map.entry("in", (value, given) -> Values.contains(given.require(0, "seq"), value)),
+          Map.entry("in", (value, given) -> Values.contains(given.require(0, "other"), value)),
           Map.entry("sameas", (value, given) -> value == given.require(0, "other")),
           Map.entry("equalto", Tests::equal),
           Map.entry("eq", Tests::equal),
@@ -48,6 +48,10 @@ final class Tests {
           Map.entry("le", (value, given) -> order(value, given) <= 0),
           Map.entry("gt", (value, given) -> order(value, given) > 0),
           Map.entry("ge", (value, given) -> order(value, given) >= 0));
+
+  private static final Set<String> WITH_ARGUMENT =
+      Set.of(
+          "divisibleby", "in", "sameas", "equalto", "eq", "==", "ne", "!=", "lt", "le", "gt", "ge");
 
   private Tests() {}
 
@@ -63,7 +67,15 @@ final class Tests {
     if (test == null) { // of a filter's arguments, which are known only now
       throw new TemplateException("there is no test '%s'".formatted(name));
     }
-    return test.holds(value, arguments);
+    return test.holds(
+        value, WITH_ARGUMENT.contains(name) ? arguments.only("other") : arguments.only());
+  }
+
+  /** Whether letters are all of one case, and there is one that has cases. */
+  private static boolean isCased(
+      @Nullable Object value, UnaryOperator<String> same, UnaryOperator<String> other) {
+    String text = Values.text(value);
+    return same.apply(text).equals(text) && !other.apply(text).equals(text);
   }
 
   private static boolean hasItems(@Nullable Object value) {
@@ -74,7 +86,7 @@ final class Tests {
   }
 
   private static boolean divisible(@Nullable Object value, Arguments given) {
-    BigInteger divisor = Values.toWhole(given.require(0, "num"));
+    BigInteger divisor = Values.toWhole(given.require(0, "other"));
     if (divisor.signum() == 0) {
       throw new TemplateException("nothing is divisible by 0");
     }

@@ -4,6 +4,7 @@ import java.math.BigDecimal;
 import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.StringJoiner;
@@ -12,8 +13,9 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Python's values: null, {@link Boolean}, {@link Long}, {@link BigInteger}, {@link Double}, {@link
- * String}, {@link List}, {@link Map} by strings, and besides {@link Undefined}, {@link Namespace}
- * and {@link Callable}. Lengths and places in strings count code points.
+ * String}, {@link List}, {@link Map} by strings, and besides {@link Undefined}, {@link Namespace},
+ * {@link Callable}, {@link Loop}, {@link Lazy} and {@link Safe}. Lengths and places in strings
+ * count code points.
  */
 final class Values {
   private Values() {}
@@ -25,6 +27,10 @@ final class Values {
 
   static boolean isWhole(@Nullable Object value) {
     return value instanceof Long || value instanceof BigInteger;
+  }
+
+  static boolean isText(@Nullable Object value) {
+    return value instanceof String || value instanceof Safe;
   }
 
   static boolean isNumber(@Nullable Object value) {
@@ -41,6 +47,8 @@ final class Values {
       case String text -> !text.isEmpty();
       case List<?> items -> !items.isEmpty();
       case Map<?, ?> items -> !items.isEmpty();
+      case Safe safe -> !safe.text().isEmpty();
+      case Lazy lazy -> lazy.truth();
       case Undefined _ -> false;
       default -> true;
     };
@@ -50,6 +58,7 @@ final class Values {
   static String text(@Nullable Object value) {
     return switch (value) {
       case String text -> text;
+      case Safe safe -> safe.text();
       case Undefined _ -> "";
       case null, default -> represented(value);
     };
@@ -74,8 +83,8 @@ final class Values {
         yield joined.toString();
       }
       case Undefined _ -> "Undefined";
-      case Callable _, Namespace _ ->
-          throw new TemplateException("a function or namespace has no text");
+      case Callable _, Namespace _, Loop _, Lazy _ ->
+          throw new TemplateException("%s has no text".formatted(shown(value)));
       default -> value.toString();
     };
   }
@@ -99,8 +108,13 @@ final class Values {
     }
     String digits = decimal.unscaledValue().abs().toString();
     String mantissa = digits.length() == 1 ? digits : digits.charAt(0) + "." + digits.substring(1);
-    return "%s%se%s%02d"
-        .formatted(value < 0 ? "-" : "", mantissa, exponent < 0 ? "-" : "+", Math.abs(exponent));
+    return String.format(
+        Locale.ROOT,
+        "%s%se%s%02d",
+        value < 0 ? "-" : "",
+        mantissa,
+        exponent < 0 ? "-" : "+",
+        Math.abs(exponent));
   }
 
   private static String quoted(String text) {
@@ -117,15 +131,31 @@ final class Values {
                 default -> {
                   if (c == quote) {
                     quoted.append('\\').append(quote);
-                  } else if (c < ' ' || c == 0x7f) {
-                    quoted.append("\\x%02x".formatted(c));
-                  } else {
+                  } else if (isPrintable(c)) {
                     quoted.appendCodePoint(c);
+                  } else {
+                    String form = c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x";
+                    quoted.append(String.format(Locale.ROOT, form, c));
                   }
                 }
               }
             });
     return quoted.append(quote).toString();
+  }
+
+  private static boolean isPrintable(int c) {
+    return switch (Character.getType(c)) {
+      case Character.CONTROL,
+          Character.FORMAT,
+          Character.SURROGATE,
+          Character.PRIVATE_USE,
+          Character.UNASSIGNED,
+          Character.LINE_SEPARATOR,
+          Character.PARAGRAPH_SEPARATOR ->
+          false;
+      case Character.SPACE_SEPARATOR -> c == ' ';
+      default -> true;
+    };
   }
 
   static String requireText(@Nullable Object value) {
@@ -159,7 +189,8 @@ final class Values {
       case Map<?, ?> items -> new ArrayList<>(items.keySet());
       case String text ->
           text.codePoints().mapToObj(Character::toString).collect(Collectors.toList());
-      case Undefined _ -> List.of();
+      case Lazy lazy -> lazy.take();
+      case Undefined _ -> new ArrayList<>();
       case null, default -> throw new TemplateException("%s has no items".formatted(shown(value)));
     };
   }
@@ -169,6 +200,7 @@ final class Values {
       case String text -> text.codePointCount(0, text.length());
       case List<?> items -> items.size();
       case Map<?, ?> items -> items.size();
+      case Lazy lazy -> lazy.length();
       case Undefined _ -> 0;
       case null, default -> throw new TemplateException("%s has no length".formatted(shown(value)));
     };
@@ -204,6 +236,9 @@ final class Values {
     if (left instanceof Undefined && right instanceof Undefined) {
       return true;
     }
+    if (left instanceof Safe || right instanceof Safe) {
+      return isText(left) && isText(right) && text(left).equals(text(right));
+    }
     return Objects.equals(left, right);
   }
 
@@ -213,7 +248,7 @@ final class Values {
       return compareNumbers(left, right);
     }
     if (left instanceof String a && right instanceof String b) {
-      return a.compareTo(b);
+      return Strings.compare(a, b);
     }
     if (left instanceof List<?> a && right instanceof List<?> b) {
       for (int i = 0; i < Math.min(a.size(), b.size()); i++) {
@@ -253,6 +288,8 @@ final class Values {
       case Undefined undefined -> "'%s', which is undefined,".formatted(undefined.name());
       case Callable _ -> "a function";
       case Namespace _ -> "a namespace";
+      case Loop _ -> "a loop";
+      case Lazy _ -> "a generator or view";
       case null, default -> {
         String text = represented(value);
         yield text.length() <= 60 ? text : text.substring(0, 60) + "...";

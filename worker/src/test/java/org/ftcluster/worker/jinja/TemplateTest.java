@@ -98,7 +98,7 @@ class TemplateTest {
           {{ 'a' * 1000000 }} => line 1: 1000000 times 1 is too much
           {% macro f() %}{{ f() }}{% endmacro %}{{ f() }} => macros call each other without an end
           {% set x %}{% generation %}{% endgeneration %}{% endset %} => line 1: generation stands in a macro or set
-          {{ namespace }} => line 1: a function or namespace has no text
+          {{ namespace }} => line 1: a function has no text
           """)
   void saysWhatIsWrongAndWhere(String template, String sentence) {
     TemplateException thrown =
