@@ -166,8 +166,13 @@ public final class GenerateCommand implements Callable<Integer> {
   }
 
   private void compare(Path data, Sampling sampling, Console console) {
-    JobSpec.Source source =
-        Templates.of(options.job()).with(null, null, null, chatTemplate).source(data);
+    Templates templates = Templates.of(options.job());
+    if (chatTemplate != null && templates.messages() == null) {
+      throw CommandException.badRequest(
+          "--chat-template is for conversations, of which the job has none; leave it out, or name"
+              + " the job by --job");
+    }
+    JobSpec.Source source = templates.with(null, null, null, chatTemplate).source(data);
     try (LoadedModel model = options.open()) {
       List<Question> questions = model.questions(source, limit);
       List<String> texts =

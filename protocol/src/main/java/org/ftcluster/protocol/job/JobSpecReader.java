@@ -175,13 +175,17 @@ public final class JobSpecReader {
     boolean templates = source.has("prompt") || source.has("response");
     if (messages == null && !templates && fallback.messages() != null) {
       messages = fallback.messages();
-      chatTemplate = chatTemplate == null ? fallback.chatTemplate() : chatTemplate;
     }
     if (messages != null) {
       if (templates) {
         source.problem("messages", "stands beside prompt or response; leave one out");
       }
-      return new JobSpec.Source(path, null, null, messages, chatTemplate);
+      return new JobSpec.Source(
+          path,
+          null,
+          null,
+          messages,
+          chatTemplate == null ? fallback.chatTemplate() : chatTemplate);
     }
     if (chatTemplate != null) {
       source.problem("chat_template", "is for conversations; give messages, their field, too");

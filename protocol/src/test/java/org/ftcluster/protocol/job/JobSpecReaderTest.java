@@ -278,6 +278,20 @@ class JobSpecReaderTest {
   }
 
   @Test
+  void evaluationHasTrainingsChatTemplateForAnotherFieldToo() throws IOException {
+    Path template = Files.writeString(folder.resolve("chat.jinja"), "");
+    JobSpec spec =
+        parse(
+            JobFolder.MINIMAL.replace(
+                "train.jsonl}",
+                "train.jsonl, messages: turns, chat_template: chat.jinja}\n"
+                    + "  eval: {path: eval.jsonl, messages: talks}"));
+    assertEquals(
+        new Source(folder.resolve("eval.jsonl"), null, null, "talks", template),
+        spec.data().eval());
+  }
+
+  @Test
   void evaluationMayBeOfPromptsWhereTrainingIsOfConversations() {
     JobSpec spec =
         parse(

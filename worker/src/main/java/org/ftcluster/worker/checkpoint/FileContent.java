@@ -16,7 +16,7 @@ import org.ftcluster.protocol.job.BadJobException;
 final class FileContent {
   /** Files of a model folder that decide what it computes, besides its weights. */
   private static final List<String> SETTINGS =
-      List.of("chat_template.jinja", "config.json", "tokenizer.json", "tokenizer_config.json");
+      List.of("config.json", "tokenizer.json", "tokenizer_config.json");
 
   private static final String WEIGHTS = ".safetensors";
 
@@ -32,6 +32,18 @@ final class FileContent {
     } catch (IOException e) {
       throw unreadable(key, file, e);
     }
+  }
+
+  /** Of some files of a folder, as far as they are there. */
+  static String ofFiles(String key, Path folder, List<String> names) {
+    MessageDigest digest = Checksums.sha256();
+    for (String name : names) {
+      Path file = folder.resolve(name);
+      if (Files.exists(file)) {
+        digest.update("%s %s ".formatted(name, ofFile(key, file)).getBytes(UTF_8));
+      }
+    }
+    return "sha256 " + HexFormat.of().formatHex(digest.digest());
   }
 
   /**

@@ -13,6 +13,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.worker.data.ChatTemplate;
 import org.jspecify.annotations.Nullable;
 import org.yaml.snakeyaml.LoaderOptions;
 import org.yaml.snakeyaml.Yaml;
@@ -63,24 +64,26 @@ record JobIdentity(Map<String, String> settings) {
           "adapter.init_from",
           FileContent.ofFile("adapter.init_from", initFrom.resolve(PeftAdapter.WEIGHTS)));
     }
-    source("data.train", spec.data().train(), settings);
+    source("data.train", spec.data().train(), spec, settings);
     JobSpec.Source eval = spec.data().eval();
     if (eval != null) {
-      source("data.eval", eval, settings);
+      source("data.eval", eval, spec, settings);
     }
     return new JobIdentity(settings);
   }
 
-  private static void source(String key, JobSpec.Source source, Map<String, String> settings) {
-    file(key + ".path", source.path(), settings);
-    Path chatTemplate = source.chatTemplate();
-    if (chatTemplate != null) {
-      file(key + ".chat_template", chatTemplate, settings);
+  private static void source(
+      String key, JobSpec.Source source, JobSpec spec, Map<String, String> settings) {
+    settings.put(key + ".path", FileContent.ofFile(key + ".path", source.path()));
+    if (source.messages() != null) {
+      String template = key + ".chat_template";
+      Path own = source.chatTemplate();
+      settings.put(
+          template,
+          own == null
+              ? FileContent.ofFiles(template, spec.model().path(), ChatTemplate.FILES)
+              : FileContent.ofFile(template, own));
     }
-  }
-
-  private static void file(String key, Path file, Map<String, String> settings) {
-    settings.put(key, FileContent.ofFile(key, file));
   }
 
   /** Whether a setting is the content of a file. */

@@ -38,7 +38,10 @@ final class ChatEncoder implements SampleEncoder {
         truncated);
   }
 
-  /** Ranges of tokens, of all that have something of an answer. */
+  /**
+   * Ranges of tokens, of all that have something of an answer. (Of a character that is several
+   * tokens, Transformers' mask has the first only.)
+   */
   private int[] answers(
       JsonlReader.Line line, List<Span> spans, Tokenizer.Encoding encoding, int length) {
     int[] answers = new int[2 * spans.size()];
@@ -59,8 +62,10 @@ final class ChatEncoder implements SampleEncoder {
     }
     if (count == 0) {
       throw new BadJobException(
-          "%s: no answer begins within the first %d tokens, which is max_length."
-              .formatted(line.where(), maxLength));
+          encoding.tokens().length > length
+              ? "%s: no answer begins within the first %d tokens, which is max_length."
+                  .formatted(line.where(), maxLength)
+              : "%s: its answers are empty, so there is nothing to learn.".formatted(line.where()));
     }
     return Arrays.copyOf(answers, count);
   }

@@ -21,16 +21,12 @@ import org.jspecify.annotations.Nullable;
  * programs without. Immutable; any thread may use it.
  */
 public final class ChatTemplate {
-  private static final List<String> SPECIAL =
-      List.of(
-          "bos_token",
-          "eos_token",
-          "unk_token",
-          "sep_token",
-          "pad_token",
-          "cls_token",
-          "mask_token",
-          "additional_special_tokens");
+  private static final String FILE = "chat_template.jinja";
+  private static final String TOOL_USE_FILE = "additional_chat_templates/tool_use.jinja";
+  private static final String TOKENS_FILE = "special_tokens_map.json";
+
+  /** What decides how conversations are written, besides {@code tokenizer_config.json}. */
+  public static final List<String> FILES = List.of(FILE, TOOL_USE_FILE, TOKENS_FILE);
 
   private final Template plain;
   private final Template withTools;
@@ -59,15 +55,14 @@ public final class ChatTemplate {
   static ChatTemplate read(Path modelFolder, @Nullable Path own, Set<String> specialTokens) {
     Path configFile = modelFolder.resolve("tokenizer_config.json");
     JsonNode config = JsonFiles.readIfThere(configFile);
-    Map<String, @Nullable Object> values = new HashMap<>();
-    addSpecial(JsonFiles.readIfThere(modelFolder.resolve("special_tokens_map.json")), values);
-    addSpecial(config, values);
-    values.put("documents", null);
-
-    Path file = own != null ? own : modelFolder.resolve("chat_template.jinja");
+    Map<String, @Nullable Object> values = values(modelFolder, config);
+    Path file = own != null ? own : modelFolder.resolve(FILE);
     if (own != null || Files.exists(file)) {
       Template template = parsed(file, text(file));
-      return new ChatTemplate(template, template, values, specialTokens);
+      Path toolUse = modelFolder.resolve(TOOL_USE_FILE);
+      boolean another = own == null && Files.exists(toolUse);
+      return new ChatTemplate(
+          template, another ? parsed(toolUse, text(toolUse)) : template, values, specialTokens);
     }
     JsonNode written = config.path("chat_template");
     String plain = named(written, "default");
@@ -85,18 +80,26 @@ public final class ChatTemplate {
         specialTokens);
   }
 
-  private static void addSpecial(JsonNode config, Map<String, @Nullable Object> values) {
-    for (String name : SPECIAL) {
-      JsonNode token = config.path(name);
-      if (token.isTextual() || token.path("content").isTextual()) {
-        values.put(name, token.isTextual() ? token.textValue() : token.get("content").textValue());
-      } else if (token.isArray()) {
-        values.put(
-            name,
-            token
-                .valueStream()
-                .map(one -> one.isTextual() ? one.textValue() : one.path("content").asText())
-                .toList());
+  /** Tokens that have a name, and what Transformers tells every template. */
+  private static Map<String, @Nullable Object> values(Path modelFolder, JsonNode config) {
+    Map<String, @Nullable Object> values = new HashMap<>();
+    values.put("documents", null);
+    addTokens(config, values);
+    config
+        .path("extra_special_tokens")
+        .properties()
+        .forEach(token -> values.put(token.getKey(), SpecialTokens.text(token.getValue())));
+    if (!config.has("added_tokens_decoder")) { // of models from before that was written
+      addTokens(JsonFiles.readIfThere(modelFolder.resolve(TOKENS_FILE)), values);
+    }
+    return values;
+  }
+
+  private static void addTokens(JsonNode config, Map<String, @Nullable Object> values) {
+    for (Map.Entry<String, JsonNode> field : config.properties()) {
+      String token = SpecialTokens.text(field.getValue());
+      if (field.getKey().endsWith("_token") && !token.isEmpty()) {
+        values.put(field.getKey(), token);
       }
     }
   }
@@ -151,9 +154,9 @@ public final class ChatTemplate {
     Rendered whole = render(conversation, false);
     return new ChatText(
         whole.text(),
-        whole.generated().isEmpty()
-            ? new Answers(this, specialTokens).in(conversation, whole.text())
-            : whole.generated());
+        template(conversation).marksGenerated()
+            ? whole.generated()
+            : new Answers(this, specialTokens).in(conversation, whole.text()));
   }
 
   /**
@@ -175,7 +178,7 @@ public final class ChatTemplate {
     }
     if (chat.answers().isEmpty()) {
       throw new BadJobException(
-          "%s: there is no message of the assistant, so there is nothing to learn."
+          "%s: there is no answer of the assistant, so there is nothing to learn."
               .formatted(line.where()));
     }
     return chat;
@@ -186,6 +189,10 @@ public final class ChatTemplate {
     all.put("messages", conversation.messages());
     all.put("tools", conversation.tools());
     all.put("add_generation_prompt", addGenerationPrompt);
-    return (conversation.tools() == null ? plain : withTools).render(all);
+    return template(conversation).render(all);
+  }
+
+  private Template template(Conversation conversation) {
+    return conversation.tools() == null ? plain : withTools;
   }
 }

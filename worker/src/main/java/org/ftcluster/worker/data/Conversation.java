@@ -5,6 +5,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.jinja.JsonValues;
 import org.jspecify.annotations.Nullable;
@@ -18,6 +21,12 @@ import org.jspecify.annotations.Nullable;
 public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullable Object tools) {
   private static final String ROLE = "role";
   private static final String ASSISTANT = "assistant";
+  private static final String CONTENT = "content";
+  private static final String CALLS = "tool_calls";
+
+  /** What models' thoughts are called; Transformers tells templates of them by the first two. */
+  private static final List<String> REASONING =
+      List.of("reasoning_content", "thinking", "reasoning");
 
   /** What roles are called in the form of ShareGPT, {@code {from: ..., value: ...}}. */
   private static final Map<String, String> SHARE_GPT =
@@ -27,10 +36,17 @@ public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullab
   public static Conversation asking(@Nullable String system, String question) {
     List<Map<String, @Nullable Object>> messages = new ArrayList<>();
     if (system != null) {
-      messages.add(Map.of(ROLE, "system", "content", system));
+      messages.add(message("system", system));
     }
-    messages.add(Map.of(ROLE, "user", "content", question));
+    messages.add(message("user", question));
     return new Conversation(messages, null);
+  }
+
+  private static Map<String, @Nullable Object> message(String role, String content) {
+    Map<String, @Nullable Object> message = new LinkedHashMap<>();
+    message.put(ROLE, role);
+    message.put(CONTENT, content);
+    return message;
   }
 
   /**
@@ -54,25 +70,48 @@ public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullab
     for (JsonNode message : given) {
       messages.add(message(line, messages.size() + 1, message));
     }
-    JsonNode tools = fields.path("tools");
-    return new Conversation(messages, tools.isEmpty() ? null : JsonValues.of(tools));
+    return new Conversation(messages, tools(line, fields.path("tools")));
+  }
+
+  /** A list, or the text of one: tables, which many data sets come from, have no other lists. */
+  private static @Nullable Object tools(JsonlReader.Line line, JsonNode given) {
+    JsonNode tools = given.isTextual() ? line.parsed(given.textValue()) : given;
+    if (tools.isMissingNode() || tools.isNull()) {
+      return null;
+    }
+    if (!tools.isArray()) {
+      throw new BadJobException(
+          "%s: tools must be a list of functions, or the text of one.".formatted(line.where()));
+    }
+    return JsonValues.of(tools);
   }
 
   private static Map<String, @Nullable Object> message(
       JsonlReader.Line line, int number, JsonNode given) {
     Map<String, @Nullable Object> message = new LinkedHashMap<>();
-    given
-        .properties()
-        .forEach(field -> message.put(field.getKey(), JsonValues.of(field.getValue())));
+    for (Map.Entry<String, JsonNode> field : given.properties()) {
+      if (!field.getValue().isNull()) { // as Transformers does, since tables have all columns
+        message.put(field.getKey(), JsonValues.of(field.getValue()));
+      }
+    }
     if (message.get("from") instanceof String from && message.containsKey("value")) {
       message.put(ROLE, SHARE_GPT.getOrDefault(from, from));
-      message.put("content", message.remove("value"));
+      message.put(CONTENT, message.remove("value"));
       message.remove("from");
     }
     if (!(message.get(ROLE) instanceof String)) {
       throw new BadJobException(
           "%s: message %d has no role, such as user or assistant.".formatted(line.where(), number));
     }
+    REASONING.stream()
+        .map(message::get)
+        .filter(Objects::nonNull)
+        .findFirst()
+        .ifPresent(
+            thoughts -> {
+              message.putIfAbsent("thinking", thoughts);
+              message.put("reasoning_content", thoughts);
+            });
     return message;
   }
 
@@ -84,5 +123,59 @@ public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullab
   /** Whether a message is what the model is to learn. */
   boolean isAnswer(int index) {
     return ASSISTANT.equals(messages.get(index).get(ROLE));
+  }
+
+  /** Whether a message is text and nothing else. */
+  boolean isText(int index) {
+    Map<String, @Nullable Object> message = messages.get(index);
+    return message.get(CONTENT) instanceof String
+        && !(message.get(CALLS) instanceof List<?> calls && !calls.isEmpty());
+  }
+
+  /**
+   * The same with another content of a message.
+   *
+   * @return empty where that is no text
+   */
+  Optional<Conversation> withContent(int index, UnaryOperator<String> change) {
+    Map<String, @Nullable Object> message = new LinkedHashMap<>(messages.get(index));
+    if (!(message.getOrDefault(CONTENT, "") instanceof String content)) {
+      return Optional.empty();
+    }
+    message.put(CONTENT, change.apply(content));
+    return Optional.of(with(index, message));
+  }
+
+  /**
+   * The same with another name of the last tool that a message calls.
+   *
+   * @return empty where it calls none
+   */
+  Optional<Conversation> withLastCall(int index, UnaryOperator<String> change) {
+    Map<String, @Nullable Object> message = new LinkedHashMap<>(messages.get(index));
+    if (!(message.get(CALLS) instanceof List<?> calls)
+        || calls.isEmpty()
+        || !(calls.getLast() instanceof Map<?, ?> call)) {
+      return Optional.empty();
+    }
+    boolean nested = call.get("function") instanceof Map;
+    Map<Object, @Nullable Object> function =
+        new LinkedHashMap<>(nested ? (Map<?, ?>) call.get("function") : call);
+    if (!(function.get("name") instanceof String name)) {
+      return Optional.empty();
+    }
+    function.put("name", change.apply(name));
+    Map<Object, @Nullable Object> changed = new LinkedHashMap<>(call);
+    changed.put("function", function);
+    List<@Nullable Object> all = new ArrayList<>(calls);
+    all.set(all.size() - 1, nested ? changed : function);
+    message.put(CALLS, all);
+    return Optional.of(with(index, message));
+  }
+
+  private Conversation with(int index, Map<String, @Nullable Object> message) {
+    List<Map<String, @Nullable Object>> changed = new ArrayList<>(messages);
+    changed.set(index, message);
+    return new Conversation(changed, tools);
   }
 }

@@ -44,18 +44,22 @@ public final class JsonlReader implements AutoCloseable {
      * @throws BadJobException when it is none
      */
     public JsonNode fields() {
-      JsonNode fields;
-      try {
-        fields = JSON.readTree(text);
-      } catch (JsonProcessingException e) {
-        throw new BadJobException("%s: this line is not valid JSON.".formatted(where()), e);
-      }
+      JsonNode fields = parsed(text);
       if (!fields.isObject()) {
         throw new BadJobException(
             "%s: this line is not a JSON object such as {\"prompt\": ..., \"completion\": ...}."
                 .formatted(where()));
       }
       return fields;
+    }
+
+    /** JSON that is this line's, or stands in it as text. */
+    JsonNode parsed(String json) {
+      try {
+        return JSON.readTree(json);
+      } catch (JsonProcessingException e) {
+        throw new BadJobException("%s: this line is not valid JSON.".formatted(where()), e);
+      }
     }
   }
 

@@ -43,11 +43,10 @@ record SpecialTokens(OptionalInt bos, OptionalInt eos, Set<Integer> stops) {
     return new SpecialTokens(bos, eos, Set.copyOf(stops));
   }
 
-  /** A token by its text, which stands there alone or as the {@code content} of an object. */
+  /** The token of a configuration's key. */
   private static OptionalInt named(Path file, JsonNode config, String key, Vocabulary vocabulary) {
-    JsonNode token = config.path(key);
-    String text = token.isObject() ? token.path("content").asText("") : token.asText("");
-    if (token.isNull() || text.isEmpty()) {
+    String text = text(config.path(key));
+    if (text.isEmpty()) {
       return OptionalInt.empty();
     }
     OptionalInt id = vocabulary.id(text);
@@ -56,6 +55,12 @@ record SpecialTokens(OptionalInt bos, OptionalInt eos, Set<Integer> stops) {
           "%s: its %s is %s, which tokenizer.json does not have.".formatted(file, key, text));
     }
     return id;
+  }
+
+  /** A token's text, which stands there alone or as the content of an object; empty for none. */
+  static String text(JsonNode token) {
+    JsonNode text = token.isObject() ? token.path("content") : token;
+    return text.isTextual() ? text.textValue() : "";
   }
 
   private static OptionalInt first(JsonNode ids) {

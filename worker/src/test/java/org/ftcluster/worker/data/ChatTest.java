@@ -19,6 +19,7 @@ import java.util.stream.Stream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.data.SampleEncoder.Encoded;
+import org.ftcluster.worker.jinja.TemplateException;
 import org.ftcluster.worker.model.TokenBatch;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -84,8 +85,12 @@ class ChatTest {
       throws IOException {
     config(Map.of("bos_token", "<s>", "eos_token", "</s>", "chat_template", template));
 
-    Encoded encoded =
-        encode(JSON.writeValueAsString(Map.of("messages", golden.get("messages"))), 512);
+    String line = JSON.writeValueAsString(Map.of("messages", golden.get("messages")));
+    if (golden.has("error")) {
+      assertThrows(BadJobException.class, () -> encode(line, 512));
+      return;
+    }
+    Encoded encoded = encode(line, 512);
 
     assertArrayEquals(JSON.convertValue(golden.get("tokens"), int[].class), encoded.tokens());
     int[] mask = new int[encoded.tokens().length];
@@ -105,10 +110,13 @@ class ChatTest {
         Conversation.of(new JsonlReader.Line(Path.of("chats.jsonl"), 1, line), "messages");
 
     try (Tokenizer tokenizer = tokenizer()) {
-      int before = conversation.messages().size() - 1;
-      assertEquals(
-          golden.get("prompt").asText(),
-          tokenizer.chatTemplate(null).prompt(conversation.first(before)));
+      Conversation before = conversation.first(conversation.messages().size() - 1);
+      ChatTemplate chatTemplate = tokenizer.chatTemplate(null);
+      if (golden.has("error")) {
+        assertThrows(TemplateException.class, () -> chatTemplate.prompt(before));
+      } else {
+        assertEquals(golden.get("prompt").asText(), chatTemplate.prompt(before));
+      }
     }
   }
 
@@ -174,6 +182,9 @@ class ChatTest {
       assertEquals(
           "f <s>user:a</s><s>assistant:b</s><s>user:c</s><s>assistant:d</s>",
           text(tokenizer.chatTemplate(null), tools));
+      String written = tools.replace("[{\"name\": \"f\"}]", "\"[{\\\"name\\\": \\\"f\\\"}]\"");
+      assertEquals(
+          text(tokenizer.chatTemplate(null), tools), text(tokenizer.chatTemplate(null), written));
       assertEquals(
           "<s>user:a</s><s>assistant:b</s><s>user:c</s><s>assistant:d</s>",
           text(tokenizer.chatTemplate(null), TWO_ANSWERS));
@@ -205,8 +216,10 @@ class ChatTest {
           {}                 | messages must be a list of messages such as {"role": "user", "content": ...}; it is missing.
           {"messages": []}   | messages must be a list of messages such as {"role": "user", "content": ...}; it is empty.
           {"messages": "a"}  | messages must be a list of messages such as {"role": "user", "content": ...}; it is none.
+          {"messages": [{"role": "user"}], "tools": {}}  | tools must be a list of functions, or the text of one.
+          {"messages": [{"role": "user"}], "tools": "f"} | this line is not valid JSON.
           {"messages": ["a"]} | message 1 has no role, such as user or assistant.
-          {"messages": [{"role": "user", "content": "a"}]} | there is no message of the assistant, so there is nothing to learn.
+          {"messages": [{"role": "user", "content": "a"}]} | there is no answer of the assistant, so there is nothing to learn.
           {"messages": [{"role": "assistant"}]} | the chat template doesn't take this conversation: line 1: '<s>assistant:' + 'content', which is undefined, isn't possible.
           {"messages": [{"role": "user", "content": "a a a a a a a a"}, {"role": "assistant", "content": "b"}]} | no answer begins within the first 8 tokens, which is max_length.
           """)
@@ -220,7 +233,7 @@ class ChatTest {
     config(
         Map.of(
             "chat_template",
-            "{{ messages | length }}{% for m in messages %}{{ m.content }}{% endfor %}"));
+            "{{ messages | length }}{% for m in messages %}{{ m.role }}{% endfor %}"));
     BadJobException thrown = assertThrows(BadJobException.class, () -> encode(TWO_ANSWERS, 64));
     assertEquals(
         "chats.jsonl:3: the chat template doesn't take this conversation: it can't be told where"
