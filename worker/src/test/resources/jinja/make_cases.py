@@ -83,6 +83,7 @@ a {%+ if true %} b {% endif %}{% if true +%} c{% endif %}
 {{ '' is lower }} {{ '12' is upper }} {{ 'aé' is lower }} {{ 'Aé' is lower }} {{ ['😀', 'Ａ']|sort }} {{ [1, 2, 3][true] }} {{ '中a'.title() }} {{ 'ß'.capitalize() }} {{ [none]|map(attribute='x', default=none)|join('-') }}
 {{ {'update': 1}['update'] }} {{ [1, 2, 3][1::2147483647] }} {{ [1, 2, 3][:-9] }} {% for w in [1] %}{{ loop is mapping }}{% endfor %} {{ missing is callable }}
 {{ words|reverse|first }} {{ table|items|first }} {{ words|map('upper')|first }}
+{{ {'format': 1}.format }} {{ {}['sort'] is defined }} {{ range(1000000, 0)|list }} {{ [1]|map(attribute='99999999999999999999')|list|length }}
 {{ 'aa'.count('a') }} {{ '{a}' ~ 1 }} {{ 'a' 'b' ~ 'c' }} {{ 1 if true else 2 if false else 3 }}
 {{ raise_exception('No!') }}
 {{ missing.x }}

@@ -78,11 +78,9 @@ record JobIdentity(Map<String, String> settings) {
     if (source.messages() != null) {
       String template = key + ".chat_template";
       Path own = source.chatTemplate();
+      String models = FileContent.ofFiles(template, spec.model().path(), ChatTemplate.FILES);
       settings.put(
-          template,
-          own == null
-              ? FileContent.ofFiles(template, spec.model().path(), ChatTemplate.FILES)
-              : FileContent.ofFile(template, own));
+          template, own == null ? models : models + " and " + FileContent.ofFile(template, own));
     }
   }
 

@@ -47,103 +47,143 @@ final class Answers {
     return answers;
   }
 
-  /** Behind what the model would be given, or else where the message's content begins. */
-  private int begin(Conversation conversation, int index, String whole) {
-    int asked = index == 0 ? -1 : promptEnd(conversation.first(index), whole);
-    return asked >= 0 ? asked : contentBegin(conversation, index, whole);
+  /** What a template writes; empty where it doesn't take the conversation. */
+  private Optional<String> write(Conversation conversation, boolean addGenerationPrompt) {
+    try {
+      return Optional.of(template.render(conversation, addGenerationPrompt).text());
+    } catch (TemplateException e) { // such as for a system message alone
+      return Optional.empty();
+    }
   }
 
   /**
-   * Behind the generation prompt. Where the text has only the beginning of that, as those of models
-   * that are asked to think before they answer, behind the last line or token of it.
+   * Behind what the model would be given. Where what is before is written in another way once the
+   * conversation goes on, behind the last generation prompt before the content, or at that.
    */
-  private int promptEnd(Conversation before, String whole) {
-    String prompt;
-    String history;
-    try {
-      prompt = template.render(before, true).text();
-      history = template.render(before, false).text();
-    } catch (TemplateException e) { // such as for a system message alone
-      return -1;
+  private int begin(Conversation conversation, int index, String whole) {
+    Conversation before = conversation.first(index);
+    Optional<String> prompt = index == 0 ? Optional.empty() : write(before, true);
+    Optional<String> history = index == 0 ? Optional.empty() : write(before, false);
+    if (prompt.filter(whole::startsWith).isPresent()) {
+      return prompt.get().length();
     }
-    if (whole.startsWith(prompt)) {
-      return prompt.length();
+    if (prompt.isEmpty() || history.isEmpty() || !prompt.get().startsWith(history.get())) {
+      return contentBegin(conversation, index, whole);
     }
-    if (!whole.startsWith(history) || !prompt.startsWith(history)) {
-      return -1;
+    String asking = prompt.get().substring(history.get().length());
+    if (whole.startsWith(history.get())) {
+      String rest = whole.substring(history.get().length());
+      return history.get().length() + pieces(asking, mismatch(asking, rest));
     }
-    int at = mismatch(prompt, whole);
-    while (at > history.length() && !endsPiece(prompt.substring(0, at))) {
-      at--;
+    int content = contentBegin(conversation, index, whole);
+    for (int length = asking.length(); length > 0; length = pieces(asking, length - 1)) {
+      int at = whole.lastIndexOf(asking.substring(0, length), content - length);
+      if (at >= 0) {
+        return at + length;
+      }
     }
-    return at;
+    return content;
+  }
+
+  /**
+   * How much of a generation prompt counts where a text has only its beginning, as those of models
+   * that are asked to think before they answer: up to the end of a line or a special token.
+   */
+  private int pieces(String asking, int most) {
+    int length = most;
+    while (length > 0 && !endsPiece(asking.substring(0, length))) {
+      length--;
+    }
+    return length;
   }
 
   private boolean endsPiece(String text) {
     return text.endsWith("\n") || specialTokens.stream().anyMatch(text::endsWith);
   }
 
+  /** Where a message's content begins; -1 where that isn't written. */
   private int contentBegin(Conversation conversation, int index, String whole) {
     return conversation
         .withContent(index, content -> MARK + content)
-        .map(marked -> template.render(marked, false).text())
+        .flatMap(marked -> write(marked, false))
         .filter(marked -> marked.startsWith(MARK, mismatch(marked, whole)))
         .map(marked -> mismatch(marked, whole))
         .orElse(-1);
   }
 
-  private int end(Conversation conversation, int index, String whole, int from) {
-    Conversation through = conversation.first(index + 1);
-    int content = markedEnd(conversation.withContent(index, text -> text + MARK), whole);
-    if (content >= from && conversation.isText(index)) {
-      return messageEnd(through, whole, content);
-    }
-    String text = template.render(through, false).text();
-    if (whole.startsWith(text) && text.length() >= from) {
-      String ended = text.stripTrailing();
-      return ended.length() >= from && specialTokens.stream().anyMatch(ended::endsWith)
-          ? ended.length()
-          : tokenAt(whole, behindBlanks(whole, text.length())).orElse(text.length());
-    }
-    int call = markedEnd(conversation.withLastCall(index, name -> name + MARK), whole);
-    if (call >= from) {
-      return tokenBehind(whole, call);
-    }
-    return content < from ? -1 : messageEnd(through, whole, content);
+  /** Where a message's content ends; -1 where that isn't written. */
+  private int contentEnd(Conversation conversation, int index, String whole) {
+    return conversation
+        .withContent(index, content -> content + MARK)
+        .flatMap(marked -> write(marked, false))
+        .map(
+            marked -> {
+              int same = sameAtEnd(marked, whole);
+              boolean there = marked.startsWith(MARK, marked.length() - same - MARK.length());
+              return there ? whole.length() - same : -1;
+            })
+        .orElse(-1);
   }
 
-  /** Where a mark stands that what is rendered has and the text has not; -1 for nowhere. */
-  private int markedEnd(Optional<Conversation> conversation, String whole) {
-    if (conversation.isEmpty()) {
-      return -1;
+  private int end(Conversation conversation, int index, String whole, int from) {
+    Conversation through = conversation.first(index + 1);
+    int written = write(through, false).filter(whole::startsWith).map(String::length).orElse(-1);
+    if (conversation.isText(index)) {
+      int content = contentEnd(conversation, index, whole);
+      if (content >= from) {
+        return messageEnd(whole, content, written);
+      }
     }
-    String marked = template.render(conversation.get(), false).text();
-    int same = 0;
-    while (same < Math.min(marked.length(), whole.length())
-        && marked.charAt(marked.length() - 1 - same) == whole.charAt(whole.length() - 1 - same)) {
-      same++;
+    if (written >= from) {
+      String ended = whole.substring(from, written).stripTrailing();
+      return specialTokens.stream().anyMatch(ended::endsWith)
+          ? from + ended.length()
+          : tokenAt(whole, behindBlanks(whole, written)).orElse(written);
     }
-    return marked.substring(0, marked.length() - same).endsWith(MARK) ? whole.length() - same : -1;
+    return usualEnd(conversation, index, whole, from);
   }
 
   /**
    * Behind the special token that follows a content, and those of its message right behind that;
    * without one, where the template ends the message.
+   *
+   * @param written how far the text is that of the conversation up to this message; -1 if it isn't
    */
-  private int messageEnd(Conversation through, String whole, int content) {
-    String message = template.render(through, false).text();
-    int last = whole.startsWith(message) && message.length() >= content ? message.length() : -1;
+  private int messageEnd(String whole, int content, int written) {
     Optional<Integer> token = tokenAt(whole, behindBlanks(whole, content));
     if (token.isEmpty()) {
-      return Math.max(last, content);
+      return Math.max(written, content);
     }
     int end = token.get();
     for (Optional<Integer> next = tokenAt(whole, end);
-        next.isPresent() && next.get() <= last;
+        next.isPresent() && next.get() <= written;
         next = tokenAt(whole, end)) {
       end = next.get();
     }
     return end;
+  }
+
+  /**
+   * Behind the token that ends a message of nothing but text in its place, of one that calls tools;
+   * -1 where there is none before the next message's content.
+   */
+  private int usualEnd(Conversation conversation, int index, String whole, int from) {
+    Conversation plain = conversation.first(index + 1).withText(index, "x");
+    Optional<String> text = write(plain, false);
+    if (text.isEmpty()) {
+      return -1;
+    }
+    int content = contentEnd(plain, index, text.get());
+    int tokenBegin = content < 0 ? -1 : behindBlanks(text.get(), content);
+    Optional<Integer> tokenEnd = content < 0 ? Optional.empty() : tokenAt(text.get(), tokenBegin);
+    if (tokenEnd.isEmpty()) {
+      return -1;
+    }
+    String token = text.get().substring(tokenBegin, tokenEnd.get());
+    boolean last = index == conversation.messages().size() - 1;
+    int limit = last ? whole.length() : contentBegin(conversation, index + 1, whole);
+    int at = whole.indexOf(token, from);
+    return at < 0 || at >= limit ? -1 : at + token.length();
   }
 
   /** The end of the special token that stands at a place. */
@@ -162,21 +202,20 @@ final class Answers {
     return at;
   }
 
-  /** The end of the first special token from a place on; -1 where there is none. */
-  private int tokenBehind(String whole, int place) {
-    return specialTokens.stream()
-        .map(special -> whole.indexOf(special, place))
-        .filter(found -> found >= 0)
-        .min(Comparator.naturalOrder())
-        .flatMap(first -> tokenAt(whole, first))
-        .orElse(-1);
-  }
-
   private static int mismatch(String a, String b) {
     int at = 0;
     while (at < Math.min(a.length(), b.length()) && a.charAt(at) == b.charAt(at)) {
       at++;
     }
     return at;
+  }
+
+  private static int sameAtEnd(String a, String b) {
+    int same = 0;
+    while (same < Math.min(a.length(), b.length())
+        && a.charAt(a.length() - 1 - same) == b.charAt(b.length() - 1 - same)) {
+      same++;
+    }
+    return same;
   }
 }

@@ -30,7 +30,23 @@ public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullab
 
   /** What roles are called in the form of ShareGPT, {@code {from: ..., value: ...}}. */
   private static final Map<String, String> SHARE_GPT =
-      Map.of("human", "user", "gpt", ASSISTANT, "observation", "tool");
+      Map.of(
+          "human",
+          "user",
+          "user",
+          "user",
+          "gpt",
+          ASSISTANT,
+          "chatgpt",
+          ASSISTANT,
+          ASSISTANT,
+          ASSISTANT,
+          "system",
+          "system",
+          "observation",
+          "tool",
+          "tool",
+          "tool");
 
   /** One question. */
   public static Conversation asking(@Nullable String system, String question) {
@@ -42,7 +58,7 @@ public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullab
     return new Conversation(messages, null);
   }
 
-  private static Map<String, @Nullable Object> message(String role, String content) {
+  private static Map<String, @Nullable Object> message(@Nullable String role, String content) {
     Map<String, @Nullable Object> message = new LinkedHashMap<>();
     message.put(ROLE, role);
     message.put(CONTENT, content);
@@ -95,7 +111,13 @@ public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullab
       }
     }
     if (message.get("from") instanceof String from && message.containsKey("value")) {
-      message.put(ROLE, SHARE_GPT.getOrDefault(from, from));
+      String role = SHARE_GPT.get(from);
+      if (role == null) {
+        throw new BadJobException(
+            "%s: message %d is from %s; known are human, gpt, system and observation: give others a role and a content."
+                .formatted(line.where(), number, from));
+      }
+      message.put(ROLE, role);
       message.put(CONTENT, message.remove("value"));
       message.remove("from");
     }
@@ -146,31 +168,9 @@ public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullab
     return Optional.of(with(index, message));
   }
 
-  /**
-   * The same with another name of the last tool that a message calls.
-   *
-   * @return empty where it calls none
-   */
-  Optional<Conversation> withLastCall(int index, UnaryOperator<String> change) {
-    Map<String, @Nullable Object> message = new LinkedHashMap<>(messages.get(index));
-    if (!(message.get(CALLS) instanceof List<?> calls)
-        || calls.isEmpty()
-        || !(calls.getLast() instanceof Map<?, ?> call)) {
-      return Optional.empty();
-    }
-    boolean nested = call.get("function") instanceof Map;
-    Map<Object, @Nullable Object> function =
-        new LinkedHashMap<>(nested ? (Map<?, ?>) call.get("function") : call);
-    if (!(function.get("name") instanceof String name)) {
-      return Optional.empty();
-    }
-    function.put("name", change.apply(name));
-    Map<Object, @Nullable Object> changed = new LinkedHashMap<>(call);
-    changed.put("function", function);
-    List<@Nullable Object> all = new ArrayList<>(calls);
-    all.set(all.size() - 1, nested ? changed : function);
-    message.put(CALLS, all);
-    return Optional.of(with(index, message));
+  /** The same with a message that is text and nothing else. */
+  Conversation withText(int index, String content) {
+    return with(index, message((String) messages.get(index).get(ROLE), content));
   }
 
   private Conversation with(int index, Map<String, @Nullable Object> message) {

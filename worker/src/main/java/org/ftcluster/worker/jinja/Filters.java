@@ -240,7 +240,9 @@ final class Filters {
     }
     Object found = item;
     for (String name : names.split("\\.", -1)) {
-      found = Operators.item(found, name.matches("\\d+") ? (Object) Long.valueOf(name) : name);
+      found =
+          Operators.item(
+              found, name.matches("\\d+") ? (Object) Values.whole(new BigInteger(name)) : name);
     }
     return found;
   }
@@ -291,7 +293,7 @@ final class Filters {
       throw new TemplateException("%s can't be rounded".formatted(Values.shown(value)));
     }
     int precision = given.whole(0, "precision", 0);
-    if (Math.abs(precision) > 300) {
+    if (precision < -300 || precision > 300) {
       throw new TemplateException("%d places are too many".formatted(precision));
     }
     double factor = Math.pow(10, precision);

@@ -12,19 +12,15 @@ final class Methods {
   private Methods() {}
 
   /** What Python's values can do besides, which no template was seen to need. */
-  private static final Set<String> OTHERS =
+  private static final Set<String> OTHERS_OF_STRINGS =
       Set.of(
-          "append",
           "casefold",
           "center",
-          "clear",
           "encode",
           "expandtabs",
-          "extend",
           "format",
           "format_map",
-          "fromkeys",
-          "insert",
+          "index",
           "isalnum",
           "isalpha",
           "isascii",
@@ -38,19 +34,18 @@ final class Methods {
           "ljust",
           "maketrans",
           "partition",
-          "pop",
-          "popitem",
-          "remove",
-          "reverse",
           "rindex",
           "rjust",
           "rpartition",
-          "setdefault",
-          "sort",
           "swapcase",
           "translate",
-          "update",
           "zfill");
+
+  private static final Set<String> OTHERS_OF_MAPS =
+      Set.of("clear", "fromkeys", "pop", "popitem", "setdefault", "update");
+
+  private static final Set<String> OTHERS_OF_LISTS =
+      Set.of("append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort");
 
   /**
    * A method of a value, or null where it has none of that name.
@@ -58,15 +53,17 @@ final class Methods {
    * @throws TemplateException for one that isn't supported
    */
   static @Nullable Callable of(@Nullable Object value, String name) {
-    Callable method =
-        switch (value) {
-          case String text -> ofString(text, name);
-          case Map<?, ?> map -> ofMap(map, name);
-          case List<?> list -> ofList(list, name);
-          case null, default -> null;
-        };
-    boolean hasMethods = value instanceof String || value instanceof Map || value instanceof List;
-    if (method == null && hasMethods && OTHERS.contains(name)) {
+    return switch (value) {
+      case String text -> supported(ofString(text, name), name, OTHERS_OF_STRINGS);
+      case Map<?, ?> map -> supported(ofMap(map, name), name, OTHERS_OF_MAPS);
+      case List<?> list -> supported(ofList(list, name), name, OTHERS_OF_LISTS);
+      case null, default -> null;
+    };
+  }
+
+  private static @Nullable Callable supported(
+      @Nullable Callable method, String name, Set<String> others) {
+    if (method == null && others.contains(name)) {
       throw new TemplateException("the method %s isn't supported".formatted(name));
     }
     return method;

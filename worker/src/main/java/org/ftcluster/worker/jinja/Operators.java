@@ -244,12 +244,16 @@ final class Operators {
   /** The function {@code range}. */
   static Lazy range(Arguments given) {
     Arguments arguments = given.only("start", "stop", "step");
+    arguments.require(0, "start");
     boolean both = arguments.has(1, "stop");
     long first = both ? arguments.whole(0, "start", 0) : 0;
     long end = arguments.whole(both ? 1 : 0, "stop", 0);
     long step = arguments.whole(2, "step", 1);
-    if (step == 0 || Math.abs(end - first) / Math.abs(step) > MOST) {
-      throw new TemplateException("a range of no step, or of too many");
+    if (step == 0) {
+      throw new TemplateException("a range's step is 0");
+    }
+    if ((end - first) / step > MOST) {
+      throw new TemplateException("a range of more than %d numbers".formatted(MOST));
     }
     List<@Nullable Object> range = new ArrayList<>();
     for (long i = first; step > 0 ? i < end : i > end; i += step) {

@@ -14,6 +14,7 @@ final class Parser {
   private int loops;
 
   private boolean marksGenerated;
+  private boolean inGeneration;
 
   private Parser(Tokens tokens) {
     this.tokens = tokens;
@@ -86,14 +87,22 @@ final class Parser {
       case "set" -> set(line);
       case "macro" -> macro(line);
       case "call" -> callBlock(line);
-      case "generation" -> {
-        marksGenerated = true;
-        yield new Node.Generation(ownLoops("endgeneration"), line);
-      }
+      case "generation" -> generation(line);
       case "break" -> leave(new Node.Break(), tag);
       case "continue" -> leave(new Node.Continue(), tag);
       default -> throw new TemplateException("there is no tag '%s'".formatted(tag.text())).at(line);
     };
+  }
+
+  private Node generation(int line) {
+    if (inGeneration) {
+      throw new TemplateException("generation stands in another").at(line);
+    }
+    marksGenerated = true;
+    inGeneration = true;
+    Node node = new Node.Generation(ownLoops("endgeneration"), line);
+    inGeneration = false;
+    return node;
   }
 
   private Node leave(Node node, Token tag) {

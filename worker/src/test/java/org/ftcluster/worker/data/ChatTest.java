@@ -218,6 +218,7 @@ class ChatTest {
           {"messages": "a"}  | messages must be a list of messages such as {"role": "user", "content": ...}; it is none.
           {"messages": [{"role": "user"}], "tools": {}}  | tools must be a list of functions, or the text of one.
           {"messages": [{"role": "user"}], "tools": "f"} | this line is not valid JSON.
+          {"messages": [{"from": "function_call", "value": "f"}]} | message 1 is from function_call; known are human, gpt, system and observation: give others a role and a content.
           {"messages": ["a"]} | message 1 has no role, such as user or assistant.
           {"messages": [{"role": "user", "content": "a"}]} | there is no answer of the assistant, so there is nothing to learn.
           {"messages": [{"role": "assistant"}]} | the chat template doesn't take this conversation: line 1: '<s>assistant:' + 'content', which is undefined, isn't possible.

@@ -94,7 +94,10 @@ class TemplateTest {
           {{ (1 }} => line 1: '}' closes nothing
           {{ a => line 1: a tag has no end
           {{ a ! b }} => line 1: '!' is not expected here
-          {{ range(1000000) }} => line 1: a range of no step, or of too many
+          {{ range(1000000) }} => line 1: a range of more than 100000 numbers
+          {% generation %}{% generation %}{% endgeneration %}{% endgeneration %} => line 1: generation stands in another
+          {{ range() }} => line 1: the argument start is missing
+          {{ 'a'.format(1) }} => line 1: the method format isn't supported
           {{ 'a' * 1000000 }} => line 1: 1000000 times 1 is too much
           {% macro f() %}{{ f() }}{% endmacro %}{{ f() }} => macros call each other without an end
           {% set x %}{% generation %}{% endgeneration %}{% endset %} => line 1: generation stands in a macro or set
