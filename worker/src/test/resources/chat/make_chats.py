@@ -57,6 +57,15 @@ TEMPLATES = {
   {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<s>assistant\\n<thoughts>\\n' }}{% endif %}""",
+    "earlier messages lose what later ones have": """
+{%- for m in messages %}
+  {{- '<s>' + m.role + '\\n' }}
+  {%- if m.role == 'assistant' %}{% generation %}{% if loop.revindex <= 3 %}<t></t>{% endif %}{{ m.content }}
+  {%- for c in m.tool_calls or [] %}CALL {{ c.function.name }}{% endfor %}</s>{% endgeneration %}
+  {%- else %}{{ m.content }}</s>
+  {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<s>assistant\\n' }}{% endif %}""",
     "the last message has two ends, and roles alternate": """
 {%- if messages[0].role == 'system' %}{{ messages[0].content }}{% set rest = messages[1:] %}{% else %}{% set rest = messages %}{% endif %}
 {%- for m in rest %}
@@ -76,6 +85,7 @@ CONVERSATIONS = [
     [("user", "a"), ("assistant", "<answer>b</answer>"), ("user", "c"), ("assistant", "assistant: d")],
     [("assistant", "Hello."), ("user", "a"), ("assistant", "b")],
     [("user", "a"), ("assistant", None, {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {}}}]}), ("tool", "1"), ("assistant", "b", {"tool_calls": None})],
+    [("user", "a"), ("assistant", None, {"tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {}}}]}), ("tool", "1"), ("assistant", "b"), ("user", "c"), ("assistant", "d")],
     [("user", "a"), ("assistant", "b", {"thinking": "hm", "reasoning_content": None}), ("user", "c"), ("assistant", "d", {"reasoning": "well"})],
 ]
 

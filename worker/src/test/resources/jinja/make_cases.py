@@ -77,7 +77,7 @@ a {%+ if true %} b {% endif %}{% if true +%} c{% endif %}
 {{ 7|round }} {{ 2.1|round(1, 'ceil') }} {{ 2.15|round(1) }} {{ 7|round(method='floor') }} {{ 1234|round(-2) }} {{ 2.675|round(2) }}
 {{ 1.0 // 0.1 }} {{ 7.5 % -2 }} {{ -7.5 // 2 }} {{ 6.0 % 3 }} {{ 5 // 2.0 }}
 {{ ['B', 'a']|min }} {{ ['B', 'a']|max }} {{ ['B', 'a']|min(case_sensitive=true) }} {{ messages|max(attribute='role') }} {{ []|max is defined }} {{ messages|unique(attribute='role')|list|length }} {{ ['a', 'A']|unique(case_sensitive=true)|list }}
-{{ (words|tojson|safe) ~ '<' }} {{ words|tojson|safe }} {{ '<'|safe == '<' }} {{ '<'|safe is string }}
+{{ (words|tojson|safe) ~ '<' }} {{ words|tojson|safe }} {{ ['<'|safe] }} {{ '<'|safe == '<' }} {{ '<'|safe is string }}
 {{ 'x\x85'|trim|length }} {{ '1  2   3  '.split(none, 1) }} {{ 'a\x0bb\u2028c\r\nd\n'.splitlines() }} {{ 'a\r\nb'|indent(1) }} {{ 'a\nb'|indent(-1) }} {{ 'a\n'|indent(1) }} {{ 'a\xa0b c'|title }}
 {{ ['a\u200b\xa0\x7f'] }} {{ ['\U0001F642é'] }} {{ '\v\a\0\101'|length }} {{ '\q' }}
 {{ '' is lower }} {{ '12' is upper }} {{ 'aé' is lower }} {{ 'Aé' is lower }} {{ ['😀', 'Ａ']|sort }} {{ [1, 2, 3][true] }} {{ '中a'.title() }} {{ 'ß'.capitalize() }} {{ [none]|map(attribute='x', default=none)|join('-') }}

@@ -58,27 +58,30 @@ final class Answers {
 
   /**
    * Behind what the model would be given. Where what is before is written in another way once the
-   * conversation goes on, behind the last generation prompt before the content, or at that.
+   * conversation goes on, behind the generation prompt between the content before and its own, or
+   * at that.
    */
   private int begin(Conversation conversation, int index, String whole) {
-    Conversation before = conversation.first(index);
-    Optional<String> prompt = index == 0 ? Optional.empty() : write(before, true);
-    Optional<String> history = index == 0 ? Optional.empty() : write(before, false);
-    if (prompt.filter(whole::startsWith).isPresent()) {
+    boolean first = index == 0; // which nothing is before: how others are asked for tells, too
+    Conversation before = conversation.first(first ? 1 : index);
+    Optional<String> prompt = write(before, true);
+    Optional<String> history = write(before, false);
+    if (!first && prompt.filter(whole::startsWith).isPresent()) {
       return prompt.get().length();
     }
     if (prompt.isEmpty() || history.isEmpty() || !prompt.get().startsWith(history.get())) {
       return contentBegin(conversation, index, whole);
     }
     String asking = prompt.get().substring(history.get().length());
-    if (whole.startsWith(history.get())) {
+    if (!first && whole.startsWith(history.get())) {
       String rest = whole.substring(history.get().length());
       return history.get().length() + pieces(asking, mismatch(asking, rest));
     }
     int content = contentBegin(conversation, index, whole);
+    int previous = first ? 0 : contentEnd(conversation, index - 1, whole);
     for (int length = asking.length(); length > 0; length = pieces(asking, length - 1)) {
       int at = whole.lastIndexOf(asking.substring(0, length), content - length);
-      if (at >= 0) {
+      if (previous >= 0 && at >= previous) {
         return at + length;
       }
     }

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import org.ftcluster.worker.jinja.Expression.ArgumentList;
 import org.jspecify.annotations.Nullable;
 
@@ -66,7 +67,7 @@ final class Evaluator {
   }
 
   /** Does something, and has errors say the line. */
-  static <T extends @Nullable Object> T at(int line, java.util.function.Supplier<T> work) {
+  static <T extends @Nullable Object> T at(int line, Supplier<T> work) {
     try {
       return work.get();
     } catch (TemplateException e) {

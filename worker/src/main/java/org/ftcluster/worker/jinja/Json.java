@@ -4,7 +4,9 @@ import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -92,7 +94,7 @@ final class Json {
     };
   }
 
-  private void lines(Collection<?> items, int depth, java.util.function.Consumer<Object> write) {
+  private void lines(Collection<?> items, int depth, Consumer<Object> write) {
     boolean first = true;
     for (Object item : items) {
       out.append(first ? "" : itemSeparator);
@@ -125,7 +127,7 @@ final class Json {
         case '\f' -> out.append("\\f");
         default -> {
           if (c < ' ') {
-            out.append("\\u%04x".formatted((int) c));
+            out.append(String.format(Locale.ROOT, "\\u%04x", (int) c));
           } else {
             out.append(c);
           }

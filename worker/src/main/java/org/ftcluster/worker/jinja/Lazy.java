@@ -6,7 +6,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * What Python makes only as it is gone through: {@code select} and its like, a dictionary's keys, a
- * range. It is true, and has neither text nor places.
+ * range. It has neither text nor places; a generator is true even of nothing.
  */
 final class Lazy {
   private final boolean once;

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Predicate;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
@@ -164,7 +165,7 @@ final class Strings {
   }
 
   /** Whether a text begins, or ends, with one of some. */
-  static boolean hasAffix(@Nullable Object affixes, java.util.function.Predicate<String> has) {
+  static boolean hasAffix(@Nullable Object affixes, Predicate<String> has) {
     return affixes instanceof List<?> any
         ? any.stream().anyMatch(affix -> has.test(Values.requireText(affix)))
         : has.test(Values.requireText(affixes));

@@ -38,7 +38,7 @@ final class Tests {
           Map.entry("upper", (value, given) -> isCased(value, Strings::upper, Strings::lower)),
           Map.entry("divisibleby", Tests::divisible),
           Map.entry("in", (value, given) -> Values.contains(given.require(0, "other"), value)),
-          Map.entry("sameas", (value, given) -> value == given.require(0, "other")),
+          Map.entry("sameas", Tests::same),
           Map.entry("equalto", Tests::equal),
           Map.entry("eq", Tests::equal),
           Map.entry("==", Tests::equal),
@@ -91,6 +91,14 @@ final class Tests {
       throw new TemplateException("nothing is divisible by 0");
     }
     return Values.toWhole(value).mod(divisor.abs()).signum() == 0;
+  }
+
+  /** Which numbers and texts are one object is Python's own matter. */
+  private static boolean same(@Nullable Object value, Arguments given) {
+    if (Values.isText(value) || value instanceof Double || Values.isWhole(value)) {
+      throw new TemplateException("sameas isn't for %s".formatted(Values.shown(value)));
+    }
+    return value == given.require(0, "other");
   }
 
   private static boolean equal(@Nullable Object value, Arguments given) {

@@ -82,6 +82,7 @@ final class Values {
         items.forEach((key, item) -> joined.add(represented(key) + ": " + represented(item)));
         yield joined.toString();
       }
+      case Safe safe -> "Markup(" + quoted(safe.text()) + ")";
       case Undefined _ -> "Undefined";
       case Callable _, Namespace _, Loop _, Lazy _ ->
           throw new TemplateException("%s has no text".formatted(shown(value)));

@@ -1,6 +1,5 @@
 package org.ftcluster.worker.quantization;
 
-import java.lang.foreign.MemorySegment;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Kernel;
 import org.ftcluster.worker.tensor.Profile;
@@ -14,10 +13,7 @@ import org.ftcluster.worker.tensor.Tensor;
  * @param absmax float32 [rows]
  */
 record DeviceInt8Weight(long columns, DType expandedType, Storage codes, Tensor absmax)
-    implements Weight {
-  /** Elements that a thread expands. */
-  private static final int ELEMENTS_A_THREAD = 8;
-
+    implements DeviceWeight {
   @Override
   public long rows() {
     return absmax.elements();
@@ -47,20 +43,5 @@ record DeviceInt8Weight(long columns, DType expandedType, Storage codes, Tensor 
       Profile.ended("int8 expansion", start, 0, out.elements() * (1.0 + expandedType.bytes()));
     }
     return out;
-  }
-
-  @Override
-  public MemorySegment elements() {
-    throw new IllegalStateException("a weight in an accelerator's memory stays there");
-  }
-
-  @Override
-  public Weight movedTo(Storage storage) {
-    throw new IllegalStateException("a weight in an accelerator's memory stays there");
-  }
-
-  @Override
-  public Weight onDevice(Scope scope) {
-    return this;
   }
 }

@@ -15,7 +15,7 @@ import org.ftcluster.worker.tensor.Tensor;
  * @param codes float32 [16]: the values that NF4's codes stand for
  */
 record DeviceNf4Weight(Nf4Shape shape, Storage packed, Scales scales, Tensor codes)
-    implements Weight {
+    implements DeviceWeight {
 
   /** Each block's largest magnitude, as {@link Absmax} has it. */
   sealed interface Scales {
@@ -74,9 +74,6 @@ record DeviceNf4Weight(Nf4Shape shape, Storage packed, Scales scales, Tensor cod
     }
   }
 
-  /** Elements that a thread expands. */
-  private static final int ELEMENTS_A_THREAD = 8;
-
   @Override
   public long rows() {
     return shape.rows();
@@ -130,20 +127,5 @@ record DeviceNf4Weight(Nf4Shape shape, Storage packed, Scales scales, Tensor cod
       Profile.ended("NF4 expansion", start, 0, elements * (0.5 + shape.expandedType().bytes()));
     }
     return shape.wanted(held);
-  }
-
-  @Override
-  public MemorySegment elements() {
-    throw new IllegalStateException("a weight in an accelerator's memory stays there");
-  }
-
-  @Override
-  public Weight movedTo(Storage storage) {
-    throw new IllegalStateException("a weight in an accelerator's memory stays there");
-  }
-
-  @Override
-  public Weight onDevice(Scope scope) {
-    return this;
   }
 }

@@ -5,8 +5,7 @@ import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 
 /** A frozen matrix [out, in], however it is held. */
-public sealed interface Weight
-    permits DenseWeight, DeviceInt8Weight, DeviceNf4Weight, MovedWeight, PackedWeight {
+public sealed interface Weight permits DenseWeight, DeviceWeight, MovedWeight, PackedWeight {
   /** out. */
   long rows();
 

@@ -66,6 +66,12 @@ class ChatTest {
     }
   }
 
+  /** Gives the model this template; the line that has the conversation. */
+  private String given(String template, JsonNode golden) throws IOException {
+    config(Map.of("bos_token", "<s>", "eos_token", "</s>", "chat_template", template));
+    return JSON.writeValueAsString(Map.of("messages", golden.get("messages")));
+  }
+
   static Stream<Arguments> golden() throws IOException {
     List<Arguments> cases = new ArrayList<>();
     for (JsonNode golden : JSON.readTree(Path.of("src/test/resources/chat/chats.json").toFile())) {
@@ -83,9 +89,7 @@ class ChatTest {
   @MethodSource("golden")
   void tokensAndAnswersAreThoseOfTransformers(String name, String template, JsonNode golden)
       throws IOException {
-    config(Map.of("bos_token", "<s>", "eos_token", "</s>", "chat_template", template));
-
-    String line = JSON.writeValueAsString(Map.of("messages", golden.get("messages")));
+    String line = given(template, golden);
     if (golden.has("error")) {
       assertThrows(BadJobException.class, () -> encode(line, 512));
       return;
@@ -104,8 +108,7 @@ class ChatTest {
   @MethodSource("golden")
   void aModelIsAskedAsByTransformers(String name, String template, JsonNode golden)
       throws IOException {
-    config(Map.of("bos_token", "<s>", "eos_token", "</s>", "chat_template", template));
-    String line = JSON.writeValueAsString(Map.of("messages", golden.get("messages")));
+    String line = given(template, golden);
     Conversation conversation =
         Conversation.of(new JsonlReader.Line(Path.of("chats.jsonl"), 1, line), "messages");
 
