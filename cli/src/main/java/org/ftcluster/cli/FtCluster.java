@@ -18,6 +18,7 @@ import org.ftcluster.cli.model.BenchCommand;
 import org.ftcluster.cli.model.EvalCommand;
 import org.ftcluster.cli.model.GenerateCommand;
 import org.ftcluster.cli.node.CoordinatorCommand;
+import org.ftcluster.cli.node.KeysCommand;
 import org.ftcluster.cli.node.WorkerCommand;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -34,6 +35,7 @@ import picocli.CommandLine.Spec;
     subcommands = {
       DemoCommand.class,
       TrainCommand.class,
+      KeysCommand.class,
       CoordinatorCommand.class,
       WorkerCommand.class,
       SubmitCommand.class,

@@ -76,8 +76,9 @@ public final class CoordinatorNode implements AutoCloseable {
           ApiServer.start(
               host,
               settings.grpcPort(),
+              settings.host().protection(),
               new ApiService(system, singleton(system, term, settings), () -> others(joined.get())),
-              new Forwarding(term::isActing, term::actingElsewhere));
+              new Forwarding(term::isActing, term::actingElsewhere, settings.host().protection()));
       String address = settings.host().reachable() + ":" + server.port();
       term.at(address);
       Peers peers = Peers.join(journal.roster(), system, address);

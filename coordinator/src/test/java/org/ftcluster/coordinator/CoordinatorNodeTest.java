@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import org.ftcluster.coordinator.journal.JournalStore;
 import org.ftcluster.protocol.cluster.NodeHost;
 import org.ftcluster.protocol.cluster.NodeStartException;
+import org.ftcluster.protocol.security.Protection;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -52,7 +53,7 @@ class CoordinatorNodeTest {
             () ->
                 CoordinatorNode.start(
                     new CoordinatorSettings(
-                        new NodeHost(host, "", false),
+                        new NodeHost(host, "", new Protection.LoopbackOnly()),
                         grpcPort,
                         clusterPort,
                         new JournalStore.H2File(folder))))

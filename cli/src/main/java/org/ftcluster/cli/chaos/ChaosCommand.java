@@ -10,6 +10,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
+import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
@@ -45,6 +46,7 @@ public final class ChaosCommand implements Callable<Integer> {
 
   @Mixin private CommonOptions common = new CommonOptions();
   @Mixin private JobFileArguments jobFile = new JobFileArguments();
+  @Mixin private TlsOption tls = new TlsOption();
   @Mixin private ParentWatch parentWatch = new ParentWatch();
 
   @Spec private CommandSpec command = CommandSpec.create();
@@ -149,6 +151,7 @@ public final class ChaosCommand implements Callable<Integer> {
             enclosed || plan ? kinds : possible(kinds, console),
             every,
             enclosed,
+            tls,
             given == null ? null : given.toAbsolutePath().normalize());
     return plan ? printPlan(settings, console) : play(settings, console);
   }

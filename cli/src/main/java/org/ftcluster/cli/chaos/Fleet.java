@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Set;
 import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.client.CoordinatorClient;
+import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.jvm.ChildJvm;
 import org.ftcluster.cli.jvm.Children;
@@ -25,6 +26,7 @@ final class Fleet implements AutoCloseable {
   private static final Duration START = Duration.ofMinutes(2);
 
   private final Network network;
+  private final TlsOption tls;
   private final RunFolder folder;
   private final Site coordinatorSite;
   private final Children children = new Children();
@@ -73,16 +75,17 @@ final class Fleet implements AutoCloseable {
     }
   }
 
-  private Fleet(Network network, RunFolder folder) {
+  private Fleet(Network network, TlsOption tls, RunFolder folder) {
     this.network = network;
+    this.tls = tls;
     this.folder = folder;
     coordinatorSite = network.site(Cut.COORDINATOR);
     coordinator = launchCoordinator();
   }
 
   /** Returns when all are ready. */
-  static Fleet start(int workers, Network network, RunFolder folder) {
-    Fleet fleet = new Fleet(network, folder);
+  static Fleet start(int workers, Network network, TlsOption tls, RunFolder folder) {
+    Fleet fleet = new Fleet(network, tls, folder);
     try {
       fleet.coordinator.awaitReady(START);
       for (int i = 0; i < workers; i++) {
@@ -96,13 +99,14 @@ final class Fleet implements AutoCloseable {
     }
   }
 
-  /** Where this process reaches the coordinator, whatever is cut. */
-  Address address() {
-    return new Address(coordinatorSite.host(), coordinatorSite.servicePort());
+  /** Reaches the coordinator, whatever is cut. */
+  CoordinatorClient client() {
+    return new CoordinatorClient(
+        new Address(coordinatorSite.host(), coordinatorSite.servicePort()), tls.ofClient());
   }
 
   private ChildJvm launchCoordinator() {
-    ChildJvm started = children.start(ChildLaunch.coordinator(coordinatorSite, folder));
+    ChildJvm started = children.start(ChildLaunch.coordinator(coordinatorSite, tls, folder));
     network.connect(Cut.COORDINATOR, coordinatorSite, started);
     return started;
   }
@@ -114,7 +118,7 @@ final class Fleet implements AutoCloseable {
     Address coordinator = new Address(coordinatorSite.advertised(), coordinatorSite.servicePort());
     ChildJvm process =
         children.start(
-            ChildLaunch.worker(number, site, coordinator, MachineMemory.total(), folder)
+            ChildLaunch.worker(number, site, tls, coordinator, MachineMemory.total(), folder)
                 .behind(network.prefix()));
     network.connect(number, site, process);
     Member member = new Member(number, process);

@@ -12,6 +12,7 @@ import org.ftcluster.cli.chaos.Round.NextFault;
 import org.ftcluster.cli.chaos.Schedule.Crew;
 import org.ftcluster.cli.chaos.Verdict.Ending;
 import org.ftcluster.cli.client.CoordinatorClient;
+import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.local.RunFolder;
 import org.ftcluster.coordinator.job.WorkerDemand;
@@ -40,6 +41,7 @@ final class GameDay {
    * @param job the job, with its results in a folder
    * @param count of faults; 0 leaves it to {@code minutes}
    * @param enclosed whether networks and mounts are ours; relays and limits do otherwise
+   * @param tls of all connections
    * @param reference an undisturbed run; null to make one
    */
   record Settings(
@@ -51,6 +53,7 @@ final class GameDay {
       List<FaultKind> kinds,
       double everySeconds,
       boolean enclosed,
+      TlsOption tls,
       @Nullable Path reference) {
     Network network() {
       if (enclosed) {
@@ -90,9 +93,9 @@ final class GameDay {
   void play() {
     Path given = settings.reference();
     try (Network network = settings.network()) {
-      Fleet fleet = Fleet.start(settings.workers(), network, folder);
+      Fleet fleet = Fleet.start(settings.workers(), network, settings.tls(), folder);
       try (fleet;
-          CoordinatorClient client = new CoordinatorClient(fleet.address())) {
+          CoordinatorClient client = fleet.client()) {
         Path referenceFolder = given == null ? folder.path().resolve("reference") : given;
         Results reference =
             given == null ? undisturbed(client, referenceFolder) : Results.read(given);

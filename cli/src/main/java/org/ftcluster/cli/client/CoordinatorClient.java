@@ -3,16 +3,16 @@ package org.ftcluster.cli.client;
 import io.grpc.ManagedChannel;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
-import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
-import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import org.ftcluster.cli.console.CommandException;
+import org.ftcluster.coordinator.api.ApiConnections;
 import org.ftcluster.protocol.api.CancelJobRequest;
 import org.ftcluster.protocol.api.ClusterDescription;
 import org.ftcluster.protocol.api.DescribeClusterRequest;
@@ -27,15 +27,13 @@ import org.ftcluster.protocol.api.NodeInfo;
 import org.ftcluster.protocol.api.ScaleJobRequest;
 import org.ftcluster.protocol.api.SubmitJobRequest;
 import org.ftcluster.protocol.api.WatchJobRequest;
+import org.ftcluster.protocol.security.Protection;
 
 /**
  * A coordinator, spoken to over gRPC. Every call ends within its deadline; what goes wrong is a
  * {@link CommandException} that says whether the cluster can't be reached or the request is wrong.
  */
 public final class CoordinatorClient implements AutoCloseable {
-  /** A machine that is gone doesn't even refuse: the next address is tried then. */
-  private static final int CONNECT_MS = 3_000;
-
   private static final Duration CALL = Duration.ofSeconds(20);
 
   /** What every coordinator knows by itself. */
@@ -47,23 +45,31 @@ public final class CoordinatorClient implements AutoCloseable {
   /** Finds out about a machine that vanished; servers refuse more than one ping in five minutes. */
   private static final Duration KEEP_ALIVE = Duration.ofMinutes(6);
 
+  private static final String START_ONE =
+      "start one with `ftcluster coordinator`, or name another with --coordinator HOST:PORT or"
+          + " FTCLUSTER_COORDINATOR";
+
+  private static final String GIVE_KEYS =
+      "if it has a cluster's keys, name the same ones with %s FOLDER or FTCLUSTER_TLS"
+          .formatted(TlsOption.OPTION);
+
   private static final Duration BETWEEN_TRIES = Duration.ofSeconds(1);
 
   private final Addresses address;
+  private final boolean hasKeys;
   private final ManagedChannel channel;
   private final FtClusterBlockingStub stub;
 
-  public CoordinatorClient(Address address) {
-    this(new Addresses(List.of(address)));
+  public CoordinatorClient(Address address, Protection protection) {
+    this(new Addresses(List.of(address)), protection);
   }
 
   /** A client of whichever of them is there. */
-  public CoordinatorClient(Addresses addresses) {
+  public CoordinatorClient(Addresses addresses, Protection protection) {
     this.address = addresses;
+    this.hasKeys = protection.credentials().isPresent();
     channel =
-        NettyChannelBuilder.forTarget(AddressResolver.target(addresses))
-            .usePlaintext()
-            .withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_MS)
+        ApiConnections.client(AddressResolver.target(addresses), protection)
             .keepAliveTime(KEEP_ALIVE.toSeconds(), TimeUnit.SECONDS)
             .build();
     stub = FtClusterGrpc.newBlockingStub(channel);
@@ -131,7 +137,7 @@ public final class CoordinatorClient implements AutoCloseable {
         }
         return;
       } catch (StatusRuntimeException e) {
-        if (e.getStatus().getCode() != Status.Code.UNAVAILABLE) {
+        if (e.getStatus().getCode() != Status.Code.UNAVAILABLE || KeyRefusal.in(e).isPresent()) {
           throw failure(e);
         }
         lostSince = lostSince < 0 ? System.nanoTime() : lostSince;
@@ -162,11 +168,18 @@ public final class CoordinatorClient implements AutoCloseable {
                   .formatted(address, said.lines().findFirst().orElseThrow()))
           .because(e);
     }
+    Optional<String> refusal = KeyRefusal.in(e);
+    if (refusal.isPresent()) {
+      return CommandException.badRequest(
+              "the coordinator at %s and this command don't share a cluster's keys (%s); give both the same ones by %s FOLDER, or none"
+                  .formatted(address, refusal.get(), TlsOption.OPTION))
+          .because(e);
+    }
     return switch (status.getCode()) {
       case UNAVAILABLE, DEADLINE_EXCEEDED ->
           CommandException.unreachable(
-                  "no coordinator answers at %s (%s); start one with `ftcluster coordinator`, or name another with --coordinator HOST:PORT or FTCLUSTER_COORDINATOR"
-                      .formatted(address, said))
+                  "no coordinator answers at %s (%s); %s"
+                      .formatted(address, said, mayWantKeys(said) ? GIVE_KEYS : START_ONE))
               .because(e);
       case INVALID_ARGUMENT,
           NOT_FOUND,
@@ -182,6 +195,13 @@ public final class CoordinatorClient implements AutoCloseable {
           CommandException.failed("the coordinator at %s failed: %s".formatted(address, said))
               .because(e);
     };
+  }
+
+  /** Something was there, and ended the connection: as who encrypts does with who doesn't. */
+  private boolean mayWantKeys(String said) {
+    return !hasKeys
+        && (said.contains("Network closed for unknown reason")
+            || said.contains("Connection reset"));
   }
 
   /** The network's own words where there are some, else the coordinator's. */

@@ -1,5 +1,6 @@
 package org.ftcluster.cli.client;
 
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Which coordinator a client command talks to. */
@@ -18,11 +19,17 @@ public final class CoordinatorOption {
               + ".")
   private Addresses address = Addresses.parse(DEFAULT);
 
+  @Mixin private TlsOption tls = new TlsOption();
+
   public Addresses address() {
     return address;
   }
 
+  public TlsOption tls() {
+    return tls;
+  }
+
   public CoordinatorClient connect() {
-    return new CoordinatorClient(address);
+    return new CoordinatorClient(address, tls.ofClient());
   }
 }

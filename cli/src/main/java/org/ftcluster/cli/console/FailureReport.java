@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.stream.Collectors;
 import org.ftcluster.protocol.cluster.NodeStartException;
 import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.security.BadCredentialsException;
 import org.ftcluster.worker.tensor.NativeException;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
@@ -56,7 +57,7 @@ public final class FailureReport implements IParameterExceptionHandler, IExecuti
       case ParameterException wrong -> handleParseException(wrong, new String[0]);
       case CommandException failure ->
           report(command, failure.exitCode(), failure.problems(), exception);
-      case BadJobException _, NodeStartException _ ->
+      case BadJobException _, NodeStartException _, BadCredentialsException _ ->
           report(command, ExitCode.BAD_REQUEST, sentence(exception).lines().toList(), exception);
       case NativeException _ ->
           report(

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.ftcluster.cli.client.Address;
+import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.console.MemoryOption;
 import org.ftcluster.cli.jvm.JvmFlags;
 import org.ftcluster.cli.jvm.Launch;
@@ -20,12 +21,12 @@ public final class ChildLaunch {
   private ChildLaunch() {}
 
   /** A coordinator in a given place. */
-  public static Launch coordinator(Site site, RunFolder folder) {
+  public static Launch coordinator(Site site, TlsOption tls, RunFolder folder) {
     Address grpc = new Address(site.host(), site.servicePort());
     List<String> arguments = new ArrayList<>();
     arguments.addAll(List.of("coordinator", "--grpc", grpc.toString()));
     arguments.addAll(List.of("--data-dir", folder.coordinatorData().toString()));
-    arguments.addAll(common(site));
+    arguments.addAll(common(site, tls));
     return Launch.command(
         "coordinator",
         JvmFlags.network(),
@@ -44,18 +45,19 @@ public final class ChildLaunch {
    */
   static Launch worker(
       int number, Address coordinator, long memory, @Nullable String gpu, RunFolder folder) {
-    return worker(number, LOOPBACK, coordinator, memory, gpu, folder);
+    return worker(number, LOOPBACK, new TlsOption(), coordinator, memory, gpu, folder);
   }
 
   /** A worker without a GPU in a given place. */
   public static Launch worker(
-      int number, Site site, Address coordinator, long memory, RunFolder folder) {
-    return worker(number, site, coordinator, memory, null, folder);
+      int number, Site site, TlsOption tls, Address coordinator, long memory, RunFolder folder) {
+    return worker(number, site, tls, coordinator, memory, null, folder);
   }
 
   private static Launch worker(
       int number,
       Site site,
+      TlsOption tls,
       Address coordinator,
       long memory,
       @Nullable String gpu,
@@ -65,7 +67,7 @@ public final class ChildLaunch {
         List.of("worker", "--coordinator", coordinator.toString(), "--host", site.host()));
     arguments.addAll(List.of("--collective-port", String.valueOf(site.servicePort())));
     arguments.addAll(MemoryOption.arguments(memory));
-    arguments.addAll(common(site));
+    arguments.addAll(common(site, tls));
     if (gpu != null) {
       arguments.addAll(List.of("--device", GpuList.device(gpu)));
     }
@@ -78,13 +80,14 @@ public final class ChildLaunch {
         folder.logs());
   }
 
-  private static List<String> common(Site site) {
+  private static List<String> common(Site site, TlsOption tls) {
     List<String> arguments = new ArrayList<>();
     arguments.addAll(List.of("--cluster-port", String.valueOf(site.clusterPort())));
     if (!site.advertised().equals(site.host())) {
       arguments.addAll(List.of("--advertise", site.advertised()));
     }
-    if (!site.host().startsWith("127.")) {
+    arguments.addAll(tls.arguments());
+    if (!tls.isGiven() && !site.host().startsWith("127.")) {
       arguments.add("--insecure"); // Other networks than loopback are ours alone, too.
     }
     return arguments;

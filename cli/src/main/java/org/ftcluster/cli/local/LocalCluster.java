@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.client.CoordinatorClient;
+import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.jvm.ChildJvm;
@@ -36,7 +37,7 @@ final class LocalCluster implements AutoCloseable {
     this.console = console;
     Site site = Site.withFreePorts(HOST, HOST);
     address = new Address(site.host(), site.servicePort());
-    coordinator = children.start(ChildLaunch.coordinator(site, folder));
+    coordinator = children.start(ChildLaunch.coordinator(site, new TlsOption(), folder));
   }
 
   /**

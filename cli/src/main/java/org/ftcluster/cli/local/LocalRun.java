@@ -12,6 +12,7 @@ import org.ftcluster.cli.progress.JobFollower;
 import org.ftcluster.cli.progress.JobOutcome;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.protocol.security.Protection;
 
 /** One job on a cluster of its own. */
 final class LocalRun {
@@ -56,7 +57,8 @@ final class LocalRun {
           case CUDA -> GpuList.forWorkers(workers);
         };
     try (LocalCluster cluster = LocalCluster.start(workers, gpus, folder, console);
-        CoordinatorClient client = new CoordinatorClient(cluster.address())) {
+        CoordinatorClient client =
+            new CoordinatorClient(cluster.address(), new Protection.LoopbackOnly())) {
       cluster.awaitWorkers(client);
       String id = client.submit(JobSpecWriter.toYaml(job));
       return JobFollower.follow(client, id, console, cluster::requireNodes);

@@ -13,6 +13,8 @@ import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Device;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
+import org.ftcluster.protocol.security.Credentials;
+import org.ftcluster.protocol.security.Protection;
 import org.ftcluster.worker.bench.Ceilings;
 import org.ftcluster.worker.bench.LoadBenchmark;
 import org.ftcluster.worker.bench.StepBenchmark;
@@ -188,6 +190,12 @@ public final class BenchCommand implements Callable<Integer> {
   private int sockets;
 
   @Option(
+      names = "--tls",
+      paramLabel = "FOLDER",
+      description = "With --collectives: encrypt them, by keys that `ftcluster keys` has made.")
+  private @Nullable Path keys;
+
+  @Option(
       names = "--kernels",
       description =
           "Compare every kernel of this machine's GPU with the CPU's, and print how fast it is. No"
@@ -233,6 +241,12 @@ public final class BenchCommand implements Callable<Integer> {
     QLORA
   }
 
+  private Protection collectiveProtection() {
+    return keys == null
+        ? new Protection.LoopbackOnly()
+        : new Protection.Tls(Credentials.read(keys));
+  }
+
   @Override
   public Integer call() throws IOException {
     Console console = common.console();
@@ -256,7 +270,7 @@ public final class BenchCommand implements Callable<Integer> {
       return ExitCode.DONE.code();
     }
     if (collectivesOnly) {
-      CollectiveTable.print(atLeastOne("--sockets", sockets), console);
+      CollectiveTable.print(atLeastOne("--sockets", sockets), collectiveProtection(), console);
       return ExitCode.DONE.code();
     }
     if (kernelsOnly) {

@@ -4,6 +4,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.stream.LongStream;
 import org.ftcluster.cli.console.Console;
+import org.ftcluster.protocol.security.Protection;
 import org.ftcluster.worker.bench.CollectiveBenchmark;
 
 /** Collectives among ranks of this process, as they are run. */
@@ -19,7 +20,7 @@ final class CollectiveTable {
 
   private CollectiveTable() {}
 
-  static void print(int sockets, Console console) {
+  static void print(int sockets, Protection protection, Console console) {
     double stream = CollectiveBenchmark.stream(2L << 30);
     console.json(new StreamLine(stream / 1e9));
     console.text(
@@ -35,6 +36,7 @@ final class CollectiveTable {
           List.of(CollectiveBenchmark.Kind.values()),
           ranks,
           sockets,
+          protection,
           COLLECTIVE_BYTES,
           stream,
           line -> {

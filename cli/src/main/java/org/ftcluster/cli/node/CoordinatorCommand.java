@@ -5,6 +5,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.ftcluster.cli.client.Address;
 import org.ftcluster.cli.client.CoordinatorOption;
+import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
@@ -28,8 +29,8 @@ import picocli.CommandLine.Option;
     footer = {
       "",
       "Example:",
-      "  ftcluster coordinator --grpc 10.0.0.1:7600 --insecure",
-      "  ftcluster coordinator --grpc 10.0.0.1:7600 --insecure --database jdbc:postgresql://db/ftcluster"
+      "  ftcluster coordinator --grpc 10.0.0.1:7600 --tls ftcluster-keys",
+      "  ftcluster coordinator --grpc 10.0.0.1:7600 --tls ftcluster-keys --database jdbc:postgresql://db/ftcluster"
     })
 public final class CoordinatorCommand implements Callable<Integer> {
   private static final String CLUSTER_PORT = "7601";
@@ -73,6 +74,8 @@ public final class CoordinatorCommand implements Callable<Integer> {
 
   @Mixin private DatabaseOptions database = new DatabaseOptions();
 
+  @Mixin private TlsOption tls = new TlsOption();
+
   @Option(
       names = "--insecure",
       description =
@@ -86,7 +89,7 @@ public final class CoordinatorCommand implements Callable<Integer> {
     parentWatch.start();
     CoordinatorSettings settings =
         new CoordinatorSettings(
-            new NodeHost(grpc.host(), advertise.host(), insecure),
+            new NodeHost(grpc.host(), advertise.host(), tls.ofNode(insecure)),
             grpc.port(),
             clusterPort,
             database.journalOr(dataDir.toAbsolutePath()));

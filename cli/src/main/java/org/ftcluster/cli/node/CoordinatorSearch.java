@@ -12,6 +12,7 @@ import org.ftcluster.cli.client.CoordinatorClient;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
+import org.ftcluster.protocol.security.Protection;
 import org.ftcluster.worker.rank.WorkerSettings;
 
 /** How a worker finds its cluster, knowing only a coordinator's address. */
@@ -20,10 +21,12 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
   private static final Duration LONGEST_PAUSE = Duration.ofSeconds(1);
 
   private final Addresses coordinator;
+  private final Protection protection;
   private final Console console;
 
-  CoordinatorSearch(Addresses coordinator, Console console) {
+  CoordinatorSearch(Addresses coordinator, Protection protection, Console console) {
     this.coordinator = coordinator;
+    this.protection = protection;
     this.console = console;
   }
 
@@ -33,7 +36,7 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
     boolean saidSo = false;
     Backoff pauses = new Backoff(FIRST_PAUSE, LONGEST_PAUSE);
     while (true) {
-      try (CoordinatorClient client = new CoordinatorClient(coordinator)) {
+      try (CoordinatorClient client = new CoordinatorClient(coordinator, protection)) {
         return client.describeCluster().getSeedNodesList();
       } catch (CommandException e) {
         if (e.exitCode() != ExitCode.UNREACHABLE) {
@@ -50,7 +53,7 @@ final class CoordinatorSearch implements WorkerSettings.SeedNodes {
 
   @Override
   public Optional<Set<Long>> coordinators() {
-    try (CoordinatorClient client = new CoordinatorClient(coordinator)) {
+    try (CoordinatorClient client = new CoordinatorClient(coordinator, protection)) {
       return Optional.of(Set.copyOf(client.describeCluster().getCoordinatorsList()));
     } catch (CommandException e) {
       return Optional.of(Set.of()); // nobody answers

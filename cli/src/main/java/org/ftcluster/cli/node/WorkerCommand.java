@@ -18,6 +18,7 @@ import org.ftcluster.cli.jvm.Launch;
 import org.ftcluster.protocol.cluster.BindAddress;
 import org.ftcluster.protocol.cluster.NodeHost;
 import org.ftcluster.protocol.message.WorkerDescription;
+import org.ftcluster.protocol.security.Protection;
 import org.ftcluster.worker.rank.WorkerNode;
 import org.ftcluster.worker.rank.WorkerSettings;
 import org.ftcluster.worker.spot.SpotNotices;
@@ -45,8 +46,8 @@ import picocli.CommandLine.Spec;
     footer = {
       "",
       "Example:",
-      "  ftcluster worker --coordinator 10.0.0.1:7600 --insecure",
-      "  ftcluster worker --coordinator 10.0.0.1:7600 --insecure --gpus all"
+      "  ftcluster worker --coordinator 10.0.0.1:7600 --tls ftcluster-keys",
+      "  ftcluster worker --coordinator 10.0.0.1:7600 --tls ftcluster-keys --gpus all"
     })
 public final class WorkerCommand implements Callable<Integer> {
   static final String DEVICE = "--device";
@@ -136,6 +137,14 @@ public final class WorkerCommand implements Callable<Integer> {
               + " reaches it can read what jobs train on, and take part in them.")
   private boolean insecure;
 
+  @Option(
+      names = "--nccl-in-plain",
+      description =
+          "With --tls: let GPUs of several machines exchange what they compute by NCCL, which doesn't"
+              + " encrypt. Without it gradients go over TLS by way of the hosts, and a model whose"
+              + " parts are on several machines is refused.")
+  private boolean ncclInPlain;
+
   @Override
   public Integer call() throws InterruptedException {
     Console console = common.console();
@@ -198,18 +207,20 @@ public final class WorkerCommand implements Callable<Integer> {
 
   /** Returns when it has left. */
   private void work(String device, Console console) throws InterruptedException {
-    TrainingTaskFactory tasks = new TrainingTaskFactory(Deadlines.standard(), memory.bytes());
+    Protection protection = coordinator.tls().ofNode(insecure);
+    TrainingTaskFactory tasks =
+        new TrainingTaskFactory(Deadlines.standard(), memory.bytes(), ncclInPlain);
     Addresses known = coordinator.address();
     if (host != null) {
-      BindAddress.resolve(host, insecure);
+      BindAddress.resolve(host, protection);
     }
-    CoordinatorSearch search = new CoordinatorSearch(known, console);
+    CoordinatorSearch search = new CoordinatorSearch(known, protection, console);
     // The coordinator's name may be known only once it is there, so our own address comes second.
     search.find();
     String ownHost = host == null ? search.ownHost() : host;
     WorkerSettings settings =
         new WorkerSettings(
-            new NodeHost(ownHost, advertise.host(), insecure),
+            new NodeHost(ownHost, advertise.host(), protection),
             clusterPort,
             collectivePort,
             search,

@@ -11,6 +11,7 @@ import java.util.stream.Stream;
 import org.ftcluster.cli.SampleJob;
 import org.ftcluster.cli.chaos.Fleet.Member;
 import org.ftcluster.cli.client.CoordinatorClient;
+import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.local.RunFolder;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 import org.junit.jupiter.api.io.TempDir;
@@ -65,8 +66,9 @@ class MeshKillIT {
     SampleJob sample = SampleJob.in(folder);
     String[] sets = {"parallel=" + layout.parallel(), "training.max_steps=40"};
     try (RunFolder logs = RunFolder.claim(folder.resolve("nodes"));
-        Fleet fleet = Fleet.start(layout.workers() + 1, new Network.Loopback(), logs);
-        CoordinatorClient client = new CoordinatorClient(fleet.address());
+        Fleet fleet =
+            Fleet.start(layout.workers() + 1, new Network.Loopback(), new TlsOption(), logs);
+        CoordinatorClient client = fleet.client();
         JobRun calm = LiveRuns.start(sample, folder, client, "calm", sets)) {
       LiveRuns.await(calm::poll);
       try (JobRun rough = LiveRuns.start(sample, folder, client, "rough", sets)) {

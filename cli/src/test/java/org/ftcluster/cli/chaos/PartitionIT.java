@@ -10,6 +10,7 @@ import java.util.Objects;
 import org.ftcluster.cli.SampleJob;
 import org.ftcluster.cli.chaos.Cut.Direction;
 import org.ftcluster.cli.client.CoordinatorClient;
+import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.local.RunFolder;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,8 +27,8 @@ class PartitionIT {
     SampleJob sample = SampleJob.in(folder);
     try (RunFolder logs = RunFolder.claim(folder.resolve("nodes"));
         RelayNetwork network = new RelayNetwork();
-        Fleet fleet = Fleet.start(2, network, logs);
-        CoordinatorClient client = new CoordinatorClient(fleet.address());
+        Fleet fleet = Fleet.start(2, network, new TlsOption(), logs);
+        CoordinatorClient client = fleet.client();
         JobRun calm = LiveRuns.start(sample, folder, client, "calm", TWO)) {
       LiveRuns.await(calm::poll);
       try (JobRun rough = LiveRuns.start(sample, folder, client, "rough", TWO)) {

@@ -2,12 +2,12 @@ package org.ftcluster.coordinator.api;
 
 import io.grpc.Server;
 import io.grpc.ServerInterceptors;
-import io.grpc.netty.shaded.io.grpc.netty.NettyServerBuilder;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.concurrent.TimeUnit;
 import org.ftcluster.protocol.cluster.BindAddress;
+import org.ftcluster.protocol.security.Protection;
 
 /** The gRPC server of a coordinator. */
 public final class ApiServer implements AutoCloseable {
@@ -29,10 +29,14 @@ public final class ApiServer implements AutoCloseable {
    * @throws org.ftcluster.protocol.cluster.NodeStartException when the port is taken
    */
   public static ApiServer start(
-      InetAddress host, int port, ApiService service, Forwarding forwarding) {
+      InetAddress host,
+      int port,
+      Protection protection,
+      ApiService service,
+      Forwarding forwarding) {
     try {
       return new ApiServer(
-          NettyServerBuilder.forAddress(new InetSocketAddress(host, port))
+          ApiConnections.server(new InetSocketAddress(host, port), protection)
               .addService(ServerInterceptors.intercept(service, forwarding))
               .maxInboundMessageSize(MAX_REQUEST_BYTES)
               .build()

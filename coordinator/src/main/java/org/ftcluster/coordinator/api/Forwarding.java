@@ -8,14 +8,13 @@ import io.grpc.ServerCall;
 import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
 import io.grpc.Status;
-import io.grpc.netty.shaded.io.grpc.netty.NettyChannelBuilder;
-import io.grpc.netty.shaded.io.netty.channel.ChannelOption;
 import java.time.Duration;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.BooleanSupplier;
 import java.util.function.Supplier;
 import org.ftcluster.protocol.api.FtClusterGrpc;
+import org.ftcluster.protocol.security.Protection;
 
 /**
  * Hands calls on to the coordinator that acts, where that isn't the one in this process; so clients
@@ -26,8 +25,6 @@ public final class Forwarding implements ServerInterceptor, AutoCloseable {
   private static final Metadata.Key<String> FORWARDED =
       Metadata.Key.of("ftcluster-forwarded", Metadata.ASCII_STRING_MARSHALLER);
 
-  private static final int CONNECT_MS = 3_000;
-
   /** So long a call waits for some coordinator to act: less than its client waits. */
   private static final Duration PATIENCE = Duration.ofSeconds(12);
 
@@ -35,6 +32,7 @@ public final class Forwarding implements ServerInterceptor, AutoCloseable {
 
   private final BooleanSupplier actsHere;
   private final Supplier<String> acting;
+  private final Protection protection;
   private final Map<String, ManagedChannel> channels = new ConcurrentHashMap<>();
 
   /**
@@ -42,10 +40,12 @@ public final class Forwarding implements ServerInterceptor, AutoCloseable {
    * @param acting {@code host:port} of the coordinator that acts, if it is another one and is
    *     there; empty otherwise. May wait for the database, and throw {@link IllegalStateException}
    *     when that doesn't answer
+   * @param protection of connections to it
    */
-  public Forwarding(BooleanSupplier actsHere, Supplier<String> acting) {
+  public Forwarding(BooleanSupplier actsHere, Supplier<String> acting, Protection protection) {
     this.actsHere = actsHere;
     this.acting = acting;
+    this.protection = protection;
   }
 
   @Override
@@ -96,12 +96,7 @@ public final class Forwarding implements ServerInterceptor, AutoCloseable {
 
   private ManagedChannel channel(String address) {
     return channels.computeIfAbsent(
-        address,
-        target ->
-            NettyChannelBuilder.forTarget(target)
-                .usePlaintext()
-                .withOption(ChannelOption.CONNECT_TIMEOUT_MILLIS, CONNECT_MS)
-                .build());
+        address, target -> ApiConnections.client(target, protection).build());
   }
 
   private static <Q, A> ServerCall.Listener<Q> refuse(ServerCall<Q, A> call, String why) {

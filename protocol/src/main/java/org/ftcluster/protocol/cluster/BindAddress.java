@@ -5,18 +5,19 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.UnknownHostException;
+import org.ftcluster.protocol.security.Protection;
 
 /** Where servers of a node listen, and whether that is safe. */
 public final class BindAddress {
   private BindAddress() {}
 
   /**
-   * Looks up {@code host}, and refuses one that other machines can connect to unless {@code
-   * insecure}.
+   * Looks up {@code host}, and refuses one that other machines can connect to where nothing
+   * protects the connections.
    *
    * @throws NodeStartException when the name is unknown, or the address not allowed
    */
-  public static InetAddress resolve(String host, boolean insecure) {
+  public static InetAddress resolve(String host, Protection protection) {
     InetAddress address;
     try {
       address = InetAddress.getByName(host);
@@ -26,11 +27,11 @@ public final class BindAddress {
               .formatted(host),
           e);
     }
-    if (!address.isLoopbackAddress() && !insecure) {
+    if (!address.isLoopbackAddress() && protection instanceof Protection.LoopbackOnly) {
       throw new NodeStartException(
           ("Binding to %s without TLS lets anyone who can reach that address read the training"
-                  + " data and run jobs; use 127.0.0.1, or add --insecure if the network is"
-                  + " trusted.")
+                  + " data and run jobs; give a folder of keys by --tls (`ftcluster keys` makes one),"
+                  + " use 127.0.0.1, or add --insecure if the network is trusted.")
               .formatted(host));
     }
     return address;

@@ -7,11 +7,14 @@ import java.util.List;
 import java.util.Map;
 import org.apache.pekko.actor.Address;
 import org.apache.pekko.actor.AddressFromURIString;
+import org.apache.pekko.actor.BootstrapSetup;
+import org.apache.pekko.actor.setup.ActorSystemSetup;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
 import org.apache.pekko.cluster.typed.Cluster;
 import org.apache.pekko.cluster.typed.JoinSeedNodes;
 import org.apache.pekko.remote.RemoteTransportException;
+import org.apache.pekko.remote.artery.tcp.SSLEngineProviderSetup;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import scala.Option;
@@ -23,6 +26,9 @@ public final class ClusterSystem {
 
   public static final String COORDINATOR = "coordinator";
   public static final String WORKER = "worker";
+
+  private static final Config TLS =
+      ConfigFactory.parseMap(Map.of("pekko.remote.artery.transport", "tls-tcp"));
 
   private static final Logger LOG = LoggerFactory.getLogger(ClusterSystem.class);
 
@@ -93,10 +99,23 @@ public final class ClusterSystem {
   private static <T> ActorSystem<T> create(
       Behavior<T> guardian, NodeSettings settings, Config config) {
     try {
-      return ActorSystem.create(guardian, NAME, config);
+      return ActorSystem.create(guardian, NAME, setup(settings, config));
     } catch (RemoteTransportException e) {
       throw BindAddress.taken(settings.host().bind(), settings.port(), e);
     }
+  }
+
+  private static ActorSystemSetup setup(NodeSettings settings, Config config) {
+    return settings
+        .host()
+        .protection()
+        .credentials()
+        .map(
+            credentials ->
+                ActorSystemSetup.create(
+                    BootstrapSetup.create(TLS.withFallback(config)),
+                    SSLEngineProviderSetup.create(_ -> new MemberEngines(credentials))))
+        .orElseGet(() -> ActorSystemSetup.create(BootstrapSetup.create(config)));
   }
 
   private static Address parse(String seedNode) {

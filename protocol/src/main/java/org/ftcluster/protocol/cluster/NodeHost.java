@@ -1,18 +1,19 @@
 package org.ftcluster.protocol.cluster;
 
 import java.net.InetAddress;
+import org.ftcluster.protocol.security.Protection;
 
 /**
  * Where a node is.
  *
  * @param bind a host name or address of this machine, where it listens
  * @param advertised what others connect to, where address translation lies between; else empty
- * @param insecure whether to bind, without encryption, where other machines can connect
+ * @param protection of all its connections
  */
-public record NodeHost(String bind, String advertised, boolean insecure) {
+public record NodeHost(String bind, String advertised, Protection protection) {
   /** An address that no other machine can connect to. */
   public static NodeHost loopback() {
-    return new NodeHost("127.0.0.1", "", false);
+    return new NodeHost("127.0.0.1", "", new Protection.LoopbackOnly());
   }
 
   /**
@@ -21,7 +22,7 @@ public record NodeHost(String bind, String advertised, boolean insecure) {
    * @throws NodeStartException when the name is unknown, or the address not allowed
    */
   public InetAddress address() {
-    return BindAddress.resolve(bind, insecure);
+    return BindAddress.resolve(bind, protection);
   }
 
   /**

@@ -9,6 +9,7 @@ import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
 import java.net.InetAddress;
 import java.net.ServerSocket;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -17,9 +18,16 @@ import org.apache.pekko.actor.typed.javadsl.Behaviors;
 import org.apache.pekko.cluster.Member;
 import org.apache.pekko.cluster.MemberStatus;
 import org.apache.pekko.cluster.typed.Cluster;
+import org.ftcluster.protocol.security.Credentials;
+import org.ftcluster.protocol.security.NewCredentials;
+import org.ftcluster.protocol.security.Protection;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 class ClusterSystemTest {
+  private static final Protection LOOPBACK = new Protection.LoopbackOnly();
+  private static final long STRANGERS_MS = 2_000;
+
   @Test
   void aSecondNodeJoinsTheFirst() throws Exception {
     ActorSystem<Void> first = start(loopback(0, ClusterSystem.COORDINATOR, List.of()));
@@ -37,6 +45,39 @@ class ClusterSystemTest {
     } finally {
       stop(first);
     }
+  }
+
+  @Test
+  void membersJoinEncryptedAndStrangersDont(@TempDir Path folder) throws Exception {
+    Protection ours = newKeys(folder.resolve("ours"));
+    ActorSystem<Void> first = start(settings(ours, ClusterSystem.COORDINATOR, List.of()));
+    List<String> seeds = List.of(ClusterSystem.address(first));
+    ActorSystem<Void> theirs =
+        start(settings(newKeys(folder.resolve("theirs")), ClusterSystem.WORKER, seeds));
+    ActorSystem<Void> plain = start(settings(LOOPBACK, ClusterSystem.WORKER, seeds));
+    try {
+      // Both have tried for as long as a member takes, and longer.
+      ActorSystem<Void> second = start(settings(ours, ClusterSystem.WORKER, seeds));
+      try {
+        awaitUp(first, 2);
+        awaitUp(second, 2);
+        Thread.sleep(STRANGERS_MS);
+        assertEquals(2, up(first));
+        assertEquals(0, up(theirs));
+        assertEquals(0, up(plain));
+      } finally {
+        stop(second);
+      }
+    } finally {
+      stop(plain);
+      stop(theirs);
+      stop(first);
+    }
+  }
+
+  private static Protection newKeys(Path folder) {
+    NewCredentials.create(folder);
+    return new Protection.Tls(Credentials.read(folder));
   }
 
   @Test
@@ -67,17 +108,17 @@ class ClusterSystemTest {
   @Test
   void anAddressOthersCanReachNeedsInsecure() {
     NodeStartException e =
-        assertThrows(NodeStartException.class, () -> BindAddress.resolve("0.0.0.0", false));
+        assertThrows(NodeStartException.class, () -> BindAddress.resolve("0.0.0.0", LOOPBACK));
     assertTrue(e.getMessage().contains("--insecure"), e.getMessage());
-    assertTrue(BindAddress.resolve("0.0.0.0", true).isAnyLocalAddress());
-    assertTrue(BindAddress.resolve("localhost", false).isLoopbackAddress());
+    assertTrue(BindAddress.resolve("0.0.0.0", new Protection.Insecure()).isAnyLocalAddress());
+    assertTrue(BindAddress.resolve("localhost", LOOPBACK).isLoopbackAddress());
   }
 
   @Test
   void aHostThatIsUnknownAndASeedThatIsNoAddressAreNamed() {
     NodeStartException host =
         assertThrows(
-            NodeStartException.class, () -> BindAddress.resolve("no-such-host.invalid", false));
+            NodeStartException.class, () -> BindAddress.resolve("no-such-host.invalid", LOOPBACK));
     assertTrue(host.getMessage().contains("no-such-host.invalid"), host.getMessage());
     NodeStartException seed =
         assertThrows(
@@ -88,6 +129,10 @@ class ClusterSystemTest {
 
   private static NodeSettings loopback(int port, String role, List<String> seeds) {
     return new NodeSettings(NodeHost.loopback(), port, role, seeds);
+  }
+
+  private static NodeSettings settings(Protection protection, String role, List<String> seeds) {
+    return new NodeSettings(new NodeHost("127.0.0.1", "", protection), 0, role, seeds);
   }
 
   private static ActorSystem<Void> start(NodeSettings settings) {

@@ -15,10 +15,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Consumer;
+import org.ftcluster.protocol.security.Protection;
 import org.ftcluster.worker.collective.CollectiveListener;
 import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.collective.Communicator.ElementType;
 import org.ftcluster.worker.collective.Communicator.ReduceOp;
+import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.collective.TcpCommunicator;
 
 /**
@@ -27,6 +29,7 @@ import org.ftcluster.worker.collective.TcpCommunicator;
  */
 public final class CollectiveBenchmark {
   private static final Duration TIMEOUT = Duration.ofMinutes(2);
+  private static final String HOST = "127.0.0.1";
   private static final byte[] SECRET = "benchmark".getBytes(StandardCharsets.UTF_8);
   private static final int STREAM_BUFFER_BYTES = 1 << 20;
   private static final int WARM_UP_CALLS = 3000;
@@ -131,6 +134,7 @@ public final class CollectiveBenchmark {
    * Times collectives of that many ranks, one after the other.
    *
    * @param sockets between two ranks
+   * @param protection of them
    * @param sizes of buffers, in bytes; rounded up to what ranks can share out
    * @param stream bytes a second of a plain stream
    * @param lines hears of each measurement as it is made
@@ -139,12 +143,13 @@ public final class CollectiveBenchmark {
       List<Kind> kinds,
       int ranks,
       int sockets,
+      Protection protection,
       List<Long> sizes,
       double stream,
       Consumer<Line> lines) {
     List<CollectiveListener> listeners = new ArrayList<>();
     for (int rank = 0; rank < ranks; rank++) {
-      listeners.add(TcpCommunicator.listen("127.0.0.1"));
+      listeners.add(TcpCommunicator.listen(new ListenAddress(HOST, 0, HOST, protection)));
     }
     List<InetSocketAddress> peers = listeners.stream().map(CollectiveListener::address).toList();
     try (RankThreads threads = new RankThreads(ranks)) {

@@ -5,6 +5,7 @@ import java.net.InetSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.time.Duration;
 import java.util.List;
+import org.ftcluster.protocol.security.Protection;
 
 /**
  * An open port, on which the other ranks of a generation will connect. Opened before the ranks know
@@ -17,9 +18,11 @@ public final class CollectiveListener implements AutoCloseable {
 
   private final ServerSocketChannel server;
   private final InetSocketAddress address;
+  private final Protection protection;
 
-  private CollectiveListener(ServerSocketChannel server) throws IOException {
+  private CollectiveListener(ServerSocketChannel server, Protection protection) throws IOException {
     this.server = server;
+    this.protection = protection;
     this.address = (InetSocketAddress) server.getLocalAddress();
   }
 
@@ -28,7 +31,7 @@ public final class CollectiveListener implements AutoCloseable {
       ServerSocketChannel server = ServerSocketChannel.open();
       try {
         server.bind(new InetSocketAddress(listen.host(), listen.port()), BACKLOG);
-        return new CollectiveListener(server);
+        return new CollectiveListener(server, listen.protection());
       } catch (IOException | RuntimeException e) {
         server.close();
         throw e;
@@ -93,7 +96,7 @@ public final class CollectiveListener implements AutoCloseable {
   /** As {@link Rendezvous#meet}; the port is closed afterwards. */
   List<List<Link>> meet(Membership self, List<InetSocketAddress> peers, Duration timeout)
       throws IOException {
-    return new Rendezvous(server, self, peers, timeout).meet();
+    return new Rendezvous(server, protection, self, peers, timeout).meet();
   }
 
   /** Closes the port. A {@link #connect} under way ends with a {@link CollectiveException}. */

@@ -35,6 +35,14 @@ public interface Communicator extends AutoCloseable {
    */
   Communicator background();
 
+  /**
+   * Whether what goes to ranks on other machines is encrypted, so that it shouldn't go there in
+   * another way that isn't.
+   */
+  default boolean encryptsBetweenMachines() {
+    return false;
+  }
+
   /** Whether any thread may call it, and not only the one that made it. */
   boolean isForAnyThread();
 

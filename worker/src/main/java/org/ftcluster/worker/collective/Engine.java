@@ -39,6 +39,7 @@ final class Engine {
 
   private final int rank;
   private final List<Link> links;
+  private final boolean encrypts;
   private final Selector selector;
   private final Thread thread;
   private final Queue<Operation> submitted = new ConcurrentLinkedQueue<>();
@@ -56,6 +57,7 @@ final class Engine {
   Engine(int rank, String name, List<Link> links) throws IOException {
     this.rank = rank;
     this.links = List.copyOf(links);
+    this.encrypts = links.stream().anyMatch(Link::isEncryptedBetweenMachines);
     this.selector = Selector.open();
     for (Link link : links) {
       link.register(selector);
@@ -80,6 +82,10 @@ final class Engine {
   /** The thread that touches the operations' buffers. */
   Thread thread() {
     return thread;
+  }
+
+  boolean encryptsBetweenMachines() {
+    return encrypts;
   }
 
   Work submit(Operation operation) {
@@ -218,8 +224,8 @@ final class Engine {
     }
     lastBeatNs = nowNs;
     for (Link link : links) {
+      link.readControl(); // what peers have said counts before how they have gone
       link.beat();
-      link.readControl();
       if (sinceMs > SILENCE.toMillis() / 2) {
         link.forgive(nowNs); // it was we who slept
       }

@@ -4,7 +4,6 @@ import java.io.DataInputStream;
 import java.io.DataOutputStream;
 import java.io.IOException;
 import java.net.Socket;
-import java.nio.channels.SocketChannel;
 import java.security.SecureRandom;
 import java.time.Duration;
 import org.ftcluster.worker.collective.Membership.Hello;
@@ -25,13 +24,13 @@ final class Handshake {
   private final DataOutputStream out;
 
   /** A peer that keeps silent for {@code patience} is given up. */
-  Handshake(SocketChannel channel, Duration patience) throws IOException {
-    Socket socket = channel.socket();
+  Handshake(Lane lane, Duration patience) throws IOException {
+    Socket socket = lane.socket().socket();
     // Buffer sizes stay the kernel's business: it lets them grow well beyond what may be asked for.
     socket.setTcpNoDelay(true);
     socket.setSoTimeout(Math.toIntExact(Math.clamp(patience.toMillis(), 1, Integer.MAX_VALUE)));
-    in = new DataInputStream(socket.getInputStream());
-    out = new DataOutputStream(socket.getOutputStream());
+    in = new DataInputStream(lane.in());
+    out = new DataOutputStream(lane.out());
   }
 
   /**

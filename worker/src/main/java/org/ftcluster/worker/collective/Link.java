@@ -1,11 +1,11 @@
 package org.ftcluster.worker.collective;
 
 import java.io.IOException;
+import java.net.Socket;
 import java.net.SocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
-import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
 import java.util.Arrays;
@@ -34,12 +34,16 @@ final class Link {
   private static final int CONTROL_BYTES = 1024;
 
   private final int peer;
-  private final List<SocketChannel> data;
-  private final SocketChannel control;
+  private final List<Lane> data;
+  private final Lane control;
   private final SocketAddress address;
   private final Stripes outgoing;
   private final Stripes incoming;
   private final ByteBuffer controlInput = ByteBuffer.allocate(CONTROL_BYTES);
+
+  /** A sign of life that the socket may not have taken yet. */
+  private ByteBuffer beat = ByteBuffer.allocate(0);
+
   private volatile boolean waiting;
   private boolean peerHasLeft;
   private boolean heard;
@@ -48,30 +52,39 @@ final class Link {
   /**
    * @param data in the same order on both sides
    */
-  Link(int peer, List<SocketChannel> data, SocketChannel control) throws IOException {
+  Link(int peer, List<Lane> data, Lane control) throws IOException {
     this.peer = peer;
     this.data = List.copyOf(data);
     this.control = control;
-    this.address = control.getRemoteAddress();
+    this.address = control.socket().getRemoteAddress();
     this.outgoing = new Stripes(data.size());
     this.incoming = new Stripes(data.size());
   }
 
   void register(Selector selector) throws IOException {
-    for (SocketChannel socket : data) {
-      socket.configureBlocking(false);
-      socket.register(selector, 0, this);
+    for (Lane lane : data) {
+      lane.socket().configureBlocking(false);
+      lane.socket().register(selector, 0, this);
     }
-    control.configureBlocking(false);
-    control.register(selector, SelectionKey.OP_READ, this);
+    control.socket().configureBlocking(false);
+    control.socket().register(selector, SelectionKey.OP_READ, this);
   }
 
-  List<SocketChannel> channels() {
+  List<Lane> lanes() {
     return Stream.concat(data.stream(), Stream.of(control)).toList();
   }
 
   int peer() {
     return peer;
+  }
+
+  /**
+   * Whether the peer is on another machine, as far as addresses tell, and nobody between can read
+   * what goes there.
+   */
+  boolean isEncryptedBetweenMachines() {
+    Socket socket = control.socket().socket();
+    return control.isEncrypted() && !socket.getInetAddress().equals(socket.getLocalAddress());
   }
 
   /** That carry the bytes of operations. */
@@ -102,7 +115,7 @@ final class Link {
       return moveBytes();
     } catch (IOException e) {
       readControl();
-      throw lost(String.valueOf(e.getMessage()), e);
+      throw lost(Sockets.reason(e), e);
     }
   }
 
@@ -136,12 +149,12 @@ final class Link {
       int interest =
           (outgoing.isEmpty(socket) ? 0 : SelectionKey.OP_WRITE)
               | (incoming.isEmpty(socket) ? 0 : SelectionKey.OP_READ);
-      data.get(socket).keyFor(selector).interestOps(interest);
+      data.get(socket).socket().keyFor(selector).interestOps(interest);
     }
   }
 
   boolean isControl(SelectionKey key) {
-    return control.equals(key.channel());
+    return control.socket().equals(key.channel());
   }
 
   /** Gives the peer a sign of life. */
@@ -150,11 +163,14 @@ final class Link {
       return;
     }
     try {
-      control.write(ByteBuffer.wrap(new byte[] {BEAT}));
+      if (!beat.hasRemaining()) {
+        beat = ByteBuffer.wrap(new byte[] {BEAT});
+      }
+      control.write(beat);
     } catch (IOException e) {
       readControl(); // it may have said why
       if (!peerHasLeft) {
-        throw lost(String.valueOf(e.getMessage()), e);
+        throw lost(Sockets.reason(e), e);
       }
     }
   }
@@ -183,7 +199,7 @@ final class Link {
     if (peerHasLeft) {
       return;
     }
-    int count;
+    long count;
     try {
       do {
         count = control.read(controlInput);
@@ -194,7 +210,7 @@ final class Link {
         }
       } while (count > 0 && !peerHasLeft);
     } catch (IOException e) {
-      throw lost(String.valueOf(e.getMessage()), e);
+      throw lost(Sockets.reason(e), e);
     }
     if (count < 0 && !peerHasLeft) {
       throw lost("it closed the connection", null);
@@ -237,14 +253,14 @@ final class Link {
             .putShort((short) reason.length)
             .put(reason)
             .flip();
-    if (control.isOpen()) {
+    if (control.socket().isOpen()) {
       try {
-        control.write(frame);
+        control.write(beat, frame);
       } catch (IOException e) {
         log.debug("rank {} could not be told: {}", peer, e.getMessage());
       }
     }
-    channels().forEach(Sockets::close);
+    lanes().forEach(Sockets::close);
   }
 
   private CollectiveException lost(String why, @Nullable IOException cause) {

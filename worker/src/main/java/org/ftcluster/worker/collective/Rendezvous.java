@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import org.ftcluster.protocol.security.Protection;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -31,24 +32,27 @@ final class Rendezvous {
   private static final int MAX_STRANGERS = 4096;
 
   private final ServerSocketChannel server;
+  private final Protection protection;
   private final Membership self;
   private final List<InetSocketAddress> peers;
   private final long deadlineNs;
   private final Duration timeout;
 
   // Guarded by this.
-  private final SortedMap<Integer, SortedMap<Integer, SocketChannel>> lanes = new TreeMap<>();
-  private final Set<SocketChannel> open = new HashSet<>();
+  private final SortedMap<Integer, SortedMap<Integer, Lane>> lanes = new TreeMap<>();
+  private final Set<Lane> open = new HashSet<>();
   private int missing;
   private @Nullable CollectiveException failure;
   private boolean over;
 
   Rendezvous(
       ServerSocketChannel server,
+      Protection protection,
       Membership self,
       List<InetSocketAddress> peers,
       Duration timeout) {
     this.server = server;
+    this.protection = protection;
     this.self = self;
     this.peers = peers;
     this.timeout = timeout;
@@ -107,16 +111,15 @@ final class Rendezvous {
     for (int link = 0; link < Membership.LINKS; link++) {
       int first = link * self.lanesOfLink();
       List<Link> links = new ArrayList<>();
-      for (Map.Entry<Integer, SortedMap<Integer, SocketChannel>> peer : lanes.entrySet()) {
-        List<SocketChannel> channels =
+      for (Map.Entry<Integer, SortedMap<Integer, Lane>> peer : lanes.entrySet()) {
+        List<Lane> own =
             List.copyOf(peer.getValue().subMap(first, first + self.lanesOfLink()).values());
-        links.add(
-            new Link(peer.getKey(), channels.subList(1, channels.size()), channels.getFirst()));
+        links.add(new Link(peer.getKey(), own.subList(1, own.size()), own.getFirst()));
       }
       all.add(links);
     }
     // What belongs to a link is no longer ours to close.
-    all.forEach(links -> links.forEach(link -> open.removeAll(link.channels())));
+    all.forEach(links -> links.forEach(link -> open.removeAll(link.lanes())));
     return all;
   }
 
@@ -130,9 +133,9 @@ final class Rendezvous {
   private void listen() {
     try {
       while (true) {
-        SocketChannel channel = server.accept();
-        if (adopt(channel)) {
-          Thread.startVirtualThread(() -> hear(channel));
+        Lane lane = Lane.ofCalled(server.accept(), protection);
+        if (adopt(lane)) {
+          Thread.startVirtualThread(() -> hear(lane));
         }
       }
     } catch (IOException e) {
@@ -140,67 +143,67 @@ final class Rendezvous {
     }
   }
 
-  private void hear(SocketChannel channel) {
+  private void hear(Lane lane) {
     try {
-      Handshake handshake = new Handshake(channel, patience());
+      Handshake handshake = new Handshake(lane, patience());
       Handshake.Claim claim = handshake.hear(self);
       Membership.Hello hello = claim.hello();
       String objection = claim.objection();
-      if (objection == null && !reserve(hello.from(), hello.lane(), channel)) {
+      if (objection == null && !reserve(hello.from(), hello.lane(), lane)) {
         objection = "rank %d is already connected".formatted(hello.from());
       }
       if (objection != null) {
         log.warn(
             "refused {}, which claims to be rank {}: {}",
-            channel.getRemoteAddress(),
+            lane.socket().getRemoteAddress(),
             hello.from(),
             objection);
         handshake.refuse(objection);
-        drop(channel);
+        drop(lane);
         return;
       }
       handshake.accept(claim);
       connected();
-    } catch (IOException e) {
-      if (release(channel)) {
+    } catch (IOException | RuntimeException | AssertionError e) { // strangers may send anything
+      if (release(lane)) {
         log.warn("a connection to the collectives' port came to nothing: {}", e.toString());
       }
-      drop(channel);
+      drop(lane);
     }
   }
 
   private void call(int peer) {
     InetSocketAddress address = peers.get(peer);
     try {
-      for (int lane = 0; lane < self.lanes(); lane++) {
-        SocketChannel channel = SocketChannel.open();
-        if (!adopt(channel)) {
+      for (int number = 0; number < self.lanes(); number++) {
+        Lane lane = Lane.ofCaller(SocketChannel.open(), protection);
+        if (!adopt(lane)) {
           return;
         }
-        channel.socket().connect(address, Math.toIntExact(patience().toMillis()));
-        new Handshake(channel, left()).call(self, peer, lane);
-        reserve(peer, lane, channel);
+        lane.socket().socket().connect(address, Math.toIntExact(patience().toMillis()));
+        new Handshake(lane, left()).call(self, peer, number);
+        reserve(peer, number, lane);
         connected();
       }
-    } catch (IOException e) {
-      fail("can't reach rank %d at %s: %s".formatted(peer, address, e.getMessage()), e);
     } catch (CollectiveException e) {
       fail(String.valueOf(e.getMessage()), e);
+    } catch (IOException | RuntimeException e) {
+      fail("can't reach rank %d at %s: %s".formatted(peer, address, Sockets.reason(e)), e);
     }
   }
 
-  /** Takes charge of closing a channel; closes it at once where it comes too late. */
-  private synchronized boolean adopt(SocketChannel channel) throws IOException {
+  /** Takes charge of closing a lane; closes it at once where it comes too late. */
+  private synchronized boolean adopt(Lane lane) throws IOException {
     if (over || open.size() >= self.size() * self.lanes() + MAX_STRANGERS) {
-      channel.close();
+      lane.close();
       return false;
     }
-    open.add(channel);
+    open.add(lane);
     return true;
   }
 
-  private synchronized boolean reserve(int peer, int lane, SocketChannel channel) {
-    return !over && lanes.get(peer).putIfAbsent(lane, channel) == null;
+  private synchronized boolean reserve(int peer, int number, Lane lane) {
+    return !over && lanes.get(peer).putIfAbsent(number, lane) == null;
   }
 
   /**
@@ -208,14 +211,14 @@ final class Rendezvous {
    *
    * @return whether that is still of interest
    */
-  private synchronized boolean release(SocketChannel channel) {
-    lanes.values().forEach(peer -> peer.values().remove(channel));
+  private synchronized boolean release(Lane lane) {
+    lanes.values().forEach(peer -> peer.values().remove(lane));
     return !over;
   }
 
-  private synchronized void drop(SocketChannel channel) {
-    open.remove(channel);
-    Sockets.close(channel);
+  private synchronized void drop(Lane lane) {
+    open.remove(lane);
+    Sockets.close(lane);
   }
 
   private synchronized void connected() {

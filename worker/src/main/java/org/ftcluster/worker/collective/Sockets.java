@@ -1,7 +1,7 @@
 package org.ftcluster.worker.collective;
 
+import java.io.Closeable;
 import java.io.IOException;
-import java.nio.channels.Channel;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -11,12 +11,17 @@ final class Sockets {
 
   private Sockets() {}
 
+  /** Some say nothing but their names. */
+  static String reason(Exception e) {
+    return e.getMessage() == null ? e.toString() : e.getMessage();
+  }
+
   /** Closes what is no longer of use: that this fails changes nothing for anyone. */
-  static void close(Channel channel) {
+  static void close(Closeable connection) {
     try {
-      channel.close();
-    } catch (IOException e) {
-      log.debug("closing {}: {}", channel, e.getMessage());
+      connection.close();
+    } catch (IOException | RuntimeException e) { // as TLS may throw where it is about to begin
+      log.debug("closing {}: {}", connection, e.getMessage());
     }
   }
 }

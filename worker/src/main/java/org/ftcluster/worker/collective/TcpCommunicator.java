@@ -100,7 +100,7 @@ public final class TcpCommunicator implements Communicator {
     return rank >= 0 && rank < size ? members.get(rank) : -1;
   }
 
-  /** As {@link #listen(ListenAddress)}, on any free port of an address of this machine. */
+  /** As {@link #listen(ListenAddress)}, on any free port of an address of loopback. */
   public static CollectiveListener listen(String host) {
     return listen(ListenAddress.on(host));
   }
@@ -122,6 +122,11 @@ public final class TcpCommunicator implements Communicator {
   @Override
   public int size() {
     return size;
+  }
+
+  @Override
+  public boolean encryptsBetweenMachines() {
+    return engine.encryptsBetweenMachines();
   }
 
   @Override

@@ -85,7 +85,10 @@ public final class WorkerNode implements AutoCloseable {
         new RankHost(
             tasks,
             new ListenAddress(
-                host.address().getHostAddress(), settings.collectivePort(), host.reachable()));
+                host.address().getHostAddress(),
+                settings.collectivePort(),
+                host.reachable(),
+                host.protection()));
     WorkerNode worker = new WorkerNode(settings, rank);
     try {
       ActorSystem<WorkerGuardian.Command> first = worker.join();

@@ -18,10 +18,13 @@ import org.slf4j.LoggerFactory;
 
 /**
  * A GPU of NVIDIA's, whose ranks reach each other by NCCL: layers and gradients from GPU to GPU,
- * what is on the hosts by way of the GPUs. Where a worker has no NCCL, these go over the network,
- * and models in parts can't be trained.
+ * what is on the hosts by way of the GPUs. Where a worker has no NCCL, or it may not be used, these
+ * go over the network, and models in parts can't be trained.
+ *
+ * @param ncclInPlain whether NCCL, which doesn't encrypt, may go between machines whose other
+ *     connections are encrypted
  */
-record NvidiaGpu(Accelerator accelerator) implements Gpu {
+record NvidiaGpu(Accelerator accelerator, boolean ncclInPlain) implements Gpu {
   private static final Logger log = LoggerFactory.getLogger(NvidiaGpu.class);
 
   /**
@@ -29,8 +32,8 @@ record NvidiaGpu(Accelerator accelerator) implements Gpu {
    *
    * @throws org.ftcluster.worker.tensor.NativeException when there is none
    */
-  static NvidiaGpu open() {
-    return new NvidiaGpu(CudaDevice.open(0));
+  static NvidiaGpu open(boolean ncclInPlain) {
+    return new NvidiaGpu(CudaDevice.open(0), ncclInPlain);
   }
 
   @Override
@@ -38,14 +41,18 @@ record NvidiaGpu(Accelerator accelerator) implements Gpu {
     if (hosts.size() == 1) {
       return RankLinks.ofHosts(hosts);
     }
-    String missing = NcclCommunicator.missing();
+    String missing =
+        hosts.encryptsBetweenMachines() && !ncclInPlain
+            ? "it doesn't encrypt, as other connections of these machines do; `ftcluster worker"
+                + " --nccl-in-plain` lets it"
+            : NcclCommunicator.missing();
     if (isMissingAnywhere(!missing.isEmpty(), hosts, deadline)) {
-      String why = missing.isEmpty() ? "another worker has none" : missing;
+      String why = missing.isEmpty() ? "another worker can't" : missing;
       if (inParts) {
         throw new BadJobException(
             "resources.device is cuda, and the model is in parts, which takes NCCL: " + why);
       }
-      log.warn("gradients go over the network, since NCCL isn't on every worker: {}", why);
+      log.warn("gradients go over the network, since not every worker can use NCCL: {}", why);
       return RankLinks.ofHosts(hosts);
     }
     NcclCommunicator gpus =

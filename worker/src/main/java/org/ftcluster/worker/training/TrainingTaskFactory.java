@@ -38,14 +38,16 @@ public final class TrainingTaskFactory implements RankTask.Factory {
 
   /** With the standard deadlines, for a worker that has the machine to itself. */
   public TrainingTaskFactory() {
-    this(Deadlines.standard(), MachineMemory.total());
+    this(Deadlines.standard(), MachineMemory.total(), false);
   }
 
   /**
    * @param memory that a rank may take, in bytes
+   * @param ncclInPlain whether NCCL, which doesn't encrypt, may go between machines whose other
+   *     connections are encrypted
    */
-  public TrainingTaskFactory(Deadlines deadlines, long memory) {
-    this(deadlines, memory, NvidiaGpu::open);
+  public TrainingTaskFactory(Deadlines deadlines, long memory, boolean ncclInPlain) {
+    this(deadlines, memory, () -> NvidiaGpu.open(ncclInPlain));
   }
 
   /**

@@ -32,7 +32,13 @@ public final class Ranks {
 
   /** The same, with so many sockets between two ranks. */
   static <T> List<T> run(int size, int sockets, Body<T> body) throws Exception {
-    List<CollectiveListener> listeners = listeners(size);
+    return run(listeners(size), sockets, body);
+  }
+
+  /** The same, where ranks listen. */
+  static <T> List<T> run(List<CollectiveListener> listeners, int sockets, Body<T> body)
+      throws Exception {
+    int size = listeners.size();
     List<InetSocketAddress> peers = listeners.stream().map(CollectiveListener::address).toList();
     List<Callable<T>> ranks = new ArrayList<>();
     for (int r = 0; r < size; r++) {

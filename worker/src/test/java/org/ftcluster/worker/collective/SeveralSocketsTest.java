@@ -110,7 +110,7 @@ class SeveralSocketsTest {
               started.countDown();
               if (rank == 2) {
                 assertTrue(started.await(LIMIT.toSeconds(), TimeUnit.SECONDS));
-                Sockets.close(links.getFirst().getFirst().channels().getFirst());
+                Sockets.close(links.getFirst().getFirst().lanes().getFirst());
               }
               MemorySegment buffer = Arena.ofAuto().allocate(64 << 20, 64);
               Work work = ranks.allReduce(buffer, ElementType.INT64, ReduceOp.SUM);

@@ -104,7 +104,7 @@ class TcpCommunicatorFailureTest {
             // As the kernel does for a process that was killed: closed, without a word.
             links.stream()
                 .flatMap(List::stream)
-                .forEach(link -> link.channels().forEach(Sockets::close));
+                .forEach(link -> link.lanes().forEach(Sockets::close));
           }
           return "lost rank 2";
         });

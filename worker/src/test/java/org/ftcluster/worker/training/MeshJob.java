@@ -64,7 +64,7 @@ final class MeshJob implements AutoCloseable {
    * @param folder for what the job leaves
    */
   MeshJob(Path models, Path folder, String... more) {
-    this(models, folder, NvidiaGpu::open, more);
+    this(models, folder, () -> NvidiaGpu.open(false), more);
   }
 
   /**

@@ -16,6 +16,6 @@ record SimulatedGpu(Accelerator accelerator) implements Gpu {
 
   @Override
   public RankLinks link(Communicator hosts, boolean inParts, Duration deadline) {
-    return new NvidiaGpu(accelerator).link(hosts, inParts, deadline);
+    return new NvidiaGpu(accelerator, false).link(hosts, inParts, deadline);
   }
 }

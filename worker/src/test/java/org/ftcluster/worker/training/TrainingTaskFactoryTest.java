@@ -143,7 +143,10 @@ class TrainingTaskFactoryTest {
 
   private TrainingResult train(int size, String name, List<String> sets) throws Exception {
     return train(
-        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total()), size, name, sets);
+        new TrainingTaskFactory(Generation.DEADLINES, MachineMemory.total(), false),
+        size,
+        name,
+        sets);
   }
 
   private TrainingResult train(
