@@ -38,6 +38,7 @@ public final class CoordinatorNode implements AutoCloseable {
   private final JournalTerm term;
   private final Peers peers;
   private final ApiServer server;
+  private final CompletableFuture<Boolean> ended;
 
   private CoordinatorNode(
       Journal journal, ActorSystem<Void> system, JournalTerm term, Peers peers, ApiServer server) {
@@ -46,6 +47,7 @@ public final class CoordinatorNode implements AutoCloseable {
     this.term = term;
     this.peers = peers;
     this.server = server;
+    this.ended = ClusterSystem.ended(system);
   }
 
   /**
@@ -125,7 +127,7 @@ public final class CoordinatorNode implements AutoCloseable {
    */
   public Optional<String> awaitTermination() throws InterruptedException {
     try {
-      system.getWhenTerminated().toCompletableFuture().get();
+      ended.get();
     } catch (ExecutionException e) {
       throw new IllegalStateException("the coordinator's actor system failed", e.getCause());
     }

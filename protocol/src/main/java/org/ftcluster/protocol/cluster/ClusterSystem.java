@@ -3,11 +3,16 @@ package org.ftcluster.protocol.cluster;
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
 import java.net.InetAddress;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import org.apache.pekko.Done;
 import org.apache.pekko.actor.Address;
 import org.apache.pekko.actor.AddressFromURIString;
 import org.apache.pekko.actor.BootstrapSetup;
+import org.apache.pekko.actor.CoordinatedShutdown;
 import org.apache.pekko.actor.setup.ActorSystemSetup;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
@@ -29,6 +34,9 @@ public final class ClusterSystem {
 
   private static final Config TLS =
       ConfigFactory.parseMap(Map.of("pekko.remote.artery.transport", "tls-tcp"));
+
+  /** Streams to nodes that were cut off may not come to an end, those of TLS above all. */
+  private static final Duration LONGEST_END = Duration.ofSeconds(20);
 
   private static final Logger LOG = LoggerFactory.getLogger(ClusterSystem.class);
 
@@ -94,6 +102,37 @@ public final class ClusterSystem {
   /** {@code host:port}: how people are told about a node. */
   public static String node(Address address) {
     return "%s:%s".formatted(address.getHost().orElse(""), address.getPort().orElse(0));
+  }
+
+  /**
+   * Completes when a node has ended; with false where it has been ending for so long that nobody
+   * need wait for it any more, though it may still hold its port. To be called before it ends.
+   */
+  public static CompletableFuture<Boolean> ended(ActorSystem<?> system) {
+    return ended(system, LONGEST_END);
+  }
+
+  static CompletableFuture<Boolean> ended(ActorSystem<?> system, Duration longest) {
+    CompletableFuture<Boolean> ended = new CompletableFuture<>();
+    CoordinatedShutdown.get(system)
+        .addTask(
+            CoordinatedShutdown.PhaseBeforeServiceUnbind(),
+            "limit",
+            () -> {
+              ended.completeOnTimeout(false, longest.toMillis(), TimeUnit.MILLISECONDS);
+              return CompletableFuture.completedFuture(Done.done());
+            });
+    system
+        .getWhenTerminated()
+        .whenComplete(
+            (done, failure) -> {
+              if (failure == null) {
+                ended.complete(true);
+              } else {
+                ended.completeExceptionally(failure);
+              }
+            });
+    return ended;
   }
 
   private static <T> ActorSystem<T> create(

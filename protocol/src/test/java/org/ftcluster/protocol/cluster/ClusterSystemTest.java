@@ -10,9 +10,13 @@ import com.typesafe.config.ConfigFactory;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import org.apache.pekko.Done;
+import org.apache.pekko.actor.CoordinatedShutdown;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
 import org.apache.pekko.cluster.Member;
@@ -73,6 +77,23 @@ class ClusterSystemTest {
       stop(theirs);
       stop(first);
     }
+  }
+
+  @Test
+  void aNodeThatDoesNotComeToItsEndIsNotWaitedFor() throws Exception {
+    ActorSystem<Void> system = start(loopback(0, ClusterSystem.WORKER, List.of()));
+    CompletableFuture<Boolean> waited = ClusterSystem.ended(system, Duration.ofSeconds(15));
+    CompletableFuture<Boolean> impatient = ClusterSystem.ended(system, Duration.ofMillis(100));
+    CompletableFuture<Done> stuck = new CompletableFuture<>();
+    CoordinatedShutdown.get(system)
+        .addTask(CoordinatedShutdown.PhaseServiceStop(), "stuck", () -> stuck);
+
+    assertFalse(waited.isDone());
+    system.terminate();
+
+    assertFalse(impatient.get(20, TimeUnit.SECONDS));
+    stuck.complete(Done.done());
+    assertTrue(waited.get(20, TimeUnit.SECONDS));
   }
 
   private static Protection newKeys(Path folder) {

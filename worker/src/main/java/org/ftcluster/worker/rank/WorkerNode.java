@@ -220,9 +220,16 @@ public final class WorkerNode implements AutoCloseable {
     try {
       ActorSystem<WorkerGuardian.Command> current = first;
       while (current != null) {
-        awaitEnd(current);
+        boolean gone = awaitEnd(current);
         if (isClosed()) {
           break;
+        }
+        if (!gone && settings.clusterPort() != 0) {
+          ended.complete(
+              Optional.of(
+                  "The node that has lost its cluster doesn't let go of port %d; start this worker again."
+                      .formatted(settings.clusterPort())));
+          return;
         }
         if (rank.isStuck(WorkerGuardian.STOP_PATIENCE)) {
           ended.complete(
@@ -241,14 +248,16 @@ public final class WorkerNode implements AutoCloseable {
   /**
    * Returns when the node has ended. Ends it when the coordinator that answers now is none of its
    * cluster: long before the cluster notices that its own has gone.
+   *
+   * @return whether nothing is left of it
    */
-  private void awaitEnd(ActorSystem<WorkerGuardian.Command> node)
+  private boolean awaitEnd(ActorSystem<WorkerGuardian.Command> node)
       throws InterruptedException, ExecutionException {
+    CompletableFuture<Boolean> end = ClusterSystem.ended(node);
     int elsewhere = 0;
     while (true) {
       try {
-        node.getWhenTerminated().toCompletableFuture().get(LOOK.toMillis(), TimeUnit.MILLISECONDS);
-        return;
+        return end.get(LOOK.toMillis(), TimeUnit.MILLISECONDS);
       } catch (TimeoutException e) {
         Membership membership = Membership.of(node, settings.seedNodes().coordinators());
         elsewhere =

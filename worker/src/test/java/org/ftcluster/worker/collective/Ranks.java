@@ -36,7 +36,7 @@ public final class Ranks {
   }
 
   /** The same, where ranks listen. */
-  static <T> List<T> run(List<CollectiveListener> listeners, int sockets, Body<T> body)
+  public static <T> List<T> run(List<CollectiveListener> listeners, int sockets, Body<T> body)
       throws Exception {
     int size = listeners.size();
     List<InetSocketAddress> peers = listeners.stream().map(CollectiveListener::address).toList();
