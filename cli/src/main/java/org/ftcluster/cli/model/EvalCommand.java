@@ -57,11 +57,7 @@ public final class EvalCommand implements Callable<Integer> {
               + " job).")
   private @Nullable String messages;
 
-  @Option(
-      names = "--chat-template",
-      paramLabel = "FILE.jinja",
-      description = "How conversations are written (default: as the job, else as the model says).")
-  private @Nullable Path chatTemplate;
+  @Mixin private ChatOptions chat = new ChatOptions();
 
   @Option(
       names = "--max-length",
@@ -80,8 +76,7 @@ public final class EvalCommand implements Callable<Integer> {
   public Integer call() {
     Console console = common.console();
     Optional<JobSpec> job = options.job();
-    JobSpec.Source source =
-        Templates.of(job).with(prompt, response, messages, chatTemplate).source(data);
+    JobSpec.Source source = Templates.of(job).with(prompt, response, messages, chat).source(data);
     int length =
         maxLength != null
             ? maxLength

@@ -80,11 +80,7 @@ public final class GenerateCommand implements Callable<Integer> {
       description = "What the model is told before the messages of --chat (default: nothing).")
   private @Nullable String system;
 
-  @Option(
-      names = "--chat-template",
-      paramLabel = "FILE.jinja",
-      description = "How conversations are written (default: as the job, else as the model says).")
-  private @Nullable Path chatTemplate;
+  @Mixin private ChatOptions chat = new ChatOptions();
 
   /** What to go on from. */
   private static final class Input {
@@ -131,8 +127,9 @@ public final class GenerateCommand implements Callable<Integer> {
     if (system != null && input.chats.isEmpty()) {
       throw CommandException.badRequest("--system goes with --chat only; leave it out");
     }
-    if (chatTemplate != null && !input.prompts.isEmpty()) {
-      throw CommandException.badRequest("--chat-template doesn't go with --prompt; leave it out");
+    if (chat.given() != null && !input.prompts.isEmpty()) {
+      throw CommandException.badRequest(
+          "%s doesn't go with --prompt; leave it out".formatted(chat.given()));
     }
     if (input.data != null) {
       compare(input.data, sampling, console);
@@ -145,9 +142,11 @@ public final class GenerateCommand implements Callable<Integer> {
   }
 
   private Prompt asked(LoadedModel model, String message) {
-    Path template =
-        chatTemplate != null ? chatTemplate : Templates.of(options.job()).chatTemplate();
-    return model.prompt(Conversation.asking(system, message), template);
+    Templates templates = Templates.of(options.job());
+    return model.prompt(
+        Conversation.asking(system, message),
+        templates.chatTemplate(chat),
+        templates.chatTemplateKwargs(chat));
   }
 
   private void goOn(
@@ -167,12 +166,12 @@ public final class GenerateCommand implements Callable<Integer> {
 
   private void compare(Path data, Sampling sampling, Console console) {
     Templates templates = Templates.of(options.job());
-    if (chatTemplate != null && templates.messages() == null) {
+    if (chat.given() != null && templates.messages() == null) {
       throw CommandException.badRequest(
-          "--chat-template is for conversations, of which the job has none; leave it out, or name"
-              + " the job by --job");
+          "%s is for conversations, of which the job has none; leave it out, or name the job by --job"
+              .formatted(chat.given()));
     }
-    JobSpec.Source source = templates.with(null, null, null, chatTemplate).source(data);
+    JobSpec.Source source = templates.with(null, null, null, chat).source(data);
     try (LoadedModel model = options.open()) {
       List<Question> questions = model.questions(source, limit);
       List<String> texts =

@@ -1,6 +1,7 @@
 package org.ftcluster.cli.model;
 
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import org.ftcluster.cli.console.CommandException;
@@ -15,8 +16,10 @@ record Templates(
     @Nullable String prompt,
     @Nullable String response,
     @Nullable String messages,
-    @Nullable Path chatTemplate) {
-  private static final Templates DEFAULT = new Templates("{prompt}", "{completion}", null, null);
+    @Nullable Path chatTemplate,
+    Map<String, Object> chatTemplateKwargs) {
+  private static final Templates DEFAULT =
+      new Templates("{prompt}", "{completion}", null, null, Map.of());
 
   /** Those of a job; without one, the defaults of the job file. */
   static Templates of(Optional<JobSpec> job) {
@@ -25,7 +28,11 @@ record Templates(
         .map(
             train ->
                 new Templates(
-                    train.prompt(), train.response(), train.messages(), train.chatTemplate()))
+                    train.prompt(),
+                    train.response(),
+                    train.messages(),
+                    train.chatTemplate(),
+                    train.chatTemplateKwargs()))
         .orElse(DEFAULT);
   }
 
@@ -34,7 +41,7 @@ record Templates(
       @Nullable String newPrompt,
       @Nullable String newResponse,
       @Nullable String newMessages,
-      @Nullable Path newChatTemplate) {
+      ChatOptions chat) {
     boolean texts = newPrompt != null || newResponse != null;
     if (texts && newMessages != null) {
       throw CommandException.badRequest(
@@ -45,21 +52,40 @@ record Templates(
           null,
           null,
           newMessages == null ? messages : newMessages,
-          newChatTemplate == null ? chatTemplate : newChatTemplate.toAbsolutePath().normalize());
+          chatTemplate(chat),
+          chatTemplateKwargs(chat));
     }
-    if (newChatTemplate != null) {
+    if (chat.given() != null) {
       throw CommandException.badRequest(
-          "--chat-template is for conversations; give --messages, their field, too");
+          "%s is for conversations; give --messages, their field, too".formatted(chat.given()));
     }
     return new Templates(
         newPrompt != null ? newPrompt : Objects.requireNonNullElse(prompt, DEFAULT.prompt),
         newResponse != null ? newResponse : Objects.requireNonNullElse(response, DEFAULT.response),
         null,
-        null);
+        null,
+        Map.of());
+  }
+
+  /** The one given, else the job's; null for the model's own. */
+  @Nullable Path chatTemplate(ChatOptions chat) {
+    Path given = chat.template();
+    return given == null ? chatTemplate : given.toAbsolutePath().normalize();
+  }
+
+  /** Those given, else the job's. */
+  Map<String, Object> chatTemplateKwargs(ChatOptions chat) {
+    Map<String, Object> given = chat.kwargs();
+    return given == null ? chatTemplateKwargs : given;
   }
 
   JobSpec.Source source(Path data) {
     return new JobSpec.Source(
-        data.toAbsolutePath().normalize(), prompt, response, messages, chatTemplate);
+        data.toAbsolutePath().normalize(),
+        prompt,
+        response,
+        messages,
+        chatTemplate,
+        chatTemplateKwargs);
   }
 }

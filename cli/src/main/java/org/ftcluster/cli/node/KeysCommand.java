@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import org.ftcluster.cli.client.TlsOption;
 import org.ftcluster.cli.console.CommonOptions;
+import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.protocol.security.NewCredentials;
 import picocli.CommandLine.Command;
@@ -30,14 +31,21 @@ public final class KeysCommand implements Callable<Integer> {
   @Parameters(paramLabel = "FOLDER", description = "A new folder, or an empty one.")
   private Path folder = Path.of("");
 
+  /**
+   * What it prints.
+   *
+   * @param keys their folder
+   */
+  record KeysLine(String keys) {}
+
   @Override
   public Integer call() {
     NewCredentials.create(folder);
-    common
-        .console()
-        .talk(
-            "Made the keys of a cluster; give them to its members by %s %s."
-                .formatted(TlsOption.OPTION, folder));
+    Console console = common.console();
+    console.json(new KeysLine(folder.toAbsolutePath().normalize().toString()));
+    console.talk(
+        "Made the keys of a cluster; give them to its members by %s %s."
+            .formatted(TlsOption.OPTION, folder));
     return ExitCode.DONE.code();
   }
 }

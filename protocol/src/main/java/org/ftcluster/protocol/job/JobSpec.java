@@ -1,7 +1,10 @@
 package org.ftcluster.protocol.job;
 
 import java.nio.file.Path;
+import java.util.Collections;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -107,16 +110,23 @@ public record JobSpec(
    *     messages train; {@code null} with prompts and responses
    * @param chatTemplate a file with the Jinja template that makes text of conversations; {@code
    *     null} for the model's own
+   * @param chatTemplateKwargs what the template is told besides: truths, whole numbers, numbers
+   *     ({@link Double}) and texts, by name
    */
   public record Source(
       Path path,
       @Nullable String prompt,
       @Nullable String response,
       @Nullable String messages,
-      @Nullable Path chatTemplate) {
+      @Nullable Path chatTemplate,
+      Map<String, Object> chatTemplateKwargs) {
+    public Source {
+      chatTemplateKwargs = Collections.unmodifiableMap(new TreeMap<>(chatTemplateKwargs));
+    }
+
     /** Prompts and responses. */
     public Source(Path path, String prompt, String response) {
-      this(path, prompt, response, null, null);
+      this(path, prompt, response, null, null, Map.of());
     }
   }
 

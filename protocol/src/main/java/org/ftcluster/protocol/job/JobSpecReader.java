@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.GradientCheckpointing;
@@ -29,6 +30,12 @@ public final class JobSpecReader {
   public static final String ALL_LINEAR = "all-linear";
 
   private static final String PROMPT = "{prompt}";
+  private static final String KWARGS = "chat_template_kwargs";
+
+  /** What no job can say otherwise. */
+  private static final Set<String> OURS_TO_TELL =
+      Set.of("messages", "tools", "add_generation_prompt");
+
   private static final String RESPONSE = "{completion}";
 
   private final Path folder;
@@ -172,6 +179,11 @@ public final class JobSpecReader {
     Path path = source.path("path", folder, "a JSONL file, one sample a line");
     String messages = source.has("messages") ? messages(source) : null;
     Path chatTemplate = source.path("chat_template", folder).orElse(null);
+    Map<String, Object> kwargs = source.settings(KWARGS);
+    kwargs.keySet().stream()
+        .filter(OURS_TO_TELL::contains)
+        .forEach(
+            name -> source.problem(KWARGS + "." + name, "is told to every template; leave it out"));
     boolean templates = source.has("prompt") || source.has("response");
     if (messages == null && !templates && fallback.messages() != null) {
       messages = fallback.messages();
@@ -185,10 +197,13 @@ public final class JobSpecReader {
           null,
           null,
           messages,
-          chatTemplate == null ? fallback.chatTemplate() : chatTemplate);
+          chatTemplate == null ? fallback.chatTemplate() : chatTemplate,
+          source.has(KWARGS) ? kwargs : fallback.chatTemplateKwargs());
     }
-    if (chatTemplate != null) {
-      source.problem("chat_template", "is for conversations; give messages, their field, too");
+    for (String key : List.of("chat_template", KWARGS)) {
+      if (source.has(key)) {
+        source.problem(key, "is for conversations; give messages, their field, too");
+      }
     }
     return new JobSpec.Source(
         path,

@@ -40,9 +40,11 @@ public final class JobSpecWriter {
       case Record section -> section(path, section);
       case Enum<?> choice -> Section.word(choice);
       case Path file -> file.toString();
+      case Map<?, ?> settings when settings.isEmpty() -> null;
       case List<?> words when words.equals(List.of(JobSpecReader.ALL_LINEAR)) ->
           JobSpecReader.ALL_LINEAR;
       case Integer ranks when path.startsWith("parallel.") && ranks == 0 -> "auto";
+      case Map<?, ?> settings -> new LinkedHashMap<>(settings);
       default -> value;
     };
   }

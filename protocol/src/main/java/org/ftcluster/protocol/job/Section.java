@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.DoublePredicate;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -19,10 +19,6 @@ import org.jspecify.annotations.Nullable;
  * returned so that reading goes on; a key that is left out, or null, is the fallback as well.
  */
 final class Section {
-  private static final Pattern WHOLE = Pattern.compile("[-+]?[0-9][0-9_]*");
-  private static final Pattern DECIMAL =
-      Pattern.compile("[-+]?([0-9][0-9_]*(\\.[0-9]*)?|\\.[0-9]+)([eE][-+]?[0-9]+)?");
-
   /** What numbers a key takes. */
   record Bounds(String words, DoublePredicate accepts) {
     static final Bounds POSITIVE = new Bounds("a number above 0", value -> value > 0);
@@ -135,7 +131,7 @@ final class Section {
     String range = "of %d or more".formatted(least);
     if (value instanceof YamlNode.Scalar(Location _, String text, boolean plain)
         && plain
-        && WHOLE.matcher(text).matches()) {
+        && PlainValue.WHOLE.matcher(text).matches()) {
       BigInteger number = new BigInteger(text.replace("_", ""));
       if (number.compareTo(BigInteger.valueOf(most)) > 0) {
         range = "of at most %d".formatted(most);
@@ -154,7 +150,7 @@ final class Section {
     }
     if (value instanceof YamlNode.Scalar(Location _, String text, boolean plain)
         && plain
-        && DECIMAL.matcher(text).matches()) {
+        && PlainValue.DECIMAL.matcher(text).matches()) {
       double number = Double.parseDouble(text.replace("_", ""));
       if (Double.isFinite(number) && bounds.accepts.test(number)) {
         return number;
@@ -236,6 +232,29 @@ final class Section {
     }
     mustBe(key, "%s or a list such as [q_proj, v_proj]".formatted(shorthand), value);
     return List.of(shorthand);
+  }
+
+  /** Truths, numbers and texts by names that are the user's own. */
+  Map<String, Object> settings(String key) {
+    Map<String, Object> settings = new TreeMap<>();
+    switch (value(key)) {
+      case null -> {}
+      case YamlNode.Mapping given ->
+          given
+              .entries()
+              .forEach(
+                  (name, entry) -> {
+                    if (entry.value() instanceof YamlNode.Scalar scalar && !scalar.isNull()) {
+                      settings.put(
+                          name, scalar.plain() ? PlainValue.of(scalar.text()) : scalar.text());
+                    } else {
+                      mustBe(
+                          JobKeys.join(key, name), "true, false, a number or text", entry.value());
+                    }
+                  });
+      case YamlNode other -> mustBe(key, "settings such as {enable_thinking: false}", other);
+    }
+    return settings;
   }
 
   static String word(Enum<?> choice) {

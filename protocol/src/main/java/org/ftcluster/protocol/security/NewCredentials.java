@@ -2,6 +2,7 @@ package org.ftcluster.protocol.security;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -114,7 +115,9 @@ public final class NewCredentials {
         throw new IOException("keytool has not ended after %d s".formatted(KEYTOOL_SECONDS));
       }
       if (process.exitValue() != 0) {
-        throw new IOException("keytool: " + new String(process.getInputStream().readAllBytes()));
+        throw new IOException(
+            "keytool: "
+                + new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
       }
     } catch (InterruptedException e) {
       process.destroyForcibly();

@@ -151,6 +151,10 @@ class JobSpecProblemsTest {
           {path: train.jsonl}    | {path: train.jsonl, messages: ""}        | data.train.messages is empty; give the field that has a line's conversation.
           {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template: x} | data.train.chat_template names DIR/x, but there is no such file.
           {path: train.jsonl}    | {path: train.jsonl, chat_template: train.jsonl} | data.train.chat_template is for conversations; give messages, their field, too.
+          {path: train.jsonl}    | {path: train.jsonl, chat_template_kwargs: {a: 1}} | data.train.chat_template_kwargs is for conversations; give messages, their field, too.
+          {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: yes} | data.train.chat_template_kwargs must be settings such as {enable_thinking: false}, not yes.
+          {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: {a: [1]}} | data.train.chat_template_kwargs.a must be true, false, a number or text, not a list.
+          {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: {tools: x}} | data.train.chat_template_kwargs.tools is told to every template; leave it out.
           {path: train.jsonl}}   | {path: train.jsonl}, eval: {}}           | data.eval.path is missing; it is a JSONL file, one sample a line.
           {path: train.jsonl}}   | {path: train.jsonl}, eval: {path: x}}    | data.eval.path names DIR/x, but there is no such file.
           {path: train.jsonl}}   | {path: train.jsonl}, max_length: 1}      | data.max_length must be a whole number of 2 or more, not 1.

@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.ftcluster.protocol.job.JobSpec.Adapter;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.Checkpoint;
@@ -200,8 +202,10 @@ class JobSpecReaderTest {
             "resources.device",
             "data.train.messages",
             "data.train.chat_template",
+            "data.train.chat_template_kwargs",
             "data.eval.messages",
-            "data.eval.chat_template");
+            "data.eval.chat_template",
+            "data.eval.chat_template_kwargs");
     List<String> same =
         JobKeys.leaves().stream()
             .filter(key -> !fixed.contains(key))
@@ -269,12 +273,36 @@ class JobSpecReaderTest {
     JobSpec spec = parse(yaml);
 
     assertEquals(
-        new Source(folder.resolve("train.jsonl"), null, null, "turns", template),
+        new Source(folder.resolve("train.jsonl"), null, null, "turns", template, Map.of()),
         spec.data().train());
     assertEquals(
-        new Source(folder.resolve("eval.jsonl"), null, null, "turns", template),
+        new Source(folder.resolve("eval.jsonl"), null, null, "turns", template, Map.of()),
         spec.data().eval());
     assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
+  }
+
+  @Test
+  void aChatTemplateIsToldWhatStandsInTheJob() {
+    String kwargs = "{enable_thinking: false, effort: 0.5, level: 3, mode: 'true', name: x}";
+    JobSpec spec =
+        parse(
+            JobFolder.MINIMAL.replace(
+                "train.jsonl}",
+                "train.jsonl, messages: turns, chat_template_kwargs: %s}\n".formatted(kwargs)
+                    + "  eval: {path: eval.jsonl}"));
+    Map<String, Object> expected =
+        Map.of("enable_thinking", false, "effort", 0.5, "level", 3L, "mode", "true", "name", "x");
+    assertEquals(expected, spec.data().train().chatTemplateKwargs());
+    assertEquals(expected, Objects.requireNonNull(spec.data().eval()).chatTemplateKwargs());
+    assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
+
+    JobSpec set =
+        JobSpecReader.parse(
+            JobFolder.MINIMAL.replace("train.jsonl}", "train.jsonl, messages: turns}"),
+            "job.yaml",
+            folder,
+            List.of("data.train.chat_template_kwargs.enable_thinking=true"));
+    assertEquals(Map.of("enable_thinking", true), set.data().train().chatTemplateKwargs());
   }
 
   @Test
@@ -287,7 +315,7 @@ class JobSpecReaderTest {
                 "train.jsonl, messages: turns, chat_template: chat.jinja}\n"
                     + "  eval: {path: eval.jsonl, messages: talks}"));
     assertEquals(
-        new Source(folder.resolve("eval.jsonl"), null, null, "talks", template),
+        new Source(folder.resolve("eval.jsonl"), null, null, "talks", template, Map.of()),
         spec.data().eval());
   }
 

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Locale;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLEngine;
 import javax.net.ssl.SSLException;
@@ -75,7 +76,7 @@ class CredentialsTest {
         assertThrows(
             SSLException.class,
             () -> InMemory.handshake(caller, Credentials.read(ours).calledEngine()));
-    assertTrue(e.getMessage().toLowerCase().contains("certificate"), e.getMessage());
+    assertTrue(e.getMessage().toLowerCase(Locale.ROOT).contains("certificate"), e.getMessage());
   }
 
   @ParameterizedTest

@@ -49,13 +49,16 @@ public final class ChatTemplate {
    * its {@code tokenizer_config.json}.
    *
    * @param own null for the model's
+   * @param kwargs what it is told besides
    * @param specialTokens texts that the tokenizer keeps apart from all others
    * @throws BadJobException when there is none, or it can't be read
    */
-  static ChatTemplate read(Path modelFolder, @Nullable Path own, Set<String> specialTokens) {
+  static ChatTemplate read(
+      Path modelFolder, @Nullable Path own, Map<String, Object> kwargs, Set<String> specialTokens) {
     Path configFile = modelFolder.resolve("tokenizer_config.json");
     JsonNode config = JsonFiles.readIfThere(configFile);
     Map<String, @Nullable Object> values = values(modelFolder, config);
+    values.putAll(kwargs);
     Path file = own != null ? own : modelFolder.resolve(FILE);
     if (own != null || Files.exists(file)) {
       Template template = parsed(file, text(file));

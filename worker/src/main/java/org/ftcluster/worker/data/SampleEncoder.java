@@ -26,6 +26,9 @@ sealed interface SampleEncoder permits ChatEncoder, PromptEncoder {
     return messages == null
         ? new PromptEncoder(tokenizer, source, maxLength)
         : new ChatEncoder(
-            tokenizer, tokenizer.chatTemplate(source.chatTemplate()), messages, maxLength);
+            tokenizer,
+            tokenizer.chatTemplate(source.chatTemplate(), source.chatTemplateKwargs()),
+            messages,
+            maxLength);
   }
 }

@@ -12,6 +12,7 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
 import org.jspecify.annotations.Nullable;
 
 /** Text to token ids and back, as the model's folder says. Any thread may use one. */
@@ -143,10 +144,11 @@ public final class Tokenizer implements AutoCloseable {
    * How conversations are written.
    *
    * @param own a file with a template to use instead of the model's; null for that
+   * @param kwargs what the template is told besides, as {@link JobSpec.Source} has it
    * @throws BadJobException when there is none, or it can't be read
    */
-  public ChatTemplate chatTemplate(@Nullable Path own) {
-    return ChatTemplate.read(modelFolder, own, vocabulary.specialTokens());
+  public ChatTemplate chatTemplate(@Nullable Path own, Map<String, Object> kwargs) {
+    return ChatTemplate.read(modelFolder, own, kwargs, vocabulary.specialTokens());
   }
 
   /** The text's tokens after {@link #bos}: what a model goes on from. */

@@ -3,6 +3,7 @@ package org.ftcluster.worker.inference;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
@@ -108,11 +109,13 @@ public final class LoadedModel implements AutoCloseable {
    * What the model goes on from to answer.
    *
    * @param chatTemplate a file; null for the model's own
+   * @param kwargs what the template is told besides
    * @throws BadJobException when there is no template, or it doesn't take the conversation
    */
-  public Prompt prompt(Conversation conversation, @Nullable Path chatTemplate) {
+  public Prompt prompt(
+      Conversation conversation, @Nullable Path chatTemplate, Map<String, Object> kwargs) {
     try {
-      return new Prompt(tokenizer.chatTemplate(chatTemplate).prompt(conversation), true);
+      return new Prompt(tokenizer.chatTemplate(chatTemplate, kwargs).prompt(conversation), true);
     } catch (TemplateException e) {
       throw new BadJobException(
           "the chat template doesn't take this conversation: %s.".formatted(e.getMessage()), e);

@@ -35,7 +35,8 @@ public record Question(Prompt prompt, String expected) {
   private static Reading reading(JobSpec.Source source, Tokenizer tokenizer) {
     String messages = source.messages();
     if (messages != null) {
-      ChatTemplate template = tokenizer.chatTemplate(source.chatTemplate());
+      ChatTemplate template =
+          tokenizer.chatTemplate(source.chatTemplate(), source.chatTemplateKwargs());
       return line -> lastAnswer(template.text(line, messages), tokenizer);
     }
     PromptTemplate prompt = PromptTemplate.of(Objects.requireNonNull(source.prompt()));

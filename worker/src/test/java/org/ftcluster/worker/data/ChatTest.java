@@ -61,7 +61,8 @@ class ChatTest {
 
   private Encoded encode(String line, int maxLength) {
     try (Tokenizer tokenizer = tokenizer()) {
-      return new ChatEncoder(tokenizer, tokenizer.chatTemplate(null), "messages", maxLength)
+      return new ChatEncoder(
+              tokenizer, tokenizer.chatTemplate(null, Map.of()), "messages", maxLength)
           .encode(new JsonlReader.Line(Path.of("chats.jsonl"), 3, line));
     }
   }
@@ -114,7 +115,7 @@ class ChatTest {
 
     try (Tokenizer tokenizer = tokenizer()) {
       Conversation before = conversation.first(conversation.messages().size() - 1);
-      ChatTemplate chatTemplate = tokenizer.chatTemplate(null);
+      ChatTemplate chatTemplate = tokenizer.chatTemplate(null, Map.of());
       if (golden.has("error")) {
         assertThrows(TemplateException.class, () -> chatTemplate.prompt(before));
       } else {
@@ -128,7 +129,8 @@ class ChatTest {
     Path file = Files.writeString(model.resolve("chats.jsonl"), TWO_ANSWERS + "\n");
     try (Tokenizer tokenizer = tokenizer()) {
       Dataset data =
-          Dataset.load(new JobSpec.Source(file, null, null, "messages", null), tokenizer, 64, 1);
+          Dataset.load(
+              new JobSpec.Source(file, null, null, "messages", null, Map.of()), tokenizer, 64, 1);
 
       TokenBatch batch = data.batch(new int[] {0});
       List<String> learned = new ArrayList<>();
@@ -184,13 +186,14 @@ class ChatTest {
     try (Tokenizer tokenizer = tokenizer()) {
       assertEquals(
           "f <s>user:a</s><s>assistant:b</s><s>user:c</s><s>assistant:d</s>",
-          text(tokenizer.chatTemplate(null), tools));
+          text(tokenizer.chatTemplate(null, Map.of()), tools));
       String written = tools.replace("[{\"name\": \"f\"}]", "\"[{\\\"name\\\": \\\"f\\\"}]\"");
       assertEquals(
-          text(tokenizer.chatTemplate(null), tools), text(tokenizer.chatTemplate(null), written));
+          text(tokenizer.chatTemplate(null, Map.of()), tools),
+          text(tokenizer.chatTemplate(null, Map.of()), written));
       assertEquals(
           "<s>user:a</s><s>assistant:b</s><s>user:c</s><s>assistant:d</s>",
-          text(tokenizer.chatTemplate(null), TWO_ANSWERS));
+          text(tokenizer.chatTemplate(null, Map.of()), TWO_ANSWERS));
     }
   }
 
@@ -199,10 +202,24 @@ class ChatTest {
     try (Tokenizer tokenizer = tokenizer()) {
       String own = "1{% generation %}{{ eos_token }}{% endgeneration %}";
       Files.writeString(model.resolve("chat_template.jinja"), own);
-      assertEquals("1</s>", text(tokenizer.chatTemplate(null), TWO_ANSWERS));
+      assertEquals("1</s>", text(tokenizer.chatTemplate(null, Map.of()), TWO_ANSWERS));
 
       Path given = Files.writeString(model.resolve("given.jinja"), own.replace('1', '2'));
-      assertEquals("2</s>", text(tokenizer.chatTemplate(given), TWO_ANSWERS));
+      assertEquals("2</s>", text(tokenizer.chatTemplate(given, Map.of()), TWO_ANSWERS));
+    }
+  }
+
+  @Test
+  void aTemplateIsToldWhatTheJobSays() throws IOException {
+    String thinking =
+        "{% generation %}{{ eos_token if enable_thinking is defined and enable_thinking is false"
+            + " else level + 1 }}{% endgeneration %}";
+    Files.writeString(model.resolve("chat_template.jinja"), thinking);
+    try (Tokenizer tokenizer = tokenizer()) {
+      assertEquals(
+          "</s>",
+          text(tokenizer.chatTemplate(null, Map.of("enable_thinking", false)), TWO_ANSWERS));
+      assertEquals("4", text(tokenizer.chatTemplate(null, Map.of("level", 3L)), TWO_ANSWERS));
     }
   }
 
@@ -261,7 +278,7 @@ class ChatTest {
     Path nowhere = model.resolve("nowhere.jinja");
     try (Tokenizer tokenizer = tokenizer()) {
       BadJobException thrown =
-          assertThrows(BadJobException.class, () -> tokenizer.chatTemplate(nowhere));
+          assertThrows(BadJobException.class, () -> tokenizer.chatTemplate(nowhere, Map.of()));
       assertEquals(nowhere + ": there is no such file.", thrown.getMessage());
     }
   }
