@@ -27,6 +27,10 @@ public final class PlainValue {
       BigInteger whole = new BigInteger(digits);
       return whole.bitLength() <= MOST_BITS ? (Object) whole.longValue() : text;
     }
-    return DECIMAL.matcher(text).matches() ? (Object) Double.valueOf(digits) : text;
+    if (!DECIMAL.matcher(text).matches()) {
+      return text;
+    }
+    double number = Double.parseDouble(digits);
+    return Double.isFinite(number) ? (Object) number : text;
   }
 }

@@ -283,7 +283,7 @@ class JobSpecReaderTest {
 
   @Test
   void aChatTemplateIsToldWhatStandsInTheJob() {
-    String kwargs = "{enable_thinking: false, effort: 0.5, level: 3, mode: 'true', name: x}";
+    String kwargs = "{enable_thinking: false, effort: 0.5, level: 3, mode: 'true', name: 1e999}";
     JobSpec spec =
         parse(
             JobFolder.MINIMAL.replace(
@@ -291,7 +291,8 @@ class JobSpecReaderTest {
                 "train.jsonl, messages: turns, chat_template_kwargs: %s}\n".formatted(kwargs)
                     + "  eval: {path: eval.jsonl}"));
     Map<String, Object> expected =
-        Map.of("enable_thinking", false, "effort", 0.5, "level", 3L, "mode", "true", "name", "x");
+        Map.of(
+            "enable_thinking", false, "effort", 0.5, "level", 3L, "mode", "true", "name", "1e999");
     assertEquals(expected, spec.data().train().chatTemplateKwargs());
     assertEquals(expected, Objects.requireNonNull(spec.data().eval()).chatTemplateKwargs());
     assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
