@@ -25,18 +25,10 @@ class EncryptedClusterIT {
     String address = LiveCluster.freeAddress();
     Path log = folder.resolve("nodes.log");
     String data = folder.resolve("data").toString();
-    try (LiveCommand coordinator =
-            LiveCommand.start(
-                log,
-                "coordinator",
-                "--grpc=" + address,
-                "--cluster-port=0",
-                "--data-dir=" + data,
-                TLS,
-                ours);
+    // Workers come only then: a call to a free port may take that very port for its own end.
+    try (LiveCommand _ = startCoordinator(log, address, data, ours);
         LiveCommand one = LiveCommand.start(log, "worker", "--coordinator", address, TLS, ours);
         LiveCommand two = LiveCommand.start(log, "worker", "--coordinator", address, TLS, ours)) {
-      coordinator.awaitEvent("ready");
       one.awaitEvent("ready");
       two.awaitEvent("ready");
 
@@ -88,6 +80,22 @@ class EncryptedClusterIT {
     Cli.Result again = Cli.run("keys", folder.resolve("ours").toString());
     assertEquals(2, again.exitCode());
     assertTrue(again.err().contains("is not empty"), again.err());
+  }
+
+  /** Returns when it is ready. */
+  private static LiveCommand startCoordinator(
+      Path log, String address, String data, String keys) throws Exception {
+    LiveCommand coordinator =
+        LiveCommand.start(
+            log,
+            "coordinator",
+            "--grpc=" + address,
+            "--cluster-port=0",
+            "--data-dir=" + data,
+            TLS,
+            keys);
+    coordinator.awaitEvent("ready");
+    return coordinator;
   }
 
   private String keys(String name) {

@@ -13,8 +13,6 @@ import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Device;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
-import org.ftcluster.protocol.security.Credentials;
-import org.ftcluster.protocol.security.Protection;
 import org.ftcluster.worker.bench.Ceilings;
 import org.ftcluster.worker.bench.LoadBenchmark;
 import org.ftcluster.worker.bench.StepBenchmark;
@@ -175,25 +173,7 @@ public final class BenchCommand implements Callable<Integer> {
               + " beside reading its file. It is written to the folder for temporary files.")
   private boolean loadingOnly;
 
-  @Option(
-      names = "--collectives",
-      description =
-          "Time the collectives among 2 to 4 ranks over loopback, beside a plain stream of bytes."
-              + " No model is run.")
-  private boolean collectivesOnly;
-
-  @Option(
-      names = "--sockets",
-      paramLabel = "N",
-      defaultValue = "1",
-      description = "With --collectives: sockets between two ranks (default: 1).")
-  private int sockets;
-
-  @Option(
-      names = "--tls",
-      paramLabel = "FOLDER",
-      description = "With --collectives: encrypt them, by keys that `ftcluster keys` has made.")
-  private @Nullable Path keys;
+  @Mixin private CollectiveOptions collectives = new CollectiveOptions();
 
   @Option(
       names = "--kernels",
@@ -241,12 +221,6 @@ public final class BenchCommand implements Callable<Integer> {
     QLORA
   }
 
-  private Protection collectiveProtection() {
-    return keys == null
-        ? new Protection.LoopbackOnly()
-        : new Protection.Tls(Credentials.read(keys));
-  }
-
   @Override
   public Integer call() throws IOException {
     Console console = common.console();
@@ -269,8 +243,9 @@ public final class BenchCommand implements Callable<Integer> {
       ScalingLines.print(console);
       return ExitCode.DONE.code();
     }
-    if (collectivesOnly) {
-      CollectiveTable.print(atLeastOne("--sockets", sockets), collectiveProtection(), console);
+    if (collectives.only()) {
+      CollectiveTable.print(
+          atLeastOne("--sockets", collectives.sockets()), collectives.protection(), console);
       return ExitCode.DONE.code();
     }
     if (kernelsOnly) {

@@ -98,7 +98,7 @@ public final class Credentials {
     return trust;
   }
 
-  /** Makes engines whose settings are {@link #protect}'s to make. */
+  /** For libraries that ask for it; connections get the engines of {@link #calledEngine}. */
   public SSLContext context() {
     return context;
   }

@@ -31,23 +31,13 @@ final class MemberTrust extends X509ExtendedTrustManager {
   @Override
   public void checkClientTrusted(X509Certificate[] chain, String authType)
       throws CertificateException {
-    try {
-      issued.checkClientTrusted(chain, authType);
-    } catch (CertificateException e) {
-      throw stranger(chain[0], e);
-    }
-    requireMember(chain[0]);
+    check(chain[0], () -> issued.checkClientTrusted(chain, authType));
   }
 
   @Override
   public void checkServerTrusted(X509Certificate[] chain, String authType)
       throws CertificateException {
-    try {
-      issued.checkServerTrusted(chain, authType);
-    } catch (CertificateException e) {
-      throw stranger(chain[0], e);
-    }
-    requireMember(chain[0]);
+    check(chain[0], () -> issued.checkServerTrusted(chain, authType));
   }
 
   @Override
@@ -77,6 +67,20 @@ final class MemberTrust extends X509ExtendedTrustManager {
   @Override
   public X509Certificate[] getAcceptedIssuers() {
     return issued.getAcceptedIssuers();
+  }
+
+  /** Who has issued what an end shows. */
+  private interface IssuerCheck {
+    void run() throws CertificateException;
+  }
+
+  private static void check(X509Certificate shown, IssuerCheck issuer) throws CertificateException {
+    try {
+      issuer.run();
+    } catch (CertificateException e) {
+      throw stranger(shown, e);
+    }
+    requireMember(shown);
   }
 
   private static CertificateException stranger(X509Certificate of, CertificateException why) {

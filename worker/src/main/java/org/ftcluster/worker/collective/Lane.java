@@ -6,6 +6,8 @@ import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
+import java.util.function.BiFunction;
+import org.ftcluster.protocol.security.Credentials;
 import org.ftcluster.protocol.security.Protection;
 
 /**
@@ -18,17 +20,21 @@ import org.ftcluster.protocol.security.Protection;
 interface Lane extends Closeable {
   /** For whoever has called. */
   static Lane ofCaller(SocketChannel socket, Protection protection) {
-    return protection
-        .credentials()
-        .<Lane>map(own -> TlsLane.ofCaller(socket, own))
-        .orElseGet(() -> new PlainLane(socket));
+    return of(socket, protection, TlsLane::ofCaller);
   }
 
   /** For whoever was called. */
   static Lane ofCalled(SocketChannel socket, Protection protection) {
+    return of(socket, protection, TlsLane::ofCalled);
+  }
+
+  private static Lane of(
+      SocketChannel socket,
+      Protection protection,
+      BiFunction<SocketChannel, Credentials, Lane> encrypted) {
     return protection
         .credentials()
-        .<Lane>map(own -> TlsLane.ofCalled(socket, own))
+        .map(own -> encrypted.apply(socket, own))
         .orElseGet(() -> new PlainLane(socket));
   }
 
