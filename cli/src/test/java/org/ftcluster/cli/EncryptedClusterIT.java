@@ -83,8 +83,8 @@ class EncryptedClusterIT {
   }
 
   /** Returns when it is ready. */
-  private static LiveCommand startCoordinator(
-      Path log, String address, String data, String keys) throws Exception {
+  private static LiveCommand startCoordinator(Path log, String address, String data, String keys)
+      throws Exception {
     LiveCommand coordinator =
         LiveCommand.start(
             log,
