@@ -1,7 +1,7 @@
 """Writes reference cases for full fine-tuning, in the layout of make_golden.py: every weight of the model is trained,
 weight decay leaves norms and biases out, and golden.json has no "lora".
 
-usage: make_golden_full.py OUT_DIR [--seed N]
+usage: make_golden_full.py OUT_DIR [--seed N] [--only NAME]
 needs: torch, transformers, safetensors
 """
 import argparse, json, os, torch
@@ -16,6 +16,7 @@ CASES = {
     "full-llama": T.LlamaConfig(**small, attention_bias=True, mlp_bias=True),
     "full-qwen2": T.Qwen2Config(**small, tie_word_embeddings=True),
     "full-qwen3": T.Qwen3Config(**small, head_dim=32, attention_bias=True),
+    "full-phi3": T.Phi3Config(**small),
 }
 
 def case(name, out, seed):
@@ -50,6 +51,6 @@ def case(name, out, seed):
     print(f"{name}: loss {losses[0]:.4f} -> {losses[-1]:.4f}, |grad| {norms[0]:.3f}, params {sum(x.numel() for x in m.parameters())}")
 
 if __name__ == "__main__":
-    a = argparse.ArgumentParser(); a.add_argument("out"); a.add_argument("--seed", type=int, default=7)
+    a = argparse.ArgumentParser(); a.add_argument("out"); a.add_argument("--seed", type=int, default=7); a.add_argument("--only")
     a = a.parse_args()
-    for n in CASES: case(n, a.out, a.seed)
+    for n in ([a.only] if a.only else CASES): case(n, a.out, a.seed)

@@ -15,7 +15,6 @@ import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.CrossEntropy;
 import org.ftcluster.worker.tensor.kernel.Dropout;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
-import org.ftcluster.worker.tensor.kernel.Rotary;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.ftcluster.worker.tensor.kernel.SlicedCrossEntropy;
 import org.ftcluster.worker.tensor.kernel.SwiGlu;
@@ -117,6 +116,7 @@ final class KernelCases {
     all.headNorms();
     all.cases.addAll(OptimizerCase.all());
     all.int8Weights();
+    all.partsOfHeads();
     return all.cases;
   }
 
@@ -221,32 +221,22 @@ final class KernelCases {
           shapes,
           (t, s) -> SwiGlu.backward(t.get(0), t.get(1), t.get(2), t.get(3)));
     }
-    for (int head : new int[] {64, 12}) {
-      for (int direction : new int[] {1, -1}) {
-        close(
-            "rotary, heads of %d%s".formatted(head, direction < 0 ? ", backward" : ""),
-            size -> List.of(Shape.of(size.tokens, size.hidden / 64 * head)),
-            (t, size) -> rotate(t.get(0), head, size.tokens, direction));
-      }
-    }
+    rotary("rotary, heads of 64", 64, 64, 1);
+    rotary("rotary, heads of 12", 12, 12, 1);
   }
 
-  private static void rotate(Tensor x, int head, int tokens, int direction) {
-    float[] frequencies = new float[head / 2];
-    for (int i = 0; i < frequencies.length; i++) {
-      frequencies[i] = (float) Math.pow(10000, -2.0 * i / head);
+  private void partsOfHeads() {
+    rotary("rotary, 48 of heads of 64", 64, 48, 1.25f);
+    rotary("rotary, 16 of heads of 28", 28, 16, 0.75f);
+  }
+
+  private void rotary(String name, int head, int rotated, float magnitude) {
+    for (int direction : new int[] {1, -1}) {
+      close(
+          name + (direction < 0 ? ", backward" : ""),
+          size -> List.of(Shape.of(size.tokens, size.hidden / 64 * head)),
+          (t, size) -> RotaryCase.run(t.get(0), head, rotated, magnitude, direction));
     }
-    float[][] cos = new float[tokens][frequencies.length];
-    float[][] sin = new float[tokens][frequencies.length];
-    for (int position = 0; position < tokens; position++) {
-      for (int i = 0; i < frequencies.length; i++) {
-        float angle = position * frequencies[i];
-        cos[position][i] = (float) Math.cos(angle);
-        sin[position][i] = (float) Math.sin(angle);
-      }
-    }
-    int[] positions = IntStream.range(0, tokens).map(t -> (t * 7) % tokens).toArray();
-    Rotary.rotate(x, head, positions, new Rotary.Angles(frequencies, cos, sin), direction);
   }
 
   private void losses() {

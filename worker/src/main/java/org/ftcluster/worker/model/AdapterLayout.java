@@ -28,6 +28,14 @@ final class AdapterLayout {
   static List<Module> modules(ModelConfig config) {
     int hidden = config.hiddenSize();
     int feedForward = config.intermediateSize();
+    if (config.fusedProjections()) {
+      int queryKeyValue = config.querySize() + 2 * config.keyValueSize();
+      return List.of(
+          new Module("self_attn.qkv_proj", queryKeyValue, hidden),
+          new Module("self_attn.o_proj", hidden, config.querySize()),
+          new Module("mlp.gate_up_proj", 2 * feedForward, hidden),
+          new Module("mlp.down_proj", hidden, feedForward));
+    }
     return List.of(
         new Module("self_attn.q_proj", config.querySize(), hidden),
         new Module("self_attn.k_proj", config.keyValueSize(), hidden),

@@ -37,7 +37,7 @@ final class BaseLayout {
   /** Whether a linear layer adds a bias. */
   static boolean hasBias(ModelConfig config, AdapterLayout.Module module) {
     return switch (module.name()) {
-      case "q_proj", "k_proj", "v_proj" -> config.qkvBias();
+      case "q_proj", "k_proj", "v_proj", "qkv_proj" -> config.qkvBias();
       case "o_proj" -> config.outputBias();
       default -> config.mlpBias();
     };

@@ -15,9 +15,18 @@ import org.ftcluster.worker.tensor.kernel.SmallProducts;
  * @param index of this adapter among the model's, for its dropout masks
  * @param inputs columns that this slice has of the layer's input
  * @param width columns of the whole input
+ * @param first of the layers that share A; the others add to its gradient, and have theirs computed
+ *     later
  */
 record Lora(
-    Parameter a, Parameter b, double scaling, double dropout, int index, Span inputs, int width) {
+    Parameter a,
+    Parameter b,
+    double scaling,
+    double dropout,
+    int index,
+    Span inputs,
+    int width,
+    boolean first) {
   long rank() {
     return a.value().size(0);
   }
@@ -58,7 +67,11 @@ record Lora(
   void parameterGradients(Pass pass, Tensor dy, Tensor gradient, Tensor x, Tensor bottleneck) {
     try (Scope temporary = pass.workspace().open()) {
       Tensor input = dropped(pass, temporary, x);
-      a.setGradient(pass.workspace(), gradient.transpose(), input, 1);
+      if (first) {
+        a.setGradient(pass.workspace(), gradient.transpose(), input, 1);
+      } else {
+        a.addToGradient(pass.workspace(), gradient.transpose(), input);
+      }
       b.setGradient(pass.workspace(), dy.transpose(), bottleneck, scaling);
     }
   }

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.model;
 
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -8,6 +9,7 @@ import org.jspecify.annotations.Nullable;
  * @param qkvBias whether query, key and value projections have a bias
  * @param outputBias whether attention's output projection has one
  * @param headNorms whether queries and keys are normed, see {@link HeadNorms}
+ * @param rotarySize elements of a head that are rotated, its first ones
  * @param slidingWindow tokens that attention looks back over, the present one included; 0 for all
  * @param tiedHead whether the head's weight is the embedding
  */
@@ -22,6 +24,7 @@ public record ModelConfig(
     int vocabularySize,
     double normEps,
     double ropeTheta,
+    int rotarySize,
     @Nullable RopeScaling ropeScaling,
     int slidingWindow,
     boolean qkvBias,
@@ -30,12 +33,16 @@ public record ModelConfig(
     boolean headNorms,
     boolean tiedHead) {
 
-  /** Model classes, under their names in Transformers. Falcon3 is a {@code LlamaForCausalLM}. */
+  /**
+   * Model classes, under their names in Transformers. Falcon3 is a {@code LlamaForCausalLM}, Phi-4
+   * a {@code Phi3ForCausalLM}.
+   */
   public enum Architecture {
     LLAMA("LlamaForCausalLM"),
     MISTRAL("MistralForCausalLM"),
     QWEN2("Qwen2ForCausalLM"),
-    QWEN3("Qwen3ForCausalLM");
+    QWEN3("Qwen3ForCausalLM"),
+    PHI3("Phi3ForCausalLM");
 
     private final String className;
 
@@ -57,6 +64,20 @@ public record ModelConfig(
     record Llama3(
         double factor, double lowFrequencyFactor, double highFrequencyFactor, int originalContext)
         implements RopeScaling {}
+
+    /**
+     * Phi-3's (arXiv:2402.13753): each frequency divided by a factor of its own. Sequences of more
+     * than the original context would need another set of factors.
+     *
+     * @param factors one for each frequency
+     * @param magnitude by which what is rotated grows
+     */
+    record LongRope(List<Double> factors, double magnitude, int originalContext)
+        implements RopeScaling {
+      public LongRope {
+        factors = List.copyOf(factors);
+      }
+    }
   }
 
   /** G: query heads a key/value head. */
@@ -77,6 +98,7 @@ public record ModelConfig(
         vocabularySize,
         normEps,
         ropeTheta,
+        rotarySize,
         ropeScaling,
         slidingWindow,
         qkvBias,
@@ -84,6 +106,14 @@ public record ModelConfig(
         mlpBias,
         headNorms,
         tiedHead);
+  }
+
+  /**
+   * Whether query, key and value projections are stored as one matrix, and gate and up projections
+   * as another.
+   */
+  boolean fusedProjections() {
+    return architecture == Architecture.PHI3;
   }
 
   /** What scores are multiplied with before the softmax. */

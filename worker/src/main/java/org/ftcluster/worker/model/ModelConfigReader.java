@@ -7,6 +7,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.stream.Collectors;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.model.ModelConfig.Architecture;
@@ -64,6 +65,7 @@ public final class ModelConfigReader {
     if (headSize % 2 != 0) {
       throw bad("head_dim %d is odd, rotary embedding needs an even one".formatted(headSize));
     }
+    int rotarySize = rotarySize(architecture, headSize);
     boolean attentionBias = root.path("attention_bias").asBoolean(false);
     return new ModelConfig(
         architecture,
@@ -76,7 +78,8 @@ public final class ModelConfigReader {
         integer("vocab_size"),
         root.path("rms_norm_eps").asDouble(1e-6),
         ropeParameters().path("rope_theta").asDouble(root.path("rope_theta").asDouble(10_000)),
-        ropeScaling(),
+        rotarySize,
+        ropeScaling(rotarySize / 2),
         slidingWindow(architecture),
         architecture == Architecture.QWEN2 || attentionBias,
         architecture != Architecture.QWEN2 && attentionBias,
@@ -112,6 +115,7 @@ public final class ModelConfigReader {
     JsonNode window = root.path("sliding_window");
     return switch (architecture) {
       case LLAMA -> 0;
+      case PHI3 -> window.asInt(0);
       case MISTRAL -> window.isMissingNode() ? 4096 : window.asInt(0);
       case QWEN2, QWEN3 -> {
         if (someLayerSlides()) {
@@ -141,7 +145,28 @@ public final class ModelConfigReader {
     return parameters.isObject() ? parameters : root.path("rope_scaling");
   }
 
-  private @Nullable RopeScaling ropeScaling() {
+  /** Transformers 5 has the factor beside what else is rotary, Transformers 4 outside. */
+  private int rotarySize(Architecture architecture, int headSize) {
+    if (architecture != Architecture.PHI3) {
+      return headSize;
+    }
+    double factor =
+        ropeParameters()
+            .path("partial_rotary_factor")
+            .asDouble(root.path("partial_rotary_factor").asDouble(1));
+    int size = (int) (headSize * factor);
+    if (size <= 0 || size > headSize || size % 2 != 0) {
+      throw bad(
+          "partial_rotary_factor %s of head_dim %d is %d elements, which must be an even number of at most as many"
+              .formatted(factor, headSize, size));
+    }
+    return size;
+  }
+
+  /**
+   * @param frequencies of which a scaling by single factors must have as many
+   */
+  private @Nullable RopeScaling ropeScaling(int frequencies) {
     JsonNode scaling = ropeParameters();
     String type = scaling.path("rope_type").asText(scaling.path("type").asText("default"));
     return switch (type) {
@@ -153,11 +178,32 @@ public final class ModelConfigReader {
               number(scaling, "low_freq_factor"),
               number(scaling, "high_freq_factor"),
               (int) number(scaling, "original_max_position_embeddings"));
+      case "longrope", "su" -> longRope(scaling, frequencies);
       default ->
           throw bad(
-              "rotary scaling of type %s is not supported; supported are: default, linear, llama3"
+              "rotary scaling of type %s is not supported; supported are: default, linear, llama3, longrope"
                   .formatted(type));
     };
+  }
+
+  /** As {@code _compute_longrope_parameters} of Transformers, for short sequences. */
+  private RopeScaling longRope(JsonNode scaling, int frequencies) {
+    List<Double> factors =
+        scaling.path("short_factor").valueStream().map(JsonNode::asDouble).toList();
+    if (factors.size() != frequencies || factors.stream().anyMatch(factor -> factor <= 0)) {
+      throw bad(
+          "the rotary scaling's short_factor must be %d positive numbers, not %s"
+              .formatted(frequencies, scaling.path("short_factor")));
+    }
+    int original =
+        scaling.path("original_max_position_embeddings").isNumber()
+            ? (int) number(scaling, "original_max_position_embeddings")
+            : integer("original_max_position_embeddings");
+    double growth =
+        scaling.path("factor").asDouble((double) integer("max_position_embeddings") / original);
+    double magnitude = growth <= 1 ? 1 : Math.sqrt(1 + Math.log(growth) / Math.log(original));
+    return new RopeScaling.LongRope(
+        factors, scaling.path("attention_factor").asDouble(magnitude), original);
   }
 
   private double number(JsonNode object, String key) {

@@ -117,17 +117,15 @@ public record ModelPart(
     return Span.of(config.vocabularySize(), slice, slices);
   }
 
-  /** Which elements of a linear layer's weight this slice holds. */
-  Piece piece(ModelConfig config, AdapterLayout.Module module) {
-    Piece whole = Piece.whole(module.outputs(), module.inputs());
+  /** Which elements of a module's weight this slice holds for a projection. */
+  Piece piece(ModelConfig config, Projection projection) {
     int head = config.headSize();
-    return switch (module.name()) {
-      case "q_proj" -> whole.withRows(heads(config).times(head));
-      case "k_proj", "v_proj" -> whole.withRows(keyValueHeads(config).times(head));
-      case "o_proj" -> whole.withColumns(heads(config).times(head));
-      case "gate_proj", "up_proj" -> whole.withRows(feedForward(config));
-      case "down_proj" -> whole.withColumns(feedForward(config));
-      default -> throw new IllegalArgumentException("no rule to slice " + module.path());
+    return switch (projection.kind()) {
+      case QUERY -> projection.withOutputs(heads(config).times(head));
+      case KEY, VALUE -> projection.withOutputs(keyValueHeads(config).times(head));
+      case OUTPUT -> projection.piece().withColumns(heads(config).times(head));
+      case GATE, UP -> projection.withOutputs(feedForward(config));
+      case DOWN -> projection.piece().withColumns(feedForward(config));
     };
   }
 

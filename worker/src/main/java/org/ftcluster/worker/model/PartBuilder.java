@@ -1,10 +1,11 @@
 package org.ftcluster.worker.model;
 
 import java.util.ArrayList;
-import java.util.HashMap;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.model.Projection.Kind;
 import org.ftcluster.worker.quantization.Weight;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
@@ -132,27 +133,27 @@ final class PartBuilder {
     if (window != null) {
       window.newLayer();
     }
-    Map<String, Linear> linears = new HashMap<>();
+    Map<Kind, Linear> linears = new EnumMap<>(Kind.class);
     for (AdapterLayout.Module module : AdapterLayout.modules(config)) {
-      linears.put(module.name(), linear(prefix, module));
+      linears.putAll(linears(prefix, module));
     }
     AttentionBlock attention =
         new AttentionBlock(
             part.sliced(config),
             rotary,
             norm(prefix + BaseLayout.INPUT_NORM, config.hiddenSize()),
-            linears.get("q_proj"),
-            linears.get("k_proj"),
-            linears.get("v_proj"),
+            linears.get(Kind.QUERY),
+            linears.get(Kind.KEY),
+            linears.get(Kind.VALUE),
             headNorms(prefix),
-            linears.get("o_proj"),
+            linears.get(Kind.OUTPUT),
             slices);
     FeedForwardBlock feedForward =
         new FeedForwardBlock(
             norm(prefix + BaseLayout.FEED_FORWARD_NORM, config.hiddenSize()),
-            linears.get("gate_proj"),
-            linears.get("up_proj"),
-            linears.get("down_proj"),
+            linears.get(Kind.GATE),
+            linears.get(Kind.UP),
+            linears.get(Kind.DOWN),
             slices);
     return new DecoderLayer(attention, feedForward);
   }
@@ -172,26 +173,40 @@ final class PartBuilder {
         own != null ? own : Parameter.frozen(reader.vector(name, size)), config.normEps());
   }
 
-  private Linear linear(String prefix, AdapterLayout.Module module) {
+  /** The projections of a module. */
+  private Map<Kind, Linear> linears(String prefix, AdapterLayout.Module module) {
     String name = prefix + module.path();
-    Piece piece = part.piece(config, module);
-    Parameter bias =
-        BaseLayout.hasBias(config, module) ? bias(name + ".bias", module, piece) : null;
-    Parameter weight = trained.matrix(name + ".weight", piece);
-    return weight != null
-        ? Linear.trained(weight, bias)
-        : Linear.frozen(frozen(name + ".weight", module, piece), bias, lora(name, module, piece));
+    List<Projection> projections = Projection.of(config, module);
+    List<Piece> pieces = projections.stream().map(each -> part.piece(config, each)).toList();
+    List<Weight> frozen =
+        trained.place(name + ".weight") < 0 ? frozen(name + ".weight", module, pieces) : List.of();
+    Map<Kind, Linear> linears = new EnumMap<>(Kind.class);
+    for (int i = 0; i < projections.size(); i++) {
+      Projection projection = projections.get(i);
+      Piece piece = pieces.get(i);
+      Parameter bias =
+          BaseLayout.hasBias(config, module) ? bias(name + ".bias", module, piece) : null;
+      Parameter weight = trained.matrix(name + ".weight", piece);
+      linears.put(
+          projection.kind(),
+          weight != null
+              ? Linear.trained(weight, bias)
+              : Linear.frozen(frozen.get(i), bias, lora(name, projection, piece)));
+    }
+    return linears;
   }
 
-  private Weight frozen(String name, AdapterLayout.Module module, Piece piece) {
+  private List<Weight> frozen(String name, AdapterLayout.Module module, List<Piece> pieces) {
     if (window == null) {
-      return reader.linear(name, module.outputs(), module.inputs(), model.quantization(), piece);
+      return reader.linears(name, module.outputs(), module.inputs(), model.quantization(), pieces);
     }
     try (Scope temporary = Scope.persistent()) {
-      return window.keep(
-          reader
-              .into(temporary)
-              .linear(name, module.outputs(), module.inputs(), model.quantization(), piece));
+      return reader
+          .into(temporary)
+          .linears(name, module.outputs(), module.inputs(), model.quantization(), pieces)
+          .stream()
+          .map(window::keep)
+          .toList();
     }
   }
 
@@ -207,7 +222,7 @@ final class PartBuilder {
             reader.vector(name, module.outputs()).slice(0, piece.rows().from(), piece.rows().to()));
   }
 
-  private @Nullable Lora lora(String linear, AdapterLayout.Module module, Piece piece) {
+  private @Nullable Lora lora(String linear, Projection projection, Piece piece) {
     Span ranks = new Span(0, adapter.r());
     String nameOfA = AdapterLayout.nameOfA(linear);
     Parameter a = trained.matrix(nameOfA, new Piece(ranks, piece.columns()));
@@ -222,6 +237,7 @@ final class PartBuilder {
         adapter.loraDropout(),
         trained.place(nameOfA) / 2, // A and B take turns
         piece.columns(),
-        module.inputs());
+        projection.module().inputs(),
+        projection.isFirst());
   }
 }

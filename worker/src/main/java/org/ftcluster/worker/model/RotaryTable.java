@@ -1,6 +1,7 @@
 package org.ftcluster.worker.model;
 
 import java.util.Arrays;
+import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.model.ModelConfig.RopeScaling;
 import org.ftcluster.worker.tensor.kernel.Rotary;
 
@@ -10,13 +11,15 @@ import org.ftcluster.worker.tensor.kernel.Rotary;
  */
 final class RotaryTable {
   private final float[] inverseFrequencies;
+  private final float magnitude;
+  private final int longest;
   private float[][] cos = {};
   private float[][] sin = {};
 
   RotaryTable(ModelConfig config) {
-    inverseFrequencies = new float[config.headSize() / 2];
+    inverseFrequencies = new float[config.rotarySize() / 2];
     for (int i = 0; i < inverseFrequencies.length; i++) {
-      double exponent = 2.0 * i / config.headSize();
+      double exponent = 2.0 * i / config.rotarySize();
       double frequency = 1 / Math.pow(config.ropeTheta(), exponent);
       inverseFrequencies[i] =
           (float)
@@ -24,7 +27,15 @@ final class RotaryTable {
                 case null -> frequency;
                 case RopeScaling.Linear linear -> frequency / linear.factor();
                 case RopeScaling.Llama3 llama3 -> scale(frequency, llama3);
+                case RopeScaling.LongRope longRope -> frequency / longRope.factors().get(i);
               };
+    }
+    if (config.ropeScaling() instanceof RopeScaling.LongRope longRope) {
+      magnitude = (float) longRope.magnitude();
+      longest = longRope.originalContext();
+    } else {
+      magnitude = 1;
+      longest = Integer.MAX_VALUE;
     }
   }
 
@@ -44,10 +55,19 @@ final class RotaryTable {
     return (1 - smooth) * frequency / scaling.factor() + smooth * frequency;
   }
 
-  /** Of at least {@code positions} positions. */
+  /**
+   * Of at least {@code positions} positions.
+   *
+   * @throws BadJobException when the model's frequencies don't reach that far
+   */
   Rotary.Angles angles(int positions) {
+    if (positions > longest) {
+      throw new BadJobException(
+          "a sequence of %d tokens is longer than the %d that the model's rotary embedding was first made for; what longrope would have it do beyond is not supported, so keep data.max_seq_len at %d or below"
+              .formatted(positions, longest, longest));
+    }
     grow(positions);
-    return new Rotary.Angles(inverseFrequencies, cos, sin);
+    return new Rotary.Angles(inverseFrequencies, magnitude, cos, sin);
   }
 
   private void grow(int positions) {
@@ -63,8 +83,8 @@ final class RotaryTable {
       sin[position] = new float[inverseFrequencies.length];
       for (int i = 0; i < inverseFrequencies.length; i++) {
         float angle = position * inverseFrequencies[i];
-        cos[position][i] = (float) Math.cos(angle);
-        sin[position][i] = (float) Math.sin(angle);
+        cos[position][i] = magnitude * (float) Math.cos(angle);
+        sin[position][i] = magnitude * (float) Math.sin(angle);
       }
     }
   }

@@ -28,6 +28,11 @@ public record Span(int from, int to) {
     return index >= from && index < to;
   }
 
+  /** The same so many indices further. */
+  Span after(int indices) {
+    return new Span(from + indices, to + indices);
+  }
+
   /** Where each of these indices is {@code unit} indices. */
   Span times(int unit) {
     return new Span(from * unit, to * unit);

@@ -23,7 +23,14 @@ final class TrainedTensors {
   private final Map<String, Integer> places = new HashMap<>();
 
   /** Those that the part has. */
-  private final Map<String, Parameter> byName = new LinkedHashMap<>();
+  private final Map<Part, Parameter> parts = new LinkedHashMap<>();
+
+  /**
+   * Of a tensor.
+   *
+   * @param piece of a matrix, or the {@link Span} of a vector
+   */
+  private record Part(String name, Record piece) {}
 
   /**
    * @param scope where copies stay
@@ -57,31 +64,31 @@ final class TrainedTensors {
 
   /** A part of a matrix; null where the job doesn't train it. */
   @Nullable Parameter matrix(String name, Piece piece) {
-    return get(name, piece::of);
+    return get(new Part(name, piece), piece::of);
   }
 
   /** A part of a vector; null where the job doesn't train it. */
   @Nullable Parameter vector(String name, Span part) {
-    return get(name, vector -> vector.slice(0, part.from(), part.to()));
+    return get(new Part(name, part), vector -> vector.slice(0, part.from(), part.to()));
   }
 
-  private @Nullable Parameter get(String name, UnaryOperator<Tensor> part) {
-    int place = place(name);
+  private @Nullable Parameter get(Part part, UnaryOperator<Tensor> look) {
+    int place = place(part.name());
     if (place < 0) {
       return null;
     }
     ParameterBuffer.Slice slice = buffer.slices().get(place);
-    return byName.computeIfAbsent(name, absent -> parameter(slice, part));
+    return parts.computeIfAbsent(part, absent -> parameter(slice, look));
   }
 
-  private Parameter parameter(ParameterBuffer.Slice slice, UnaryOperator<Tensor> part) {
+  private Parameter parameter(ParameterBuffer.Slice slice, UnaryOperator<Tensor> look) {
     if (gathered != null) {
       return Parameter.gathered(
-          part.apply(gathered.value(slice)), part.apply(gathered.gradient(slice)));
+          look.apply(gathered.value(slice)), look.apply(gathered.gradient(slice)));
     }
     Objects.requireNonNull(parameters);
     DType type = slice.shape().length > 1 ? computeType : DType.FLOAT32;
-    return Parameter.trained(scope, parameters, slice, type, part);
+    return Parameter.trained(scope, parameters, slice, type, look);
   }
 
   /**
@@ -91,7 +98,7 @@ final class TrainedTensors {
   long copyBytes() {
     return gathered != null
         ? gathered.bytes()
-        : byName.values().stream().mapToLong(Parameter::copyBytes).sum();
+        : parts.values().stream().mapToLong(Parameter::copyBytes).sum();
   }
 
   /** Takes over what was written to the parameter buffer, or to the shares. */
@@ -101,7 +108,7 @@ final class TrainedTensors {
     }
     if (parameters != null) {
       parameters.valuesChanged();
-      for (Parameter parameter : byName.values()) {
+      for (Parameter parameter : parts.values()) {
         parameter.changed();
         parameters.valuesUsed();
       }

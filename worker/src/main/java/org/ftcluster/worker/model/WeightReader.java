@@ -36,11 +36,18 @@ final class WeightReader {
     return new WeightReader(source, other, computeType);
   }
 
-  /** A piece of a linear layer's weight [outputs, inputs], held as the job says. */
-  Weight linear(
-      String name, long outputs, long inputs, JobSpec.Quantization quantization, Piece piece) {
+  /** Pieces of a linear layer's weight [outputs, inputs], each held as the job says. */
+  List<Weight> linears(
+      String name,
+      long outputs,
+      long inputs,
+      JobSpec.Quantization quantization,
+      List<Piece> pieces) {
     return switch (quantization.type()) {
-      case NONE -> new DenseWeight(matrix(name, outputs, inputs, piece));
+      case NONE ->
+          pieces.stream()
+              .<Weight>map(piece -> new DenseWeight(matrix(name, outputs, inputs, piece)))
+              .toList();
       case NF4, INT8 -> {
         try (Scope temporary = Scope.persistent()) {
           Tensor matrix = source.get(temporary, name, outputs, inputs);
@@ -48,7 +55,7 @@ final class WeightReader {
               matrix.dtype() == DType.FLOAT16
                   ? converted(temporary, matrix, DType.FLOAT32)
                   : matrix;
-          Weight packed = quantized(temporary, readable, quantization, piece);
+          List<Weight> packed = quantized(temporary, readable, quantization, pieces);
           dropPages(matrix);
           yield packed;
         }
@@ -56,22 +63,28 @@ final class WeightReader {
     };
   }
 
-  /** The values that the piece has in the whole, whose scales depend on all of it. */
-  private Weight quantized(
-      Scope temporary, Tensor matrix, JobSpec.Quantization quantization, Piece piece) {
+  /** The values that the pieces have in the whole, whose scales depend on all of it. */
+  private List<Weight> quantized(
+      Scope temporary, Tensor matrix, JobSpec.Quantization quantization, List<Piece> pieces) {
     if (scope.isOnDevice()) {
-      return into(temporary).quantized(temporary, matrix, quantization, piece).onDevice(scope);
+      return into(temporary).quantized(temporary, matrix, quantization, pieces).stream()
+          .map(piece -> piece.onDevice(scope))
+          .toList();
     }
-    if (piece.equals(Piece.whole((int) matrix.size(0), (int) matrix.size(1)))) {
-      return packed(scope, matrix, quantization);
+    if (pieces.equals(List.of(Piece.whole((int) matrix.size(0), (int) matrix.size(1))))) {
+      return List.of(packed(scope, matrix, quantization));
     }
-    return packed(temporary, matrix, quantization)
-        .slice(
-            scope,
-            piece.rows().from(),
-            piece.rows().to(),
-            piece.columns().from(),
-            piece.columns().to());
+    PackedWeight whole = packed(temporary, matrix, quantization);
+    return pieces.stream().<Weight>map(piece -> slice(whole, piece)).toList();
+  }
+
+  private PackedWeight slice(PackedWeight whole, Piece piece) {
+    return whole.slice(
+        scope,
+        piece.rows().from(),
+        piece.rows().to(),
+        piece.columns().from(),
+        piece.columns().to());
   }
 
   private PackedWeight packed(Scope to, Tensor matrix, JobSpec.Quantization quantization) {

@@ -170,7 +170,7 @@ public class KernelBenchmark {
 
   @Benchmark
   public Tensor rotary() {
-    Rotary.rotate(x, HEAD, positions, new Rotary.Angles(new float[HEAD / 2], cos, sin), 1);
+    Rotary.rotate(x, HEAD, positions, new Rotary.Angles(new float[HEAD / 2], 1, cos, sin), 1);
     return x;
   }
 

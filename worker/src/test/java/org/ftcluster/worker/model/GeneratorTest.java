@@ -45,7 +45,7 @@ class GeneratorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"llama3", "mistral", "qwen2", "qwen3"})
+  @ValueSource(strings = {"llama3", "mistral", "qwen2", "qwen3", "phi3", "phi4-mini"})
   void greedyTokensAreThoseOfRunningTheWholeSequenceAgainForEachToken(String name) {
     try (CausalLanguageModel model = model(name)) {
       List<int[]> generated = generate(model, new Sampling.Greedy());
@@ -77,7 +77,7 @@ class GeneratorTest {
 
   /** The GPU is simulated. */
   @ParameterizedTest
-  @ValueSource(strings = {"llama3", "mistral", "qwen2", "qwen3"})
+  @ValueSource(strings = {"llama3", "mistral", "qwen2", "qwen3", "phi3", "phi4-mini"})
   void aGpuFindsTheTokensThatTheCpuFinds(String name) {
     try (Accelerator gpu = SimulatedDevice.open();
         CausalLanguageModel onHost = model(name);

@@ -172,6 +172,7 @@ class MemoryEstimateTest {
             128256,
             1e-5,
             5e5,
+            128,
             small.ropeScaling(),
             0,
             false,

@@ -8,10 +8,13 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.model.ModelConfig.RopeScaling;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a configuration leaves out means what it means to Transformers. */
@@ -77,5 +80,54 @@ class ModelConfigReaderTest {
     String problem =
         assertThrows(BadJobException.class, () -> read("Qwen3ForCausalLM", more)).getMessage();
     assertTrue(problem.contains("sliding window"), problem);
+  }
+
+  /** As Transformers 4 and 5 write Phi-4-mini's. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        """
+        , "max_position_embeddings": 131072, "original_max_position_embeddings": 4096,
+        "partial_rotary_factor": 0.125, "rope_theta": 500000,
+        "rope_scaling": {"type": "longrope", "short_factor": [1, 1.5, 2, 3], "long_factor": [1, 2, 4, 8]}
+        """,
+        """
+        , "max_position_embeddings": 131072, "rope_parameters": {"rope_type": "longrope",
+        "rope_theta": 500000, "partial_rotary_factor": 0.125, "short_factor": [1, 1.5, 2, 3],
+        "long_factor": [1, 2, 4, 8], "original_max_position_embeddings": 4096}
+        """
+      })
+  void phi3RotatesAPartOfAHeadByFrequenciesWithFactorsOfTheirOwn(String more) throws IOException {
+    ModelConfig config = read("Phi3ForCausalLM", more);
+    assertEquals(8, config.rotarySize());
+    assertEquals(500_000, config.ropeTheta());
+    assertEquals(
+        new RopeScaling.LongRope(List.of(1.0, 1.5, 2.0, 3.0), Math.sqrt(1 + 5.0 / 12), 4096),
+        config.ropeScaling());
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "\"rope_scaling\": {\"type\": \"longrope\", \"short_factor\": [1, 2]} | short_factor must be 32",
+        "\"rope_scaling\": {\"type\": \"yarn\"} | type yarn is not supported",
+        "\"partial_rotary_factor\": 0.05 | 3 elements",
+        "\"partial_rotary_factor\": 1.5 | 96 elements"
+      })
+  void rotationsThatCantBeAreRefused(String more, String problem) {
+    String message =
+        assertThrows(BadJobException.class, () -> read("Phi3ForCausalLM", ", " + more))
+            .getMessage();
+    assertTrue(message.contains(problem), message);
+  }
+
+  @Test
+  void sequencesBeyondWhatLongropesShortFactorsAreForAreRefused() throws IOException {
+    ModelConfig config = ModelConfigReader.read(Path.of("src/test/resources/golden/phi4-mini"));
+    RotaryTable table = new RotaryTable(config);
+    assertEquals(6, table.angles(64).frequencies().length);
+    String message = assertThrows(BadJobException.class, () -> table.angles(65)).getMessage();
+    assertTrue(message.contains("65 tokens") && message.contains("at 64"), message);
   }
 }

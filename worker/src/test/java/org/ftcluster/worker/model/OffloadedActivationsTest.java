@@ -49,6 +49,7 @@ class OffloadedActivationsTest {
         256,
         1e-5,
         1e4,
+        16,
         small.ropeScaling(),
         0,
         false,

@@ -8,25 +8,21 @@ import org.ftcluster.worker.tensor.Tensor;
 
 /** {@link Rotary} on an accelerator, which computes cosines and sines itself. */
 final class DeviceRotary {
-  /** Half of the largest head. */
+  /** Half of what is rotated of the largest head. */
   private static final int LARGEST_HALF = 256;
 
   private DeviceRotary() {}
 
-  static void rotate(Tensor x, int headSize, int[] positions, float[] frequencies, int direction) {
+  static void rotate(Tensor x, int headSize, int[] positions, Rotary.Angles angles, int direction) {
     int width = DeviceRows.width(x);
-    int half = headSize / 2;
-    if (positions.length != x.size(0)
-        || width % headSize != 0
-        || headSize % 2 != 0
-        || half != frequencies.length
-        || half > LARGEST_HALF) {
-      throw new IllegalArgumentException(
-          "rotation of %s: %d positions, head size %d".formatted(x, positions.length, headSize));
+    int half = angles.frequencies().length;
+    angles.check(x, width, headSize, positions);
+    if (half > LARGEST_HALF) {
+      throw new IllegalArgumentException("%d elements of a head to rotate".formatted(2 * half));
     }
     Scratch scratch = x.device().scratch();
     MemorySegment places = scratch.upload(positions);
-    MemorySegment angles = scratch.upload(frequencies);
+    MemorySegment frequencies = scratch.upload(angles.frequencies());
     DeviceRows.run(
         Cost.through("rotary", x, x),
         x,
@@ -35,10 +31,12 @@ final class DeviceRotary {
         x,
         x.stride(0),
         width / headSize,
+        headSize,
         half,
         places,
-        angles,
+        frequencies,
+        angles.magnitude(),
         (float) direction,
-        DeviceRows.wide(half, x));
+        Math.min(DeviceRows.wide(half, x), DeviceRows.wide(headSize)));
   }
 }

@@ -5,9 +5,9 @@ import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**
- * Rotary position embedding (arXiv:2104.09864) in the layout of Hugging Face models: element i of a
- * head's first half is rotated together with element i of its second half. The backward of a
- * rotation is the rotation the other way.
+ * Rotary position embedding (arXiv:2104.09864) in the layout of Hugging Face models: of the first
+ * elements of a head, as many as are rotated, element i of the first half is rotated together with
+ * element i of the second half. The backward of a rotation is the rotation the other way.
  */
 public final class Rotary {
   private static final int GRAIN = 32;
@@ -17,10 +17,23 @@ public final class Rotary {
   /**
    * By what an element turns: its frequency times the position.
    *
-   * @param frequencies [C / 2]
-   * @param cos [position][C / 2], as {@code sin}: of every angle that occurs
+   * @param frequencies half as many as elements that are rotated
+   * @param magnitude what is rotated is multiplied by it
+   * @param cos [position][frequency], as {@code sin}: of every angle that occurs, times the
+   *     magnitude
    */
-  public record Angles(float[] frequencies, float[][] cos, float[][] sin) {}
+  public record Angles(float[] frequencies, float magnitude, float[][] cos, float[][] sin) {
+    /** Refuses what doesn't fit. */
+    void check(Tensor x, int width, int headSize, int[] positions) {
+      if (positions.length != x.size(0)
+          || width % headSize != 0
+          || 2 * frequencies.length > headSize) {
+        throw new IllegalArgumentException(
+            "rotation of %s: %d positions, head size %d, %d frequencies"
+                .formatted(x, positions.length, headSize, frequencies.length));
+      }
+    }
+  }
 
   /**
    * Rotates all heads of every token in place.
@@ -32,17 +45,14 @@ public final class Rotary {
    */
   public static void rotate(Tensor x, int headSize, int[] positions, Angles angles, int direction) {
     if (x.isOnDevice()) {
-      DeviceRotary.rotate(x, headSize, positions, angles.frequencies(), direction);
+      DeviceRotary.rotate(x, headSize, positions, angles, direction);
       return;
     }
     float[][] cos = angles.cos();
     float[][] sin = angles.sin();
     Rows rows = Rows.of(x);
-    if (positions.length != x.size(0) || rows.width() % headSize != 0 || headSize % 2 != 0) {
-      throw new IllegalArgumentException(
-          "rotation of %s: %d positions, head size %d".formatted(x, positions.length, headSize));
-    }
-    int half = headSize / 2;
+    angles.check(x, rows.width(), headSize, positions);
+    int half = angles.frequencies().length;
     Parallel.rows(
         Parallel.Cost.through("rotary", x, x),
         x.size(0),

@@ -51,11 +51,11 @@ public final class SmallProducts {
         RowBlocks.multiply(workspace, cost(a, b), new Sums(out, (float) scale, add), a, b);
         return;
       }
-      if (hasFewRows(out, a, b, add)) {
+      if (hasFewRows(out, a, b)) {
         ColumnBlocks.multiply(workspace, cost(a, b), new Sums(out, (float) scale, add), a, b);
         return;
       }
-      if (hasFewRows(out.transpose(), b.transpose(), a.transpose(), add)) {
+      if (hasFewRows(out.transpose(), b.transpose(), a.transpose())) {
         run(workspace, out.transpose(), b.transpose(), a.transpose(), scale, add);
         return;
       }
@@ -89,9 +89,9 @@ public final class SmallProducts {
   }
 
   /** Whether it is one for {@link ColumnBlocks}. */
-  private static boolean hasFewRows(Tensor out, Tensor a, Tensor b, boolean add) {
+  private static boolean hasFewRows(Tensor out, Tensor a, Tensor b) {
     boolean rounds = out.dtype() == DType.BFLOAT16 && hasDenseRows(out);
-    boolean keeps = out.dtype() == DType.FLOAT32 && !add;
+    boolean keeps = out.dtype() == DType.FLOAT32;
     return (hasDenseRows(a)
             ? a.size(0) <= MOST_ROWS
             : a.size(0) <= MOST_RANKS && hasDenseRows(a.transpose()))

@@ -19,12 +19,10 @@ record Sums(Tensor out, float scale, boolean add) {
 
   /**
    * @param out with dense rows, or float32 with dense columns
-   * @param add only to bfloat16
    */
   Sums {
     boolean rounds = out.dtype() == DType.BFLOAT16 && out.stride(1) == 1;
-    boolean keeps = out.dtype() == DType.FLOAT32 && !add;
-    if (!rounds && !keeps) {
+    if (!rounds && out.dtype() != DType.FLOAT32) {
       throw new IllegalArgumentException("sums for " + out);
     }
   }
@@ -41,7 +39,7 @@ record Sums(Tensor out, float scale, boolean add) {
       long from = sums.from() + i * sums.stride();
       long to = (row + i) * out.stride(0) + column * out.stride(1);
       if (out.dtype() == DType.FLOAT32) {
-        keep(sums.memory(), from, memory, to, out.stride(1), scale, columns);
+        keep(sums.memory(), from, memory, to, columns);
       } else if (add) {
         addRounded(sums.memory(), from, memory, to, scale, columns);
       } else {
@@ -64,16 +62,11 @@ record Sums(Tensor out, float scale, boolean add) {
     }
   }
 
-  private static void keep(
-      MemorySegment sums,
-      long from,
-      MemorySegment out,
-      long to,
-      long stride,
-      float scale,
-      int count) {
+  private void keep(MemorySegment sums, long from, MemorySegment memory, long to, int count) {
+    long stride = out.stride(1);
     for (int i = 0; i < count; i++) {
-      out.setAtIndex(FLOAT, to + i * stride, scale * sums.getAtIndex(FLOAT, from + i));
+      float before = add ? memory.getAtIndex(FLOAT, to + i * stride) : 0;
+      memory.setAtIndex(FLOAT, to + i * stride, before + scale * sums.getAtIndex(FLOAT, from + i));
     }
   }
 }

@@ -173,7 +173,7 @@ class KernelGradientsTest {
             dy,
             x);
 
-    Rotary.Angles angles = new Rotary.Angles(new float[headSize / 2], cos, sin);
+    Rotary.Angles angles = new Rotary.Angles(new float[headSize / 2], 1, cos, sin);
     Tensor y = autograd.copy(x);
     Rotary.rotate(y, headSize, positions, angles, 1);
     Tensor dx = autograd.copy(dy);
