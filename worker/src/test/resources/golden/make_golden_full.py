@@ -17,6 +17,8 @@ CASES = {
     "full-qwen2": T.Qwen2Config(**small, tie_word_embeddings=True),
     "full-qwen3": T.Qwen3Config(**small, head_dim=32, attention_bias=True),
     "full-phi3": T.Phi3Config(**small),
+    "full-gemma3": T.Gemma3TextConfig(**small, head_dim=16, query_pre_attn_scalar=24, sliding_window=16,
+                   layer_types=["sliding_attention", "full_attention"]),
 }
 
 def case(name, out, seed):

@@ -9,6 +9,7 @@ import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention;
 import org.ftcluster.worker.tensor.kernel.CachedAttention;
 import org.ftcluster.worker.tensor.kernel.DeviceAttention;
+import org.ftcluster.worker.tensor.kernel.Scores;
 
 /** Attention of several sequences, by the CPU's kernel or a device's own. */
 final class AttentionCase {
@@ -38,21 +39,35 @@ final class AttentionCase {
     }
   }
 
-  static void forward(List<Tensor> tensors, KernelCases.Size size, int window) {
+  /** Of what {@link Operands} takes. */
+  static List<KernelCases.Shape> shapes(KernelCases.Size size) {
+    KernelCases.Shape queries = KernelCases.queries(size, KernelCases.tokens(size));
+    KernelCases.Shape keys = KernelCases.keys(size);
+    return List.of(queries, queries, keys, keys, queries, keys, keys, queries);
+  }
+
+  /** Of what {@link #cached} takes. */
+  static List<KernelCases.Shape> ofCache(KernelCases.Size size) {
+    KernelCases.Shape next = KernelCases.queries(size, size.sequences().length);
+    KernelCases.Shape keys = KernelCases.keys(size);
+    return List.of(next, next, keys, keys);
+  }
+
+  static void forward(List<Tensor> tensors, KernelCases.Size size, int window, double cap) {
     Operands all = Operands.of(tensors);
     try (Scope scope = Scope.persistent(all.output().accelerator())) {
-      forward(scope, all, size, window, statistics(scope, size));
+      forward(scope, all, size, window, cap, statistics(scope, size));
     }
   }
 
-  static void backward(List<Tensor> tensors, KernelCases.Size size, int window) {
+  static void backward(List<Tensor> tensors, KernelCases.Size size, int window, double cap) {
     Operands all = Operands.of(tensors);
     try (Scope scope = Scope.persistent(all.output().accelerator())) {
       Tensor statistics = statistics(scope, size);
-      forward(scope, all, size, window, statistics);
+      forward(scope, all, size, window, cap, statistics);
       if (all.output().isOnDevice()) {
         DeviceAttention.backward(
-            shape(size, window),
+            shape(size, window, cap),
             all.dQueries(),
             all.dKeys(),
             all.dValues(),
@@ -70,7 +85,7 @@ final class AttentionCase {
         BlockedAttention.backward(
             scope,
             BlockedAttention.Products.FLOAT32,
-            shape(size, window, length),
+            shape(size, window, cap, length),
             own.dQueries(),
             own.dKeys(),
             own.dValues(),
@@ -86,10 +101,15 @@ final class AttentionCase {
   }
 
   private static void forward(
-      Scope scope, Operands all, KernelCases.Size size, int window, Tensor statistics) {
+      Scope scope, Operands all, KernelCases.Size size, int window, double cap, Tensor statistics) {
     if (all.output().isOnDevice()) {
       DeviceAttention.forward(
-          shape(size, window), all.output(), statistics, all.queries(), all.keys(), all.values());
+          shape(size, window, cap),
+          all.output(),
+          statistics,
+          all.queries(),
+          all.keys(),
+          all.values());
       return;
     }
     int start = 0;
@@ -98,7 +118,7 @@ final class AttentionCase {
       BlockedAttention.forward(
           scope,
           BlockedAttention.Products.FLOAT32,
-          shape(size, window, length),
+          shape(size, window, cap, length),
           own.output(),
           own.queries(),
           own.keys(),
@@ -109,7 +129,7 @@ final class AttentionCase {
   }
 
   /** Of each sequence's last token, to keys and values that lie end to end, too. */
-  static void cached(List<Tensor> t, KernelCases.Size size, int window) {
+  static void cached(List<Tensor> t, KernelCases.Size size, int window, double cap) {
     int[] lengths = size.sequences();
     int[] starts = new int[lengths.length];
     int[] lasts = new int[lengths.length];
@@ -126,22 +146,28 @@ final class AttentionCase {
         t.get(3),
         CachedAttention.Places.of(starts, lasts, window),
         size.headSize(),
-        scale(size));
+        new Scores(scale(size), cap));
   }
 
-  private static DeviceAttention.Shape shape(KernelCases.Size size, int window) {
+  private static DeviceAttention.Shape shape(KernelCases.Size size, int window, double cap) {
     return new DeviceAttention.Shape(
-        size.sequences(), size.heads(), size.group(), size.headSize(), window, scale(size));
+        size.sequences(),
+        size.heads(),
+        size.group(),
+        size.headSize(),
+        window,
+        new Scores(scale(size), cap));
   }
 
-  private static BlockedAttention.Shape shape(KernelCases.Size size, int window, int length) {
+  private static BlockedAttention.Shape shape(
+      KernelCases.Size size, int window, double cap, int length) {
     return new BlockedAttention.Shape(
         length,
         size.heads() / size.group(),
         size.group(),
         size.headSize(),
         window == 0 ? length : window,
-        scale(size));
+        new Scores(scale(size), cap));
   }
 
   private static double scale(KernelCases.Size size) {

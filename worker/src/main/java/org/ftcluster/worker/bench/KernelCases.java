@@ -14,10 +14,10 @@ import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.CrossEntropy;
 import org.ftcluster.worker.tensor.kernel.Dropout;
+import org.ftcluster.worker.tensor.kernel.GatedUnit;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.ftcluster.worker.tensor.kernel.SlicedCrossEntropy;
-import org.ftcluster.worker.tensor.kernel.SwiGlu;
 import org.jspecify.annotations.Nullable;
 
 /** What {@link KernelCheck} runs: each once over tensors of the host's, once over a device's. */
@@ -117,6 +117,7 @@ final class KernelCases {
     all.cases.addAll(OptimizerCase.all());
     all.int8Weights();
     all.partsOfHeads();
+    all.cases.addAll(GemmaCases.all());
     return all.cases;
   }
 
@@ -186,7 +187,7 @@ final class KernelCases {
     close(
         "norm in place",
         size -> List.of(heads.apply(size), Shape.floats(size.headSize)),
-        (t, s) -> RmsNorm.forward(t.get(0), t.get(0), t.get(1), EPS));
+        (t, s) -> RmsNorm.forward(t.get(0), t.get(0), t.get(1), 0, EPS));
   }
 
   private void norms(String suffix, Function<Size, Shape> matrix) {
@@ -196,11 +197,11 @@ final class KernelCases {
           Shape vector = Shape.floats(x.size()[1]);
           return List.of(x, x, x, vector, vector);
         };
-    close("norm" + suffix, shapes, (t, s) -> RmsNorm.forward(t.get(0), t.get(1), t.get(3), EPS));
+    close("norm" + suffix, shapes, (t, s) -> RmsNorm.forward(t.get(0), t.get(1), t.get(3), 0, EPS));
     close(
         "norm backward" + suffix,
         shapes,
-        (t, s) -> RmsNorm.backward(t.get(0), t.get(1), t.get(2), t.get(3), EPS));
+        (t, s) -> RmsNorm.backward(t.get(0), t.get(1), t.get(2), t.get(3), 0, EPS));
     close(
         "norm's weight gradient" + suffix,
         shapes,
@@ -215,11 +216,14 @@ final class KernelCases {
             Shape matrix = Shape.of(size.tokens, odd ? size.odd : size.hidden);
             return List.of(matrix, matrix, matrix, matrix);
           };
-      close("SwiGLU" + suffix, shapes, (t, s) -> SwiGlu.forward(t.get(0), t.get(1), t.get(2)));
+      close(
+          "SwiGLU" + suffix,
+          shapes,
+          (t, s) -> GatedUnit.SWIGLU.forward(t.get(0), t.get(1), t.get(2)));
       close(
           "SwiGLU backward" + suffix,
           shapes,
-          (t, s) -> SwiGlu.backward(t.get(0), t.get(1), t.get(2), t.get(3)));
+          (t, s) -> GatedUnit.SWIGLU.backward(t.get(0), t.get(1), t.get(2), t.get(3)));
     }
     rotary("rotary, heads of 64", 64, 64, 1);
     rotary("rotary, heads of 12", 12, 12, 1);
@@ -348,16 +352,12 @@ final class KernelCases {
   }
 
   private void attention() {
+    Function<Size, List<Shape>> shapes = AttentionCase::shapes;
     for (int window : new int[] {0, 40}) {
       String suffix = window == 0 ? "" : " in a window";
-      Function<Size, List<Shape>> shapes =
-          size -> {
-            Shape queries = queries(size, tokens(size));
-            Shape keys = keys(size);
-            return List.of(queries, queries, keys, keys, queries, keys, keys, queries);
-          };
-      close("attention" + suffix, shapes, (t, s) -> AttentionCase.forward(t, s, window));
-      close("attention backward" + suffix, shapes, (t, s) -> AttentionCase.backward(t, s, window));
+      close("attention" + suffix, shapes, (t, s) -> AttentionCase.forward(t, s, window, 0));
+      close(
+          "attention backward" + suffix, shapes, (t, s) -> AttentionCase.backward(t, s, window, 0));
     }
   }
 
@@ -365,23 +365,20 @@ final class KernelCases {
     for (int window : new int[] {0, 40}) {
       close(
           "attention to a cache" + (window == 0 ? "" : " in a window"),
-          size -> {
-            Shape next = queries(size, size.sequences.length);
-            return List.of(next, next, keys(size), keys(size));
-          },
-          (t, s) -> AttentionCase.cached(t, s, window));
+          AttentionCase::ofCache,
+          (t, s) -> AttentionCase.cached(t, s, window, 0));
     }
   }
 
-  private static int tokens(Size size) {
+  static int tokens(Size size) {
     return IntStream.of(size.sequences).sum();
   }
 
-  private static Shape queries(Size size, int tokens) {
+  static Shape queries(Size size, int tokens) {
     return Shape.of(tokens, (long) size.heads * size.headSize);
   }
 
-  private static Shape keys(Size size) {
+  static Shape keys(Size size) {
     return Shape.of(tokens(size), (long) size.heads / size.group * size.headSize);
   }
 }

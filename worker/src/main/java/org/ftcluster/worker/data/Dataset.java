@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
@@ -76,7 +77,8 @@ public final class Dataset {
         Executors.newFixedThreadPool(
             threads, Thread.ofPlatform().daemon().name("tokenizer-", 0).factory());
     try (JsonlReader reader = JsonlReader.open(source.path())) {
-      Dataset dataset = new Dataset(source.path(), tokenise(reader, encoder, workers, threads));
+      Dataset dataset =
+          new Dataset(source.path(), tokenise(reader, encoder, tokenizer, workers, threads));
       if (dataset.size() == 0) {
         throw new BadJobException("%s: there is no sample in this file.".formatted(source.path()));
       }
@@ -88,7 +90,11 @@ public final class Dataset {
   }
 
   private static List<Chunk> tokenise(
-      JsonlReader reader, SampleEncoder encoder, ExecutorService workers, int threads) {
+      JsonlReader reader,
+      SampleEncoder encoder,
+      Tokenizer tokenizer,
+      ExecutorService workers,
+      int threads) {
     List<Chunk> chunks = new ArrayList<>();
     Deque<Future<Chunk>> running = new ArrayDeque<>();
     JsonlReader.@Nullable Line line = reader.next();
@@ -97,7 +103,7 @@ public final class Dataset {
       for (; line != null && lines.size() < CHUNK; line = reader.next()) {
         lines.add(line);
       }
-      running.add(workers.submit(() -> chunk(lines, encoder)));
+      running.add(workers.submit(() -> chunk(lines, encoder, tokenizer)));
       if (running.size() > 2 * threads) { // text that waits takes more memory than its tokens
         chunks.add(result(running.remove()));
       }
@@ -106,7 +112,8 @@ public final class Dataset {
     return chunks;
   }
 
-  private static Chunk chunk(List<JsonlReader.Line> lines, SampleEncoder encoder) {
+  private static Chunk chunk(
+      List<JsonlReader.Line> lines, SampleEncoder encoder, Tokenizer tokenizer) {
     int[] tokens = new int[64 * lines.size()];
     int[] ends = new int[lines.size()];
     int[] answers = new int[2 * lines.size()];
@@ -116,6 +123,7 @@ public final class Dataset {
     long truncated = 0;
     for (int i = 0; i < ends.length; i++) {
       SampleEncoder.Encoded sample = encoder.encode(lines.get(i));
+      check(lines.get(i), tokenizer.stranger(sample.tokens()));
       tokens = appended(tokens, end, sample.tokens());
       end += sample.tokens().length;
       ends[i] = end;
@@ -126,6 +134,14 @@ public final class Dataset {
     }
     return new Chunk(
         Arrays.copyOf(tokens, end), ends, Arrays.copyOf(answers, answerEnd), answerEnds, truncated);
+  }
+
+  private static void check(JsonlReader.Line line, Optional<String> stranger) {
+    if (stranger.isPresent()) {
+      throw new BadJobException(
+          "%s: there is %s in it, for which the model has no embedding."
+              .formatted(line.where(), stranger.get()));
+    }
   }
 
   /** Puts values at a place, in a longer array where they don't fit. */

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.ftcluster.protocol.job.BadJobException;
@@ -21,6 +22,7 @@ public final class Tokenizer implements AutoCloseable {
       Map.of("addSpecialTokens", "false", "truncation", "false", "padding", "false");
 
   private final Path modelFolder;
+  private final int embeddings;
   private final HuggingFaceTokenizer tokenizer;
   private final Vocabulary vocabulary;
   private final SpecialTokens special;
@@ -35,10 +37,12 @@ public final class Tokenizer implements AutoCloseable {
 
   private Tokenizer(
       Path modelFolder,
+      int embeddings,
       HuggingFaceTokenizer tokenizer,
       Vocabulary vocabulary,
       SpecialTokens special) {
     this.modelFolder = modelFolder;
+    this.embeddings = embeddings;
     this.tokenizer = tokenizer;
     this.vocabulary = vocabulary;
     this.special = special;
@@ -62,7 +66,11 @@ public final class Tokenizer implements AutoCloseable {
     SpecialTokens special = SpecialTokens.read(modelFolder, vocabulary);
     try (InputStream json = Files.newInputStream(file)) {
       return new Tokenizer(
-          modelFolder, HuggingFaceTokenizer.newInstance(json, AS_IS), vocabulary, special);
+          modelFolder,
+          embeddings,
+          HuggingFaceTokenizer.newInstance(json, AS_IS),
+          vocabulary,
+          special);
     } catch (IOException e) {
       throw new BadJobException("%s: this can't be read: %s.".formatted(file, e.getMessage()), e);
     } catch (RuntimeException e) { // what the native reader throws, its own words in the message
@@ -70,9 +78,19 @@ public final class Tokenizer implements AutoCloseable {
     }
   }
 
-  /** One more than the largest id. */
+  /** One more than the largest id of a token that isn't special. */
   public int size() {
     return vocabulary.size();
+  }
+
+  /** The first of some tokens that the model has no embedding for, as text. */
+  public Optional<String> stranger(int[] tokens) {
+    for (int token : tokens) {
+      if (token >= embeddings) {
+        return Optional.of(vocabulary.text(token));
+      }
+    }
+    return Optional.empty();
   }
 
   /** What goes before a prompt; empty for models that begin with the text itself. */

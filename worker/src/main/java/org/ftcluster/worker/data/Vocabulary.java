@@ -26,7 +26,10 @@ final class Vocabulary {
     return JsonFiles.parse(file, vocabulary::addAll);
   }
 
-  /** One more than the largest id. */
+  /**
+   * One more than the largest id of a token that isn't special: models needn't have embeddings for
+   * those, as Gemma's of text alone have none for images.
+   */
   int size() {
     return size;
   }
@@ -34,6 +37,15 @@ final class Vocabulary {
   OptionalInt id(String token) {
     Integer id = ids.get(token);
     return id == null ? OptionalInt.empty() : OptionalInt.of(id);
+  }
+
+  /** The text of a token, or its number where there is none. */
+  String text(int id) {
+    return ids.entrySet().stream()
+        .filter(token -> token.getValue() == id)
+        .map(Map.Entry::getKey)
+        .findFirst()
+        .orElse("token " + id);
   }
 
   /** Tokens that no text has, but stand for a beginning, an end, a role. */
@@ -59,9 +71,13 @@ final class Vocabulary {
 
   private void addAdded(JsonNode added) {
     for (JsonNode token : added) {
-      add(token.path("content").asText(), token.path("id").asInt());
+      String text = token.path("content").asText();
+      int id = token.path("id").asInt();
       if (token.path("special").asBoolean()) {
-        specialTokens.add(token.path("content").asText());
+        specialTokens.add(text);
+        ids.put(text, id);
+      } else {
+        add(text, id);
       }
     }
   }

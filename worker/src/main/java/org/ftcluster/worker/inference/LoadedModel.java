@@ -91,6 +91,7 @@ public final class LoadedModel implements AutoCloseable {
 
   /** The mean loss over all responses of a JSONL file. */
   public Loss evaluate(JobSpec.Source source, int maxLength) {
+    model.config().checkLength(maxLength);
     Dataset data = Dataset.load(source, tokenizer, maxLength, threads);
     EvalBatches batches = new EvalBatches(data, TOKEN_BUDGET);
     double sum = 0;
@@ -129,10 +130,27 @@ public final class LoadedModel implements AutoCloseable {
     for (Prompt prompt : prompts) {
       encoded.add(
           prompt.whole() ? tokenizer.encode(prompt.text()) : tokenizer.encodePrompt(prompt.text()));
+      check(encoded.getLast());
     }
     var settings = new Generator.Settings(maxNewTokens, sampling, List.copyOf(tokenizer.stops()));
     return new Generator(model, settings)
         .generate(encoded).stream().map(tokenizer::decode).toList();
+  }
+
+  private void check(int[] prompt) {
+    int longest = model.config().longestSequence();
+    if (prompt.length > longest) {
+      throw new BadJobException(
+          "a prompt has %,d tokens, but the model's rotary embedding reaches %,d."
+              .formatted(prompt.length, longest));
+    }
+    tokenizer
+        .stranger(prompt)
+        .ifPresent(
+            token -> {
+              throw new BadJobException(
+                  "a prompt has %s, for which the model has no embedding.".formatted(token));
+            });
   }
 
   @Override

@@ -12,7 +12,8 @@ import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The first half of a decoder layer: {@code y = x + attention(norm(x)) Woᵀ}.
+ * The first half of a decoder layer: {@code y = x + attention(norm(x)) Woᵀ}, what is added normed
+ * once more in some models.
  *
  * <p>Of the last layer's {@code y} nothing but the rows that carry a loss is needed; attention then
  * still looks at all tokens, and everything after it works on those rows only.
@@ -26,6 +27,7 @@ final class AttentionBlock {
   private final Linear value;
   private final @Nullable HeadNorms headNorms;
   private final Linear output;
+  private final OutputNorm outputNorm;
   private final SequenceAttention attention;
   private final TensorGroup slices;
 
@@ -33,6 +35,7 @@ final class AttentionBlock {
    * What the backward needs; the norm's output is computed again there.
    *
    * @param projected what heads' norms were taken of; null where there are none
+   * @param result what is normed before it is added to the input; null where nothing is
    */
   record Saved(
       Tensor x,
@@ -44,7 +47,8 @@ final class AttentionBlock {
       @Nullable Tensor queryBottleneck,
       @Nullable Tensor keyBottleneck,
       @Nullable Tensor valueBottleneck,
-      @Nullable Tensor outputBottleneck) {}
+      @Nullable Tensor outputBottleneck,
+      @Nullable Tensor result) {}
 
   AttentionBlock(
       ModelConfig config,
@@ -55,6 +59,7 @@ final class AttentionBlock {
       Linear value,
       @Nullable HeadNorms headNorms,
       Linear output,
+      OutputNorm outputNorm,
       TensorGroup slices) {
     this.config = config;
     this.rotary = rotary;
@@ -64,6 +69,7 @@ final class AttentionBlock {
     this.value = value;
     this.headNorms = headNorms;
     this.output = output;
+    this.outputNorm = outputNorm;
     this.attention = new SequenceAttention(config);
     this.slices = slices;
   }
@@ -86,6 +92,8 @@ final class AttentionBlock {
     Tensor keyBottleneck = key.newBottleneck(saved, x, tokens);
     Tensor valueBottleneck = value.newBottleneck(saved, x, tokens);
     Tensor outputBottleneck = output.newBottleneck(saved, x, rows == null ? tokens : rows.length);
+    Tensor result = outputNorm.newResult(saved, y);
+    Tensor sum = result == null ? y : result;
 
     try (Scope temporary = pass.workspace().open()) {
       Tensor normed = slices.gather(temporary, norm.forward(temporary, x));
@@ -97,9 +105,10 @@ final class AttentionBlock {
     rotate(pass, heads, 1);
     SequenceAttention.Saved kept = attention.forward(pass, saved, attended, heads);
     try (Scope temporary = pass.workspace().open()) {
-      Tensor summand = slices.roomForAll(temporary, y);
+      Tensor summand = slices.roomForAll(temporary, sum);
       output.forward(pass, summand, select(temporary, attended, rows), outputBottleneck);
-      slices.sum(pass.workspace(), y, summand);
+      slices.sum(pass.workspace(), sum, summand);
+      outputNorm.apply(y, result);
       RowOps.add(y, residual(temporary, x, rows));
     }
     return new Saved(
@@ -112,7 +121,8 @@ final class AttentionBlock {
         queryBottleneck,
         keyBottleneck,
         valueBottleneck,
-        outputBottleneck);
+        outputBottleneck,
+        result);
   }
 
   /**
@@ -128,8 +138,9 @@ final class AttentionBlock {
     try (Scope scope = pass.workspace().open()) {
       Tensor x = saved.x();
       QueryKeyValue dHeads = QueryKeyValue.empty(scope, x.dtype(), pass.tokens(), config);
-      Tensor dyOfAll = slices.gather(scope, dy);
-      attentionBackward(pass, dHeads, dyOfAll, saved);
+      Tensor dResult = outputNorm.backward(scope, dy, saved.result());
+      Tensor dResultOfAll = slices.gather(scope, dResult);
+      attentionBackward(pass, dHeads, dResultOfAll, saved);
       rotate(pass, dHeads, -1);
       if (saved.projected() != null) {
         saved.projected().backward(pass, dHeads);
@@ -155,6 +166,7 @@ final class AttentionBlock {
       Tensor dOwn = slices.roomForOwn(scope, dNormed);
       slices.sum(pass.workspace(), dOwn, dNormed);
       if (saved.rows() != null) {
+        Tensor dyOfAll = dResult == dy ? dResultOfAll : slices.gather(scope, dy);
         residualBackward(scope, dx, dyOfAll, saved.rows());
       }
       norm.backward(dx, dOwn, x);
@@ -205,8 +217,9 @@ final class AttentionBlock {
           cache.values(layer),
           cache.places(config.slidingWindow()),
           config.headSize(),
-          config.attentionScale());
+          config.scores());
       output.forward(pass, y, attended, output.newBottleneck(scope, x, x.size(0)));
+      outputNorm.apply(y, y);
       RowOps.add(y, x);
     }
   }

@@ -12,7 +12,12 @@ final class BaseLayout {
 
   // Of a layer, behind its prefix.
   static final String INPUT_NORM = "input_layernorm.weight";
-  static final String FEED_FORWARD_NORM = "post_attention_layernorm.weight";
+
+  /** Of models without norms of outputs: the one before the feed-forward. */
+  static final String ATTENTION_OUTPUT_NORM = "post_attention_layernorm.weight";
+
+  private static final String PRE_FEED_FORWARD_NORM = "pre_feedforward_layernorm.weight";
+  static final String FEED_FORWARD_OUTPUT_NORM = "post_feedforward_layernorm.weight";
   static final String QUERY_NORM = "self_attn.q_norm.weight";
   static final String KEY_NORM = "self_attn.k_norm.weight";
 
@@ -34,12 +39,17 @@ final class BaseLayout {
     return OptionalInt.of(Integer.parseInt(name, from, name.indexOf('.', from), 10));
   }
 
+  /** The norm before the feed-forward. */
+  static String feedForwardNorm(ModelConfig config) {
+    return config.outputNorms() ? PRE_FEED_FORWARD_NORM : ATTENTION_OUTPUT_NORM;
+  }
+
   /** Whether a linear layer adds a bias. */
   static boolean hasBias(ModelConfig config, AdapterLayout.Module module) {
     return switch (module.name()) {
-      case "q_proj", "k_proj", "v_proj", "qkv_proj" -> config.qkvBias();
-      case "o_proj" -> config.outputBias();
-      default -> config.mlpBias();
+      case "q_proj", "k_proj", "v_proj", "qkv_proj" -> config.biases().qkv();
+      case "o_proj" -> config.biases().output();
+      default -> config.biases().feedForward();
     };
   }
 
@@ -56,7 +66,11 @@ final class BaseLayout {
       String prefix = layer(layer);
       slices.beginUnit();
       slices.add(prefix + INPUT_NORM, config.hiddenSize());
-      slices.add(prefix + FEED_FORWARD_NORM, config.hiddenSize());
+      slices.add(prefix + feedForwardNorm(config), config.hiddenSize());
+      if (config.outputNorms()) {
+        slices.add(prefix + ATTENTION_OUTPUT_NORM, config.hiddenSize());
+        slices.add(prefix + FEED_FORWARD_OUTPUT_NORM, config.hiddenSize());
+      }
       if (config.headNorms()) {
         slices.add(prefix + QUERY_NORM, config.headSize());
         slices.add(prefix + KEY_NORM, config.headSize());

@@ -15,7 +15,7 @@ import org.ftcluster.worker.tensor.kernel.RowOps;
 
 /**
  * {@link SequenceAttention} on an accelerator, all sequences of a batch at once: by libtorch's
- * flash kernels where they take it, by our own in float32.
+ * flash kernels where they take it, by our own in float32, or where scores are capped.
  */
 final class DeviceSequenceAttention {
   /** What flash kernels want heads to be multiples of. */
@@ -95,6 +95,7 @@ final class DeviceSequenceAttention {
   private boolean takesFlash(Tensor q) {
     return q.dtype() == DType.BFLOAT16
         && q.device().torchDeviceType() == TorchCuda.DEVICE_TYPE
+        && !config.scores().areCapped()
         && config.headSize() % FLASH_MULTIPLE == 0;
   }
 
@@ -105,7 +106,7 @@ final class DeviceSequenceAttention {
         config.groupSize(),
         config.headSize(),
         config.slidingWindow(),
-        config.attentionScale());
+        config.scores());
   }
 
   private FlashAttention.Sequences sequences(Pass pass, Scope scope) {
@@ -118,7 +119,7 @@ final class DeviceSequenceAttention {
       tensor.device().upload(tensor.address(), arena.allocateFrom(ValueLayout.JAVA_INT, starts));
     }
     return new FlashAttention.Sequences(
-        tensor, pass.longest(), config.slidingWindow(), config.attentionScale());
+        tensor, pass.longest(), config.slidingWindow(), config.scores().scale());
   }
 
   /** [T, heads C] as [T, heads, C]. */

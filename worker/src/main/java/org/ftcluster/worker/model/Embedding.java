@@ -3,17 +3,25 @@ package org.ftcluster.worker.model;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
+import org.ftcluster.worker.tensor.kernel.Elements;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 
 /**
- * A row for each token. Of a sliced one, each slice writes the rows of the tokens that it holds,
- * and the sum over slices has them all.
+ * A row for each token, times a scale. Of a sliced one, each slice writes the rows of the tokens
+ * that it holds, and the sum over slices has them all.
  *
  * @param table of {@code tokens}, of any floating-point type
  */
-record Embedding(Parameter table, Span tokens, TensorGroup slices) {
+record Embedding(Parameter table, double scale, Span tokens, TensorGroup slices) {
   /** Writes {@code x} [T, D], of a slice its own rows. */
   void forward(Workspace workspace, Tensor x, int[] batch) {
+    rows(workspace, x, batch);
+    if (scale != 1) {
+      Elements.scale(x, scale);
+    }
+  }
+
+  private void rows(Workspace workspace, Tensor x, int[] batch) {
     Own own = own(batch);
     if (own.tokens.length == batch.length && slices.size() == 1) {
       RowOps.gather(x, table.value(), own.tokens);
@@ -29,8 +37,15 @@ record Embedding(Parameter table, Span tokens, TensorGroup slices) {
     }
   }
 
-  /** Adds the gradient of {@code dx} [T, D], of a slice its own rows, to the table's. */
+  /**
+   * Adds the gradient of the table.
+   *
+   * @param dx [T, D], of a slice its own rows; overwritten
+   */
   void backward(Workspace workspace, Tensor dx, int[] batch) {
+    if (scale != 1) {
+      Elements.scale(dx, scale);
+    }
     Own own = own(batch);
     try (Scope temporary = workspace.open()) {
       Tensor dxOfAll = slices.gather(temporary, dx);

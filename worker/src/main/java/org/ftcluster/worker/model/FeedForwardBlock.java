@@ -3,35 +3,51 @@ package org.ftcluster.worker.model;
 import java.util.List;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
+import org.ftcluster.worker.tensor.kernel.GatedUnit;
 import org.ftcluster.worker.tensor.kernel.RowOps;
-import org.ftcluster.worker.tensor.kernel.SwiGlu;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The second half of a decoder layer: {@code y = x + (silu(n Wgᵀ) (n Wuᵀ)) Wdᵀ} with {@code n =
- * norm(x)}.
+ * The second half of a decoder layer: {@code y = x + (a(n Wgᵀ) (n Wuᵀ)) Wdᵀ} with {@code n =
+ * norm(x)}, what is added normed once more in some models.
  */
 final class FeedForwardBlock {
   private final Norm norm;
   private final Linear gate;
   private final Linear up;
   private final Linear down;
+  private final GatedUnit activation;
+  private final OutputNorm outputNorm;
   private final TensorGroup slices;
 
-  /** What the backward needs; the activation and the norm's output are computed again there. */
+  /**
+   * What the backward needs; the activation and the norm's output are computed again there.
+   *
+   * @param result what is normed before it is added to the input; null where nothing is
+   */
   record Saved(
       Tensor x,
       Tensor gate,
       Tensor up,
       @Nullable Tensor gateBottleneck,
       @Nullable Tensor upBottleneck,
-      @Nullable Tensor downBottleneck) {}
+      @Nullable Tensor downBottleneck,
+      @Nullable Tensor result) {}
 
-  FeedForwardBlock(Norm norm, Linear gate, Linear up, Linear down, TensorGroup slices) {
+  FeedForwardBlock(
+      Norm norm,
+      Linear gate,
+      Linear up,
+      Linear down,
+      GatedUnit activation,
+      OutputNorm outputNorm,
+      TensorGroup slices) {
     this.norm = norm;
     this.gate = gate;
     this.up = up;
     this.down = down;
+    this.activation = activation;
+    this.outputNorm = outputNorm;
     this.slices = slices;
   }
 
@@ -51,6 +67,8 @@ final class FeedForwardBlock {
     Tensor gateBottleneck = gate.newBottleneck(saved, x, tokens);
     Tensor upBottleneck = up.newBottleneck(saved, x, tokens);
     Tensor downBottleneck = down.newBottleneck(saved, x, tokens);
+    Tensor result = outputNorm.newResult(saved, y);
+    Tensor sum = result == null ? y : result;
     try (Scope temporary = pass.workspace().open()) {
       Tensor normed = slices.gather(temporary, norm.forward(temporary, x));
       gate.forward(pass, g, normed, gateBottleneck);
@@ -58,13 +76,14 @@ final class FeedForwardBlock {
     }
     try (Scope temporary = pass.workspace().open()) {
       Tensor activated = temporary.empty(x.dtype(), g.shape());
-      SwiGlu.forward(activated, g, u);
-      Tensor summand = slices.roomForAll(temporary, y);
+      activation.forward(activated, g, u);
+      Tensor summand = slices.roomForAll(temporary, sum);
       down.forward(pass, summand, activated, downBottleneck);
-      slices.sum(pass.workspace(), y, summand);
+      slices.sum(pass.workspace(), sum, summand);
+      outputNorm.apply(y, result);
       RowOps.add(y, x);
     }
-    return new Saved(x, g, u, gateBottleneck, upBottleneck, downBottleneck);
+    return new Saved(x, g, u, gateBottleneck, upBottleneck, downBottleneck, result);
   }
 
   /**
@@ -77,12 +96,13 @@ final class FeedForwardBlock {
       Tensor dGate = saved.gate();
       Tensor dUp = saved.up();
       try (Scope temporary = pass.workspace().open()) {
-        Tensor dyOfAll = slices.gather(temporary, dx);
+        Tensor dResult = outputNorm.backward(temporary, dx, saved.result());
+        Tensor dyOfAll = slices.gather(temporary, dResult);
         Tensor dyBottleneck = down.bottleneckGradient(pass, temporary, dyOfAll);
         Tensor dActivated = temporary.empty(x.dtype(), dGate.shape());
         down.inputGradient(pass, dActivated, dyOfAll, dyBottleneck, 0);
         Tensor activated = temporary.empty(x.dtype(), dGate.shape());
-        SwiGlu.backward(activated, dGate, dUp, dActivated);
+        activation.backward(activated, dGate, dUp, dActivated);
         down.parameterGradients(pass, dyOfAll, dyBottleneck, activated, saved.downBottleneck());
       }
       Tensor normed = slices.gather(scope, norm.forward(scope, x));

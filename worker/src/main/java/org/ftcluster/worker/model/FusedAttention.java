@@ -7,7 +7,7 @@ import org.ftcluster.worker.tensor.kernel.HeadOps;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Causal attention of one sequence by libtorch's fused calls.
+ * Causal attention of one sequence by libtorch's fused calls, which cap no scores.
  *
  * <p>Grouped heads need no copies: key/value heads take the place of the batch, and the query heads
  * that share one look at the same memory through a stride of 0.
@@ -33,7 +33,7 @@ final class FusedAttention {
               keys(in.k()),
               keys(in.v()),
               mask(scope, in.q()),
-              config.attentionScale());
+              config.scores().scale());
       Aten.copy(queries(attended), result.output());
       Aten.copy(statistics(logSumExp), result.logSumExp());
     }
@@ -57,7 +57,7 @@ final class FusedAttention {
               keys(in.v()),
               new Aten.Attention(queries(attended), statistics(logSumExp)),
               mask(scope, in.q()),
-              config.attentionScale());
+              config.scores().scale());
       Aten.copy(queries(gradients.q()), result.query());
       HeadOps.sumGroups(gradients.k(), result.key());
       HeadOps.sumGroups(gradients.v(), result.value());

@@ -60,7 +60,7 @@ public final class Generator {
   private List<int[]> generateTogether(List<int[]> prompts, int first) {
     List<Sequence> sequences = new ArrayList<>();
     for (int i = 0; i < prompts.size(); i++) {
-      sequences.add(new Sequence(first + i));
+      sequences.add(new Sequence(first + i, room(prompts.get(i))));
     }
     int[] lengths = prompts.stream().mapToInt(prompt -> prompt.length).toArray();
     try (KeyValueCache cache = model.newCache(lengths, settings.maxNewTokens())) {
@@ -81,6 +81,12 @@ public final class Generator {
         logits = model.decode(growing.stream().mapToInt(Sequence::last).toArray(), cache);
       }
     }
+  }
+
+  /** Tokens that may follow a prompt; the last one is never looked at. */
+  private int room(int[] prompt) {
+    int longest = model.config().longestSequence();
+    return (int) Math.min(settings.maxNewTokens(), (long) longest - prompt.length + 1);
   }
 
   private static TokenBatch batch(List<int[]> prompts, int[] lengths) {
@@ -104,9 +110,11 @@ public final class Generator {
   private final class Sequence {
     private final List<Integer> tokens = new ArrayList<>();
     private final Random random;
+    private final int room;
     private boolean ended;
 
-    Sequence(int index) {
+    Sequence(int index, int room) {
+      this.room = room;
       long seed =
           switch (settings.sampling()) {
             case Sampling.Greedy greedy -> 0;
@@ -116,7 +124,7 @@ public final class Generator {
     }
 
     boolean grows() {
-      return !ended && tokens.size() < settings.maxNewTokens();
+      return !ended && tokens.size() < room;
     }
 
     /** Chooses the next token. */

@@ -4,6 +4,8 @@ import org.ftcluster.worker.tensor.Aten;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
+import org.ftcluster.worker.tensor.kernel.Elements;
+import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.ftcluster.worker.tensor.kernel.SmallProducts;
 import org.jspecify.annotations.Nullable;
 
@@ -32,15 +34,18 @@ final class LanguageHead {
 
   private final Norm norm;
   private final Parameter weight;
+  private final float cap;
   private final TargetLoss targetLoss;
   private final TensorGroup slices;
 
   /**
    * @param weight [V, D] in the type that products are computed in; a slice has rows of it
+   * @param cap of logits, which become {@code cap tanh(logit / cap)}; 0 for none
    */
-  LanguageHead(Norm norm, Parameter weight, TargetLoss targetLoss, TensorGroup slices) {
+  LanguageHead(Norm norm, Parameter weight, double cap, TargetLoss targetLoss, TensorGroup slices) {
     this.norm = norm;
     this.weight = weight;
+    this.cap = (float) cap;
     this.targetLoss = targetLoss;
     this.slices = slices;
   }
@@ -68,11 +73,15 @@ final class LanguageHead {
         try (Scope temporary = workspace.open()) {
           Tensor logits = temporary.empty(x.dtype(), to - from, matrix.size(0));
           Tensor rows = normed.slice(0, from, to);
-          Aten.mm(logits, rows, matrix.transpose());
+          multiply(logits, rows);
           if (dNormed == null) {
             targetLoss.forward(logits, targets, from, losses);
           } else {
+            Tensor capped = cap > 0 ? copy(temporary, logits) : null;
             targetLoss.forwardBackward(logits, targets, from, losses, lossScale);
+            if (capped != null) {
+              Elements.capBackward(logits, capped, cap);
+            }
             SmallProducts.multiply(workspace, dNormed.slice(0, from, to), logits, matrix, 1);
             if (weight.isTrained()) {
               weight.addToGradient(workspace, logits.transpose(), rows);
@@ -99,8 +108,21 @@ final class LanguageHead {
    */
   void logits(Workspace workspace, Tensor logits, Tensor x) {
     try (Scope scope = workspace.open()) {
-      Aten.mm(logits, norm.forward(scope, x), weight.value().transpose());
+      multiply(logits, norm.forward(scope, x));
     }
+  }
+
+  private void multiply(Tensor logits, Tensor normed) {
+    Aten.mm(logits, normed, weight.value().transpose());
+    if (cap > 0) {
+      Elements.cap(logits, cap);
+    }
+  }
+
+  private static Tensor copy(Scope scope, Tensor x) {
+    Tensor copy = scope.empty(x.dtype(), x.shape());
+    RowOps.copy(copy, x);
+    return copy;
   }
 
   private int chunkRows() {

@@ -15,8 +15,8 @@ import org.ftcluster.worker.tensor.kernel.SmallProducts;
  * @param index of this adapter among the model's, for its dropout masks
  * @param inputs columns that this slice has of the layer's input
  * @param width columns of the whole input
- * @param first of the layers that share A; the others add to its gradient, and have theirs computed
- *     later
+ * @param first of the projections that share A; the others add to its gradient, and have theirs
+ *     computed later
  */
 record Lora(
     Parameter a,

@@ -1,16 +1,18 @@
 package org.ftcluster.worker.model;
 
 import java.util.List;
+import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.worker.tensor.kernel.GatedUnit;
+import org.ftcluster.worker.tensor.kernel.Scores;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What {@code config.json} says of a decoder-only model of the Llama family.
+ * What {@code config.json} says of a decoder-only model.
  *
- * @param qkvBias whether query, key and value projections have a bias
- * @param outputBias whether attention's output projection has one
- * @param headNorms whether queries and keys are normed, see {@link HeadNorms}
- * @param rotarySize elements of a head that are rotated, its first ones
+ * @param logitCap of logits, as scores are capped; 0 for none
  * @param slidingWindow tokens that attention looks back over, the present one included; 0 for all
+ * @param local the layers of which the last two say otherwise; null where there are none
+ * @param headNorms whether queries and keys are normed, see {@link HeadNorms}
  * @param tiedHead whether the head's weight is the embedding
  */
 public record ModelConfig(
@@ -23,13 +25,12 @@ public record ModelConfig(
     int headSize,
     int vocabularySize,
     double normEps,
-    double ropeTheta,
-    int rotarySize,
-    @Nullable RopeScaling ropeScaling,
+    Scores scores,
+    double logitCap,
+    Rotary rotary,
     int slidingWindow,
-    boolean qkvBias,
-    boolean outputBias,
-    boolean mlpBias,
+    @Nullable LocalLayers local,
+    Biases biases,
     boolean headNorms,
     boolean tiedHead) {
 
@@ -42,7 +43,9 @@ public record ModelConfig(
     MISTRAL("MistralForCausalLM"),
     QWEN2("Qwen2ForCausalLM"),
     QWEN3("Qwen3ForCausalLM"),
-    PHI3("Phi3ForCausalLM");
+    PHI3("Phi3ForCausalLM"),
+    GEMMA2("Gemma2ForCausalLM"),
+    GEMMA3("Gemma3ForCausalLM");
 
     private final String className;
 
@@ -53,7 +56,18 @@ public record ModelConfig(
     public String className() {
       return className;
     }
+
+    boolean isGemma() {
+      return this == GEMMA2 || this == GEMMA3;
+    }
   }
+
+  /**
+   * Rotary embedding.
+   *
+   * @param size elements of a head that are rotated, its first ones
+   */
+  public record Rotary(double theta, int size, @Nullable RopeScaling scaling) {}
 
   /** How rotary frequencies are stretched for longer contexts. */
   public sealed interface RopeScaling {
@@ -80,13 +94,41 @@ public record ModelConfig(
     }
   }
 
-  /** G: query heads a key/value head. */
-  public int groupSize() {
-    return heads / keyValueHeads;
+  /**
+   * Layers that look back over a window where the others look back over all tokens.
+   *
+   * @param are whether a layer is one of them, layer by layer
+   */
+  public record LocalLayers(List<Boolean> are, Rotary rotary, int slidingWindow) {
+    public LocalLayers {
+      are = List.copyOf(are);
+    }
+  }
+
+  /**
+   * Which linear layers add a bias.
+   *
+   * @param qkv projections to queries, keys and values
+   * @param output of attention
+   * @param feedForward all three of its projections
+   */
+  public record Biases(boolean qkv, boolean output, boolean feedForward) {}
+
+  /**
+   * The same as far as a layer is concerned: {@link #rotary} and {@link #slidingWindow} are its.
+   */
+  ModelConfig ofLayer(int layer) {
+    return local != null && local.are().get(layer)
+        ? with(heads, keyValueHeads, local.rotary(), local.slidingWindow())
+        : this;
   }
 
   /** The same with other heads. */
   ModelConfig withHeads(int heads, int keyValueHeads) {
+    return with(heads, keyValueHeads, rotary, slidingWindow);
+  }
+
+  private ModelConfig with(int heads, int keyValueHeads, Rotary rotary, int slidingWindow) {
     return new ModelConfig(
         architecture,
         hiddenSize,
@@ -97,15 +139,39 @@ public record ModelConfig(
         headSize,
         vocabularySize,
         normEps,
-        ropeTheta,
-        rotarySize,
-        ropeScaling,
+        scores,
+        logitCap,
+        rotary,
         slidingWindow,
-        qkvBias,
-        outputBias,
-        mlpBias,
+        local,
+        biases,
         headNorms,
         tiedHead);
+  }
+
+  /** Tokens of the longest sequence that rotary frequencies are known for. */
+  public int longestSequence() {
+    return rotary.scaling() instanceof RopeScaling.LongRope longRope
+        ? longRope.originalContext()
+        : Integer.MAX_VALUE;
+  }
+
+  /**
+   * Refuses sequences that are too long for the model.
+   *
+   * @param tokens that a sequence may have
+   */
+  public void checkLength(int tokens) {
+    if (tokens > longestSequence()) {
+      throw new BadJobException(
+          "sequences may have %,d tokens here (data.max_length), but the model's rotary embedding reaches %,d: longrope's factors for longer ones are not supported."
+              .formatted(tokens, longestSequence()));
+    }
+  }
+
+  /** G: query heads a key/value head. */
+  public int groupSize() {
+    return heads / keyValueHeads;
   }
 
   /**
@@ -116,9 +182,24 @@ public record ModelConfig(
     return architecture == Architecture.PHI3;
   }
 
-  /** What scores are multiplied with before the softmax. */
-  public double attentionScale() {
-    return 1 / Math.sqrt(headSize);
+  /** What a layer's feed-forward multiplies the up projection with, of the gate projection. */
+  GatedUnit activation() {
+    return architecture.isGemma() ? GatedUnit.GEGLU : GatedUnit.SWIGLU;
+  }
+
+  /** Whether attention's and the feed-forward's results are normed before they are added. */
+  boolean outputNorms() {
+    return architecture.isGemma();
+  }
+
+  /** What is added to the weights of norms. */
+  float normOffset() {
+    return architecture.isGemma() ? 1 : 0;
+  }
+
+  /** What a token's embedding is multiplied with. */
+  double embeddingScale() {
+    return architecture.isGemma() ? Math.sqrt(hiddenSize) : 1;
   }
 
   /** Weights of a layer's matrices. */

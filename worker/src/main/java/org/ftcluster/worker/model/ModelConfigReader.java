@@ -8,18 +8,27 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntPredicate;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.model.ModelConfig.Architecture;
+import org.ftcluster.worker.model.ModelConfig.Biases;
+import org.ftcluster.worker.model.ModelConfig.LocalLayers;
 import org.ftcluster.worker.model.ModelConfig.RopeScaling;
+import org.ftcluster.worker.model.ModelConfig.Rotary;
+import org.ftcluster.worker.tensor.kernel.Scores;
 import org.jspecify.annotations.Nullable;
 
 /** Reads {@code config.json} as Transformers 4 and 5 write it. */
 public final class ModelConfigReader {
   private static final JsonMapper JSON = new JsonMapper();
 
-  /** Elements of a head of Qwen3's where the file doesn't say. */
+  // What Transformers takes where the file doesn't say.
   private static final int QWEN3_HEAD = 128;
+  private static final int GEMMA_HEAD = 256;
+  private static final int GEMMA3_PATTERN = 6;
+  private static final int USUAL_WINDOW = 4096;
 
   private final Path file;
   private final JsonNode root;
@@ -51,7 +60,11 @@ public final class ModelConfigReader {
 
   private ModelConfig config() {
     Architecture architecture = architecture();
-    requireSilu();
+    boolean isGemma = architecture.isGemma();
+    requireActivation(isGemma);
+    if (root.path("use_bidirectional_attention").asBoolean(false)) {
+      throw bad("use_bidirectional_attention is not supported, only causal attention");
+    }
     int hidden = integer("hidden_size");
     int heads = integer("num_attention_heads");
     int keyValueHeads = integer("num_key_value_heads", heads);
@@ -60,13 +73,11 @@ public final class ModelConfigReader {
           "num_attention_heads %d is no multiple of num_key_value_heads %d"
               .formatted(heads, keyValueHeads));
     }
-    int headSize =
-        integer("head_dim", architecture == Architecture.QWEN3 ? QWEN3_HEAD : hidden / heads);
+    int headSize = integer("head_dim", usualHeadSize(architecture, hidden / heads));
     if (headSize % 2 != 0) {
       throw bad("head_dim %d is odd, rotary embedding needs an even one".formatted(headSize));
     }
-    int rotarySize = rotarySize(architecture, headSize);
-    boolean attentionBias = root.path("attention_bias").asBoolean(false);
+    Rotary rotary = rotary(architecture, headSize);
     return new ModelConfig(
         architecture,
         hidden,
@@ -76,16 +87,51 @@ public final class ModelConfigReader {
         keyValueHeads,
         headSize,
         integer("vocab_size"),
-        root.path("rms_norm_eps").asDouble(1e-6),
-        ropeParameters().path("rope_theta").asDouble(root.path("rope_theta").asDouble(10_000)),
-        rotarySize,
-        ropeScaling(rotarySize / 2),
+        root.path("rms_norm_eps").asDouble(architecture == Architecture.PHI3 ? 1e-5 : 1e-6),
+        scores(architecture, headSize),
+        isGemma ? cap("final_logit_softcapping", architecture == Architecture.GEMMA2 ? 30 : 0) : 0,
+        rotary,
         slidingWindow(architecture),
-        architecture == Architecture.QWEN2 || attentionBias,
-        architecture != Architecture.QWEN2 && attentionBias,
-        root.path("mlp_bias").asBoolean(false),
-        architecture == Architecture.QWEN3,
-        root.path("tie_word_embeddings").asBoolean(false));
+        localLayers(architecture, rotary),
+        biases(architecture),
+        architecture == Architecture.QWEN3 || architecture == Architecture.GEMMA3,
+        root.path("tie_word_embeddings").asBoolean(isGemma));
+  }
+
+  private Scores scores(Architecture architecture, int headSize) {
+    int size = architecture.isGemma() ? integer("query_pre_attn_scalar", GEMMA_HEAD) : headSize;
+    double cap = architecture == Architecture.GEMMA2 ? cap("attn_logit_softcapping", 50) : 0;
+    return new Scores(1 / Math.sqrt(size), cap);
+  }
+
+  /** 0 for none. */
+  private double cap(String key, double absent) {
+    JsonNode cap = root.path(key);
+    if (cap.isNull() || cap.isMissingNode()) {
+      return cap.isNull() ? 0 : absent;
+    }
+    if (!cap.isNumber() || cap.asDouble() <= 0) {
+      throw bad("%s must be a positive number or null, not %s".formatted(key, cap));
+    }
+    return cap.asDouble();
+  }
+
+  private static int usualHeadSize(Architecture architecture, int share) {
+    return switch (architecture) {
+      case LLAMA, MISTRAL, QWEN2, PHI3 -> share;
+      case QWEN3 -> QWEN3_HEAD;
+      case GEMMA2, GEMMA3 -> GEMMA_HEAD;
+    };
+  }
+
+  private Biases biases(Architecture architecture) {
+    boolean attention = root.path("attention_bias").asBoolean(false);
+    return switch (architecture) {
+      case LLAMA -> new Biases(attention, attention, root.path("mlp_bias").asBoolean(false));
+      case QWEN3, GEMMA2, GEMMA3 -> new Biases(attention, attention, false);
+      case QWEN2 -> new Biases(true, false, false);
+      case MISTRAL, PHI3 -> new Biases(false, false, false);
+    };
   }
 
   private Architecture architecture() {
@@ -104,45 +150,107 @@ public final class ModelConfigReader {
             .formatted(name.isEmpty() ? "(none is named)" : name, supported));
   }
 
-  private void requireSilu() {
-    String activation = root.path("hidden_act").asText("silu");
-    if (!activation.equals("silu")) {
-      throw bad("hidden_act %s is not supported, only silu".formatted(activation));
+  private void requireActivation(boolean isGemma) {
+    String key = isGemma ? "hidden_activation" : "hidden_act";
+    String supported = isGemma ? "gelu_pytorch_tanh" : "silu";
+    String activation = root.path(key).asText(supported);
+    if (!activation.equals(supported)) {
+      throw bad("%s %s is not supported, only %s".formatted(key, activation, supported));
     }
   }
 
+  /** Of layers that aren't local. */
   private int slidingWindow(Architecture architecture) {
-    JsonNode window = root.path("sliding_window");
     return switch (architecture) {
-      case LLAMA -> 0;
-      case PHI3 -> window.asInt(0);
-      case MISTRAL -> window.isMissingNode() ? 4096 : window.asInt(0);
+      case LLAMA, QWEN2, QWEN3, GEMMA2, GEMMA3 -> 0;
+      case PHI3 -> window(0);
+      case MISTRAL -> window(USUAL_WINDOW);
+    };
+  }
+
+  private int window(int absent) {
+    return root.path("sliding_window").isNull() ? 0 : integer("sliding_window", absent);
+  }
+
+  private @Nullable LocalLayers localLayers(Architecture architecture, Rotary rotary) {
+    return switch (architecture) {
+      case LLAMA, MISTRAL, PHI3 -> null;
       case QWEN2, QWEN3 -> {
-        if (someLayerSlides()) {
-          throw bad(
-              "some layers have a sliding window, which is not supported for Qwen; only full attention is");
-        }
-        yield 0;
+        int first = root.path("max_window_layers").asInt(28);
+        boolean slides =
+            root.path("use_sliding_window").asBoolean(false) && window(USUAL_WINDOW) > 0;
+        yield slides ? localLayers(rotary, layer -> layer >= first) : null;
+      }
+      case GEMMA2 -> localLayers(rotary, layer -> layer % 2 == 0);
+      case GEMMA3 -> {
+        int pattern = integer("sliding_window_pattern", GEMMA3_PATTERN);
+        Rotary own =
+            rotary(
+                root.path("rope_parameters").path("sliding_attention"),
+                root.path("rope_local_base_freq").asDouble(10_000),
+                rotary.size());
+        yield localLayers(own, layer -> (layer + 1) % pattern != 0);
       }
     };
   }
 
-  /** Of Qwen's: those named, or else those from a certain one on. */
-  private boolean someLayerSlides() {
-    if (root.path("layer_types").isArray()) {
-      return root.path("layer_types")
-          .valueStream()
-          .anyMatch(type -> type.asText().equals("sliding_attention"));
+  /**
+   * @param usual which layers are local where the file doesn't say
+   */
+  private @Nullable LocalLayers localLayers(Rotary rotary, IntPredicate usual) {
+    int layers = integer("num_hidden_layers");
+    JsonNode types = root.path("layer_types");
+    List<Boolean> are =
+        types.isArray()
+            ? types.valueStream().map(this::isLocal).toList()
+            : IntStream.range(0, layers).mapToObj(usual::test).toList();
+    if (!are.contains(true)) {
+      return null;
     }
-    return root.path("use_sliding_window").asBoolean(false)
-        && !root.path("sliding_window").isNull()
-        && root.path("max_window_layers").asInt(28) < integer("num_hidden_layers");
+    if (are.size() != layers) {
+      throw bad("%d layer_types, but num_hidden_layers is %d".formatted(are.size(), layers));
+    }
+    return new LocalLayers(are, rotary, window(USUAL_WINDOW));
+  }
+
+  private boolean isLocal(JsonNode type) {
+    return switch (type.asText()) {
+      case "sliding_attention" -> true;
+      case "full_attention" -> false;
+      default ->
+          throw bad(
+              "layers of type %s are not supported; supported are: full_attention, sliding_attention"
+                  .formatted(type));
+    };
   }
 
   /** Transformers 5 has one object for all that is rotary, Transformers 4 only for the scaling. */
   private JsonNode ropeParameters() {
     JsonNode parameters = root.path("rope_parameters");
-    return parameters.isObject() ? parameters : root.path("rope_scaling");
+    if (!parameters.isObject()) {
+      return root.path("rope_scaling");
+    }
+    // By kinds of layers, where they have parameters of their own.
+    return parameters.path("full_attention").isObject()
+        ? parameters.path("full_attention")
+        : parameters;
+  }
+
+  /** Of layers that aren't local. */
+  private Rotary rotary(Architecture architecture, int headSize) {
+    double usual = architecture == Architecture.GEMMA3 ? 1_000_000 : 10_000;
+    return rotary(
+        ropeParameters(),
+        root.path("rope_theta").asDouble(usual),
+        rotarySize(architecture, headSize));
+  }
+
+  /**
+   * @param theta where the parameters don't say
+   */
+  private Rotary rotary(JsonNode parameters, double theta, int size) {
+    return new Rotary(
+        parameters.path("rope_theta").asDouble(theta), size, ropeScaling(parameters, size / 2));
   }
 
   /** Transformers 5 has the factor beside what else is rotary, Transformers 4 outside. */
@@ -166,8 +274,7 @@ public final class ModelConfigReader {
   /**
    * @param frequencies of which a scaling by single factors must have as many
    */
-  private @Nullable RopeScaling ropeScaling(int frequencies) {
-    JsonNode scaling = ropeParameters();
+  private @Nullable RopeScaling ropeScaling(JsonNode scaling, int frequencies) {
     String type = scaling.path("rope_type").asText(scaling.path("type").asText("default"));
     return switch (type) {
       case "default" -> null;

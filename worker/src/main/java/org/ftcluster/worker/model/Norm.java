@@ -8,8 +8,9 @@ import org.ftcluster.worker.tensor.kernel.RmsNorm;
  * A root-mean-square norm.
  *
  * @param weight float32 [D]
+ * @param offset that is added to it
  */
-record Norm(Parameter weight, double eps) {
+record Norm(Parameter weight, float offset, double eps) {
   /** The norm of {@code x} [T, D], in {@code scope}. */
   Tensor forward(Scope scope, Tensor x) {
     Tensor normed = scope.empty(x.dtype(), x.shape());
@@ -19,7 +20,7 @@ record Norm(Parameter weight, double eps) {
 
   /** {@code y} [T, D], which may be {@code x}, becomes the norm of {@code x}. */
   void apply(Tensor y, Tensor x) {
-    RmsNorm.forward(y, x, weight.value(), eps);
+    RmsNorm.forward(y, x, weight.value(), offset, eps);
   }
 
   /**
@@ -32,6 +33,6 @@ record Norm(Parameter weight, double eps) {
     if (weight.isTrained()) {
       RmsNorm.weightGradient(weight.gradient(), dNormed, x, eps);
     }
-    RmsNorm.backward(dx, dNormed, x, weight.value(), eps);
+    RmsNorm.backward(dx, dNormed, x, weight.value(), offset, eps);
   }
 }

@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.ftcluster.protocol.job.JobSpec;
@@ -24,7 +25,7 @@ final class PartBuilder {
   private final WeightReader reader;
   private final TrainedTensors trained;
   private final TensorGroup slices;
-  private final RotaryTable rotary;
+  private final Map<ModelConfig.Rotary, RotaryTable> rotaries = new HashMap<>();
   private final @Nullable LayerWindow window;
   private final @Nullable OffloadedActivations activations;
   private final @Nullable GatheredParameters gathered;
@@ -49,7 +50,6 @@ final class PartBuilder {
     this.reader = reader;
     this.trained = trained;
     this.slices = new TensorGroup(part.slices());
-    this.rotary = new RotaryTable(config);
   }
 
   /**
@@ -71,7 +71,7 @@ final class PartBuilder {
         };
     List<DecoderLayer> layers = new ArrayList<>(part.layers().size());
     for (int i = part.layers().from(); i < part.layers().to(); i++) {
-      layers.add(layer(BaseLayout.layer(i)));
+      layers.add(layer(config.ofLayer(i), BaseLayout.layer(i)));
     }
     Embedding embedding = part.isFirst() ? embedding() : null;
     Parameter table = tied && embedding != null ? embedding.table() : null;
@@ -99,7 +99,7 @@ final class PartBuilder {
             : Parameter.frozen(
                 reader.table(
                     BaseLayout.EMBEDDING, config.vocabularySize(), config.hiddenSize(), piece));
-    return new Embedding(table, piece.rows(), slices);
+    return new Embedding(table, config.embeddingScale(), piece.rows(), slices);
   }
 
   /**
@@ -112,6 +112,7 @@ final class PartBuilder {
         table != null && table.value().dtype() == computeType
             ? table
             : headWeight(tied ? BaseLayout.EMBEDDING : BaseLayout.HEAD, piece),
+        config.logitCap(),
         new TargetLoss(piece.rows(), slices, part.slices() > 1),
         slices);
   }
@@ -129,7 +130,7 @@ final class PartBuilder {
         .withRows(part.vocabulary(config));
   }
 
-  private DecoderLayer layer(String prefix) {
+  private DecoderLayer layer(ModelConfig own, String prefix) {
     if (window != null) {
       window.newLayer();
     }
@@ -139,21 +140,24 @@ final class PartBuilder {
     }
     AttentionBlock attention =
         new AttentionBlock(
-            part.sliced(config),
-            rotary,
+            part.sliced(own),
+            rotaries.computeIfAbsent(own.rotary(), RotaryTable::new),
             norm(prefix + BaseLayout.INPUT_NORM, config.hiddenSize()),
             linears.get(Kind.QUERY),
             linears.get(Kind.KEY),
             linears.get(Kind.VALUE),
             headNorms(prefix),
             linears.get(Kind.OUTPUT),
+            outputNorm(prefix + BaseLayout.ATTENTION_OUTPUT_NORM),
             slices);
     FeedForwardBlock feedForward =
         new FeedForwardBlock(
-            norm(prefix + BaseLayout.FEED_FORWARD_NORM, config.hiddenSize()),
+            norm(prefix + BaseLayout.feedForwardNorm(config), config.hiddenSize()),
             linears.get(Kind.GATE),
             linears.get(Kind.UP),
             linears.get(Kind.DOWN),
+            config.activation(),
+            outputNorm(prefix + BaseLayout.FEED_FORWARD_OUTPUT_NORM),
             slices);
     return new DecoderLayer(attention, feedForward);
   }
@@ -167,10 +171,16 @@ final class PartBuilder {
         : null;
   }
 
+  private OutputNorm outputNorm(String name) {
+    return new OutputNorm(config.outputNorms() ? norm(name, config.hiddenSize()) : null);
+  }
+
   private Norm norm(String name, int size) {
     Parameter own = trained.vector(name, new Span(0, size));
     return new Norm(
-        own != null ? own : Parameter.frozen(reader.vector(name, size)), config.normEps());
+        own != null ? own : Parameter.frozen(reader.vector(name, size)),
+        config.normOffset(),
+        config.normEps());
   }
 
   /** The projections of a module. */

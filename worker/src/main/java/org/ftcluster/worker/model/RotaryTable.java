@@ -1,7 +1,6 @@
 package org.ftcluster.worker.model;
 
 import java.util.Arrays;
-import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.model.ModelConfig.RopeScaling;
 import org.ftcluster.worker.tensor.kernel.Rotary;
 
@@ -16,21 +15,21 @@ final class RotaryTable {
   private float[][] cos = {};
   private float[][] sin = {};
 
-  RotaryTable(ModelConfig config) {
-    inverseFrequencies = new float[config.rotarySize() / 2];
+  RotaryTable(ModelConfig.Rotary rotary) {
+    inverseFrequencies = new float[rotary.size() / 2];
     for (int i = 0; i < inverseFrequencies.length; i++) {
-      double exponent = 2.0 * i / config.rotarySize();
-      double frequency = 1 / Math.pow(config.ropeTheta(), exponent);
+      double exponent = 2.0 * i / rotary.size();
+      double frequency = 1 / Math.pow(rotary.theta(), exponent);
       inverseFrequencies[i] =
           (float)
-              switch (config.ropeScaling()) {
+              switch (rotary.scaling()) {
                 case null -> frequency;
                 case RopeScaling.Linear linear -> frequency / linear.factor();
                 case RopeScaling.Llama3 llama3 -> scale(frequency, llama3);
                 case RopeScaling.LongRope longRope -> frequency / longRope.factors().get(i);
               };
     }
-    if (config.ropeScaling() instanceof RopeScaling.LongRope longRope) {
+    if (rotary.scaling() instanceof RopeScaling.LongRope longRope) {
       magnitude = (float) longRope.magnitude();
       longest = longRope.originalContext();
     } else {
@@ -55,16 +54,10 @@ final class RotaryTable {
     return (1 - smooth) * frequency / scaling.factor() + smooth * frequency;
   }
 
-  /**
-   * Of at least {@code positions} positions.
-   *
-   * @throws BadJobException when the model's frequencies don't reach that far
-   */
+  /** Of at least {@code positions} positions. */
   Rotary.Angles angles(int positions) {
     if (positions > longest) {
-      throw new BadJobException(
-          "a sequence of %d tokens is longer than the %d that the model's rotary embedding was first made for; what longrope would have it do beyond is not supported, so keep data.max_seq_len at %d or below"
-              .formatted(positions, longest, longest));
+      throw new IllegalArgumentException("%d positions of %d".formatted(positions, longest));
     }
     grow(positions);
     return new Rotary.Angles(inverseFrequencies, magnitude, cos, sin);

@@ -12,9 +12,9 @@ import org.ftcluster.worker.tensor.kernel.BlockedAttention.Products;
  * sequences never see each other and nothing is spent on padding.
  *
  * <p>On CPUs it runs on our own kernel: with products of bfloat16 where layers run in it and the
- * processor multiplies it, else in float32 while keys and values of a head fit the caches. Beyond
- * that libtorch's fused calls win, in float32 too: its backward takes two to three times as long in
- * bfloat16.
+ * processor multiplies it, else in float32 while keys and values of a head fit the caches, or where
+ * scores are capped. Beyond that libtorch's fused calls win, in float32 too: its backward takes two
+ * to three times as long in bfloat16.
  */
 final class SequenceAttention {
   /** Elements of a head's keys up to which ours is the faster in float32: 1,024 tokens of 64. */
@@ -141,7 +141,9 @@ final class SequenceAttention {
   }
 
   private boolean isOurs(Products products, int length) {
-    return products == Products.BFLOAT16 || (long) length * config.headSize() <= SHORT;
+    return products == Products.BFLOAT16
+        || config.scores().areCapped()
+        || (long) length * config.headSize() <= SHORT;
   }
 
   private BlockedAttention.Shape shape(int length) {
@@ -151,7 +153,7 @@ final class SequenceAttention {
         config.groupSize(),
         config.headSize(),
         config.slidingWindow() == 0 ? length : config.slidingWindow(),
-        config.attentionScale());
+        config.scores());
   }
 
   /** The part of [T H] that belongs to rows [start, start + length), as [H, length]. */

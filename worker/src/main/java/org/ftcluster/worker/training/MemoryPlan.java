@@ -63,10 +63,17 @@ public record MemoryPlan(
 
   private static final MicroBatchShape SMALLEST = new MicroBatchShape(1, 1, 1);
 
-  static MemoryPlan of(
-      JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
+  /** The job's model, which is one that can do what the job asks. */
+  private static ModelConfig checked(JobSpec spec) {
     ModelConfig config = ModelConfigReader.read(spec.model().path());
     MeshParts.check(config, spec.parallel());
+    config.checkLength(spec.data().maxLength());
+    return config;
+  }
+
+  static MemoryPlan of(
+      JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
+    ModelConfig config = checked(spec);
     MicroBatchShape largest = largest(batches);
     MicroBatchShape evaluated = eval == null ? SMALLEST : largest(eval);
     MemorySavings savings = savings(spec, largest, evaluated, memory);
@@ -98,7 +105,7 @@ public record MemoryPlan(
       JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
     MicroBatchShape trained = largest(batches);
     MicroBatchShape evaluated = eval == null ? SMALLEST : largest(eval);
-    MeshParts.check(ModelConfigReader.read(spec.model().path()), spec.parallel());
+    checked(spec);
     MemorySavings savings = savings(spec, trained, evaluated, memory);
     if (estimate(spec, savings, trained, evaluated).total() > memory) {
       of(spec, batches, eval, memory).check();

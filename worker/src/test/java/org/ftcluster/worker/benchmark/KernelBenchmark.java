@@ -22,9 +22,10 @@ import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention;
 import org.ftcluster.worker.tensor.kernel.CrossEntropy;
 import org.ftcluster.worker.tensor.kernel.Dropout;
+import org.ftcluster.worker.tensor.kernel.GatedUnit;
 import org.ftcluster.worker.tensor.kernel.RmsNorm;
 import org.ftcluster.worker.tensor.kernel.Rotary;
-import org.ftcluster.worker.tensor.kernel.SwiGlu;
+import org.ftcluster.worker.tensor.kernel.Scores;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.BenchmarkMode;
 import org.openjdk.jmh.annotations.Fork;
@@ -77,7 +78,8 @@ public class KernelBenchmark {
 
   private static final int SEQUENCE = 512;
   private final BlockedAttention.Shape attention =
-      new BlockedAttention.Shape(SEQUENCE, HIDDEN / HEAD, 1, HEAD, SEQUENCE, 1 / Math.sqrt(HEAD));
+      new BlockedAttention.Shape(
+          SEQUENCE, HIDDEN / HEAD, 1, HEAD, SEQUENCE, Scores.scaled(1 / Math.sqrt(HEAD)));
   private final Tensor query = inputs.random(SEQUENCE, HIDDEN);
   private final Tensor key = inputs.random(SEQUENCE, HIDDEN);
   private final Tensor value = inputs.random(SEQUENCE, HIDDEN);
@@ -141,7 +143,7 @@ public class KernelBenchmark {
 
   @Benchmark
   public Tensor rmsNorm() {
-    RmsNorm.forward(y, x, norm, EPS);
+    RmsNorm.forward(y, x, norm, 0, EPS);
     return y;
   }
 
@@ -154,7 +156,7 @@ public class KernelBenchmark {
 
   @Benchmark
   public Tensor rmsNormBackward() {
-    RmsNorm.backward(dx, dy, x, norm, EPS);
+    RmsNorm.backward(dx, dy, x, norm, 0, EPS);
     return dx;
   }
 
@@ -250,13 +252,13 @@ public class KernelBenchmark {
           headsFirst(value),
           byLibtorch(scope),
           null,
-          attention.scale());
+          attention.scores().scale());
     }
   }
 
   @Benchmark
   public Tensor swiGlu() {
-    SwiGlu.forward(gated, gate, up);
+    GatedUnit.SWIGLU.forward(gated, gate, up);
     return gated;
   }
 
@@ -269,7 +271,7 @@ public class KernelBenchmark {
 
   @Benchmark
   public Tensor swiGluBackward() {
-    SwiGlu.backward(gated, gate, up, dGated);
+    GatedUnit.SWIGLU.backward(gated, gate, up, dGated);
     return gate;
   }
 
@@ -322,7 +324,12 @@ public class KernelBenchmark {
 
   private Aten.Attention byLibtorch(org.ftcluster.worker.tensor.Scope scope) {
     return Aten.attention(
-        scope, headsFirst(query), headsFirst(key), headsFirst(value), null, attention.scale());
+        scope,
+        headsFirst(query),
+        headsFirst(key),
+        headsFirst(value),
+        null,
+        attention.scores().scale());
   }
 
   /** [tokens, heads head size] as [1, heads, tokens, head size]. */

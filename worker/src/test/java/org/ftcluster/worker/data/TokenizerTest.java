@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.ftcluster.protocol.job.BadJobException;
@@ -87,6 +88,23 @@ class TokenizerTest {
         532,
         "tokenizer.json: has 533 tokens, but the model's embedding only 532: it belongs to"
             + " another model.");
+  }
+
+  @Test
+  void specialTokensNeedNoEmbeddingUntilATextHasThem() throws IOException {
+    Path file = folder.resolve("tokenizer.json");
+    String json = Files.readString(file);
+    int added = json.indexOf("\"added_tokens\"");
+    int first = json.indexOf('[', added) + 1;
+    String image =
+        "{\"id\": 533, \"content\": \"<image>\", \"special\": true, \"single_word\": false,"
+            + " \"lstrip\": false, \"rstrip\": false, \"normalized\": false},";
+    write("tokenizer.json", json.substring(0, first) + image + json.substring(first));
+
+    try (Tokenizer tokenizer = Tokenizer.open(folder, 533)) {
+      assertEquals(Optional.empty(), tokenizer.stranger(tokenizer.encode("mov eax, 1")));
+      assertEquals(Optional.of("<image>"), tokenizer.stranger(tokenizer.encode("mov <image> eax")));
+    }
   }
 
   @Test

@@ -16,6 +16,7 @@ import org.ftcluster.worker.tensor.Tensor;
 import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention.Products;
+import org.ftcluster.worker.tensor.kernel.Scores;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -39,7 +40,7 @@ class AttentionKernelsTest {
             config.groupSize(),
             config.headSize(),
             window,
-            config.attentionScale());
+            config.scores());
     try (Workspace workspace = new Workspace(1 << 26);
         Scope scope = Scope.persistent()) {
       Pass pass = new Pass(workspace, new int[] {tokens}, new int[tokens], tokens, false, 0);
@@ -66,12 +67,20 @@ class AttentionKernelsTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"70, 70", "576, 576", "576, 300", "33, 9"})
-  void productsOfBfloat16RoundWhatTheyMultiplyAndNothingElse(int tokens, int window) {
+  @CsvSource({
+    "70, 70, 0",
+    "576, 576, 0",
+    "576, 300, 0",
+    "33, 9, 0",
+    "576, 576, 0.7",
+    "576, 300, 2",
+    "33, 9, 1"
+  })
+  void productsOfBfloat16RoundWhatTheyMultiplyAndNothingElse(int tokens, int window, double cap) {
     assumeTrue(
         Products.of(DType.BFLOAT16) == Products.BFLOAT16, "this processor has no such products");
     Aten.initialize();
-    var shape = new BlockedAttention.Shape(tokens, 2, 3, 48, window, 0.13);
+    var shape = new BlockedAttention.Shape(tokens, 2, 3, 48, window, new Scores(0.13, cap));
     try (Scope scope = Scope.persistent()) {
       Tensor q = rounded(scope, tokens, 6 * 48);
       Tensor k = rounded(scope, tokens, 2 * 48);

@@ -36,6 +36,10 @@ class DeviceModelTest {
     "mistral, FLOAT32,  NONE, LORA, 0,   NOTHING,      1e-5",
     "llama3,  FLOAT32,  NF4,  LORA, 0,   WEIGHTS_ON_HOST, 1e-5",
     "qwen2,   FLOAT32,  NONE, LORA, 0,   WEIGHTS_ON_HOST, 1e-5",
+    "phi4-mini, FLOAT32, NF4, LORA, 0.2, RECOMPUTED,   1e-5",
+    "gemma2,  FLOAT32,  NONE, LORA, 0,   WEIGHTS_ON_HOST, 1e-5",
+    "gemma2,  BFLOAT16, NF4,  LORA, 0,   NOTHING,      3e-2",
+    "full-gemma3, FLOAT32, NONE, NONE, 0, NOTHING,     1e-5",
   })
   void lossAndGradientsAreTheCpus(
       String name,

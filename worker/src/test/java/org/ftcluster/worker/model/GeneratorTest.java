@@ -45,7 +45,8 @@ class GeneratorTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"llama3", "mistral", "qwen2", "qwen3", "phi3", "phi4-mini"})
+  @ValueSource(
+      strings = {"llama3", "mistral", "qwen2", "qwen3", "phi3", "phi4-mini", "gemma2", "gemma3"})
   void greedyTokensAreThoseOfRunningTheWholeSequenceAgainForEachToken(String name) {
     try (CausalLanguageModel model = model(name)) {
       List<int[]> generated = generate(model, new Sampling.Greedy());
@@ -59,6 +60,19 @@ class GeneratorTest {
             tokens.stream().skip(PROMPTS.get(i).length).mapToInt(token -> token).toArray();
         assertArrayEquals(expected, generated.get(i), "prompt " + i);
       }
+    }
+  }
+
+  @Test
+  void aSequenceEndsWhereTheModelsFrequenciesDo() {
+    try (CausalLanguageModel model = model("phi4-mini")) {
+      int[] prompt = new int[60];
+      Arrays.fill(prompt, 7);
+      var settings = new Generator.Settings(NEW_TOKENS, new Sampling.Greedy(), List.of());
+      List<int[]> generated =
+          new Generator(model, settings).generate(List.of(prompt, new int[] {7, 8, 9}));
+      assertEquals(64, prompt.length + generated.get(0).length - 1, "the last one isn't looked at");
+      assertEquals(NEW_TOKENS, generated.get(1).length);
     }
   }
 
@@ -77,7 +91,8 @@ class GeneratorTest {
 
   /** The GPU is simulated. */
   @ParameterizedTest
-  @ValueSource(strings = {"llama3", "mistral", "qwen2", "qwen3", "phi3", "phi4-mini"})
+  @ValueSource(
+      strings = {"llama3", "mistral", "qwen2", "qwen3", "phi3", "phi4-mini", "gemma2", "gemma3"})
   void aGpuFindsTheTokensThatTheCpuFinds(String name) {
     try (Accelerator gpu = SimulatedDevice.open();
         CausalLanguageModel onHost = model(name);

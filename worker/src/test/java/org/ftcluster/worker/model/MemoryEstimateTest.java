@@ -171,13 +171,12 @@ class MemoryEstimateTest {
             128,
             128256,
             1e-5,
-            5e5,
-            128,
-            small.ropeScaling(),
+            small.scores(),
             0,
-            false,
-            false,
-            false,
+            small.rotary(),
+            0,
+            null,
+            small.biases(),
             false,
             false);
     MemoryEstimate estimate =

@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -11,6 +12,8 @@ import java.nio.file.Path;
 import java.util.List;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.model.ModelConfig.RopeScaling;
+import org.ftcluster.worker.model.ModelConfig.Rotary;
+import org.ftcluster.worker.tensor.kernel.Scores;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -50,11 +53,11 @@ class ModelConfigReaderTest {
   @Test
   void biasesAreQwen2sByItselfAndOthersWhereTheySaySo() throws IOException {
     ModelConfig qwen2 = read("Qwen2ForCausalLM", "");
-    assertTrue(qwen2.qkvBias() && !qwen2.outputBias());
+    assertTrue(qwen2.biases().qkv() && !qwen2.biases().output());
     ModelConfig qwen3 = read("Qwen3ForCausalLM", "");
-    assertFalse(qwen3.qkvBias() || qwen3.outputBias());
+    assertFalse(qwen3.biases().qkv() || qwen3.biases().output());
     ModelConfig biased = read("Qwen3ForCausalLM", ", \"attention_bias\": true");
-    assertTrue(biased.qkvBias() && biased.outputBias());
+    assertTrue(biased.biases().qkv() && biased.biases().output());
   }
 
   @ParameterizedTest
@@ -67,19 +70,52 @@ class ModelConfigReaderTest {
         ", \"layer_types\": [\"full_attention\"], \"use_sliding_window\": true, \"max_window_layers\": 2"
       })
   void aWindowThatNoLayerHasIsNone(String more) throws IOException {
-    assertEquals(0, read("Qwen3ForCausalLM", more).slidingWindow());
+    ModelConfig config = read("Qwen3ForCausalLM", more);
+    assertEquals(0, config.slidingWindow());
+    assertNull(config.local());
   }
 
+  @Test
+  void someLayersOfQwensHaveAWindow() throws IOException {
+    ModelConfig config =
+        read(
+            "Qwen3ForCausalLM",
+            ", \"sliding_window\": 4096, \"use_sliding_window\": true, \"max_window_layers\": 21");
+    assertEquals(0, config.ofLayer(20).slidingWindow());
+    assertEquals(4096, config.ofLayer(21).slidingWindow());
+    assertEquals(config.rotary(), config.ofLayer(21).rotary());
+  }
+
+  /** As Transformers 4 and 5 write it. */
   @ParameterizedTest
   @ValueSource(
       strings = {
-        ", \"sliding_window\": 4096, \"use_sliding_window\": true, \"max_window_layers\": 21",
-        ", \"layer_types\": [\"full_attention\", \"sliding_attention\"]"
+        """
+        , "sliding_window": 512, "sliding_window_pattern": 6, "rope_theta": 1000000,
+        "rope_local_base_freq": 10000, "rope_scaling": {"rope_type": "linear", "factor": 8.0}
+        """,
+        """
+        , "sliding_window": 512, "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10000},
+        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1000000}}
+        """
       })
-  void aWindowOfSomeLayersIsRefused(String more) {
-    String problem =
-        assertThrows(BadJobException.class, () -> read("Qwen3ForCausalLM", more)).getMessage();
-    assertTrue(problem.contains("sliding window"), problem);
+  void fiveOfSixLayersOfGemma3LookBackOverAWindowByFrequenciesOfTheirOwn(String more)
+      throws IOException {
+    ModelConfig config = read("Gemma3ForCausalLM", more);
+    assertEquals(256, config.headSize());
+    assertEquals(Scores.scaled(1.0 / 16), config.scores());
+    assertTrue(config.tiedHead());
+    for (int layer = 0; layer < 28; layer++) {
+      ModelConfig own = config.ofLayer(layer);
+      boolean isLocal = layer % 6 != 5;
+      assertEquals(isLocal ? 512 : 0, own.slidingWindow());
+      assertEquals(
+          isLocal
+              ? new Rotary(10_000, 256, null)
+              : new Rotary(1_000_000, 256, new RopeScaling.Linear(8)),
+          own.rotary());
+    }
   }
 
   /** As Transformers 4 and 5 write Phi-4-mini's. */
@@ -99,11 +135,9 @@ class ModelConfigReaderTest {
       })
   void phi3RotatesAPartOfAHeadByFrequenciesWithFactorsOfTheirOwn(String more) throws IOException {
     ModelConfig config = read("Phi3ForCausalLM", more);
-    assertEquals(8, config.rotarySize());
-    assertEquals(500_000, config.ropeTheta());
-    assertEquals(
-        new RopeScaling.LongRope(List.of(1.0, 1.5, 2.0, 3.0), Math.sqrt(1 + 5.0 / 12), 4096),
-        config.ropeScaling());
+    RopeScaling scaling =
+        new RopeScaling.LongRope(List.of(1.0, 1.5, 2.0, 3.0), Math.sqrt(1 + 5.0 / 12), 4096);
+    assertEquals(new Rotary(500_000, 8, scaling), config.rotary());
   }
 
   @ParameterizedTest
@@ -125,9 +159,13 @@ class ModelConfigReaderTest {
   @Test
   void sequencesBeyondWhatLongropesShortFactorsAreForAreRefused() throws IOException {
     ModelConfig config = ModelConfigReader.read(Path.of("src/test/resources/golden/phi4-mini"));
-    RotaryTable table = new RotaryTable(config);
+    config.checkLength(64);
+    String message = assertThrows(BadJobException.class, () -> config.checkLength(65)).getMessage();
+    assertTrue(message.contains("65 tokens here (data.max_length)"), message);
+    assertTrue(message.contains("reaches 64:"), message);
+
+    RotaryTable table = new RotaryTable(config.rotary());
     assertEquals(6, table.angles(64).frequencies().length);
-    String message = assertThrows(BadJobException.class, () -> table.angles(65)).getMessage();
-    assertTrue(message.contains("65 tokens") && message.contains("at 64"), message);
+    assertThrows(IllegalArgumentException.class, () -> table.angles(65));
   }
 }

@@ -27,6 +27,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Activations that are elsewhere between forward and backward. */
 class OffloadedActivationsTest {
@@ -48,13 +49,12 @@ class OffloadedActivationsTest {
         16,
         256,
         1e-5,
-        1e4,
-        16,
-        small.ropeScaling(),
+        small.scores(),
         0,
-        false,
-        false,
-        false,
+        small.rotary(),
+        0,
+        null,
+        small.biases(),
         true,
         false);
   }
@@ -176,6 +176,23 @@ class OffloadedActivationsTest {
       }
       assertTrue(onHost.peakActivationBytes() < kept.peakActivationBytes());
       assertEquals(0, onHost.filedActivationBytes());
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"gemma2", "gemma3", "phi3"})
+  void changeNoBitOfOtherFamilies(String name) {
+    JobSpec.Model model = TestModels.float32(LLAMA.resolveSibling(name));
+    JobSpec.Adapter adapter = adapter(JobSpec.AdapterType.LORA);
+    MemorySavings savings = MemorySavings.NONE.withActivations(Tier.disk(DISK), 3);
+    try (CausalLanguageModel kept = ModelLoader.load(model, adapter, MemorySavings.NONE, 1);
+        CausalLanguageModel filed = ModelLoader.load(model, adapter, savings, 1)) {
+      kept.initialize(3);
+      filed.initialize(3);
+      for (int step = 0; step < 2; step++) {
+        assertArrayEquals(gradients(kept, step), gradients(filed, step));
+      }
+      assertTrue(filed.filedActivationBytes() > 0);
     }
   }
 

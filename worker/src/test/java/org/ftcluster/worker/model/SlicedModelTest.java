@@ -81,7 +81,11 @@ class SlicedModelTest {
     "phi3, LORA, FLOAT32, NF4, 4, 0.1",
     "phi4-mini, LORA, FLOAT32, INT8, 2, 0",
     "phi3, LORA, BFLOAT16, NF4, 2, 0",
-    "full-phi3, NONE, FLOAT32, NONE, 4, 0"
+    "full-phi3, NONE, FLOAT32, NONE, 4, 0",
+    "gemma2, LORA, FLOAT32, NF4, 4, 0.1",
+    "gemma3, LORA, FLOAT32, NONE, 2, 0",
+    "gemma3, LORA, BFLOAT16, NONE, 2, 0",
+    "full-gemma3, NONE, FLOAT32, NONE, 2, 0"
   })
   void slicesTogetherLearnWhatTheModelLearns(
       String folder,

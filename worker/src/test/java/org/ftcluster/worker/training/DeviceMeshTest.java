@@ -61,7 +61,9 @@ class DeviceMeshTest {
         Arguments.of("llama", "none", new MeshCase(1, 1, 2, 2, "none"), "cpu", "exact"),
         Arguments.of("llama", "int8", new MeshCase(1, 2, 2, 1, "none"), "none", "exact"),
         Arguments.of("llama", "nf4", new MeshCase(2, 1, 1, 1, "zero2"), "none", "exact"),
-        Arguments.of("llama", "nf4", new MeshCase(2, 2, 1, 1, "zero3"), "none", "exact"));
+        Arguments.of("llama", "nf4", new MeshCase(2, 2, 1, 1, "zero3"), "none", "exact"),
+        Arguments.of("phi3", "nf4", new MeshCase(2, 1, 1, 1, "zero3"), "none", "exact"),
+        Arguments.of("gemma2", "none", new MeshCase(1, 2, 1, 1, "none"), "none", "exact"));
   }
 
   @ParameterizedTest

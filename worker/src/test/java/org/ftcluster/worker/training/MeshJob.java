@@ -105,6 +105,8 @@ final class MeshJob implements AutoCloseable {
   static void writeFiles(Path models) throws IOException {
     TinyModel.llama(models.resolve("llama"));
     TinyModel.qwen3(models.resolve("qwen3"));
+    TinyModel.phi3(models.resolve("phi3"));
+    TinyModel.gemma2(models.resolve("gemma2"));
     writeSamples(models.resolve("data.jsonl"), 30);
     writeSamples(models.resolve("eval.jsonl"), 5);
   }

@@ -31,7 +31,11 @@ class MeshTrainingTest {
 
   static Stream<Arguments> meshes() {
     return Stream.concat(
-        Stream.of(Arguments.of("llama", "int8", new MeshCase(2, 2, 1, 1, "zero3"))),
+        Stream.of(
+            Arguments.of("llama", "int8", new MeshCase(2, 2, 1, 1, "zero3")),
+            Arguments.of("phi3", "nf4", new MeshCase(2, 2, 1, 1, "zero3")),
+            Arguments.of("gemma2", "none", new MeshCase(1, 2, 2, 1, "none")),
+            Arguments.of("gemma2", "nf4", new MeshCase(2, 1, 2, 2, "zero3"))),
         Stream.of("llama", "qwen3")
             .flatMap(
                 model ->

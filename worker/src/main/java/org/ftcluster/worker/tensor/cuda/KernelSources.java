@@ -13,13 +13,14 @@ public final class KernelSources {
       List.of(
           "attention",
           "cross_entropy",
+          "elements",
+          "gated_unit",
           "int8",
           "nf4",
           "optimizer",
           "rms_norm",
           "rotary",
-          "rows",
-          "swiglu");
+          "rows");
 
   private KernelSources() {}
 

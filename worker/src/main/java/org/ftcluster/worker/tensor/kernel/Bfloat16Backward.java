@@ -9,6 +9,7 @@ import org.ftcluster.worker.tensor.Brgemm.Matrix;
 import org.ftcluster.worker.tensor.DType;
 import org.ftcluster.worker.tensor.Scope;
 import org.ftcluster.worker.tensor.kernel.BlockedAttention.Shape;
+import org.jspecify.annotations.Nullable;
 
 /** The backward with products of bfloat16; probabilities and dS are rounded to it. */
 final class Bfloat16Backward extends Bfloat16Scratch {
@@ -42,6 +43,11 @@ final class Bfloat16Backward extends Bfloat16Scratch {
 
   private final MemorySegment dS;
 
+  /**
+   * float32 [BLOCK, CHUNK]: by how much scores grow with what they are capped of; null for none.
+   */
+  private final @Nullable MemorySegment slopes;
+
   /** float32 [BLOCK, headSize]. */
   private final MemorySegment dQ;
 
@@ -72,6 +78,7 @@ final class Bfloat16Backward extends Bfloat16Scratch {
     dSPairs = take(scope, DType.BFLOAT16, ofScores);
     probabilities = take(scope, DType.BFLOAT16, ofScores);
     dS = take(scope, DType.BFLOAT16, ofScores);
+    slopes = shape.scores().areCapped() ? take(scope, DType.FLOAT32, ofScores) : null;
     dQ = take(scope, DType.FLOAT32, ofBlock);
     dKeys = take(scope, DType.FLOAT32, ofTokens);
     dValues = take(scope, DType.FLOAT32, ofTokens);
@@ -118,6 +125,8 @@ final class Bfloat16Backward extends Bfloat16Scratch {
   private void run(Block block, KeyChunk keys) {
     timesColumns(queries, keyColumnPairs, scores, keys);
     timesColumns(dO, valueColumnPairs, dP, keys);
+    capScores(keys);
+    noteSlopes(keys);
     for (int t = 0; t < BLOCK; t += 2) {
       scoreGradients(block, t, keys);
     }
@@ -172,8 +181,13 @@ final class Bfloat16Backward extends Bfloat16Scratch {
     hideOthers(block, row + 1, keys, from, to);
     probabilities(logSumExp[token], first + from, first + to);
     probabilities(logSumExp[token + 1], first + CHUNK + from, first + CHUNK + to);
-    scoreGradients(rowSums[row], first + from, first + to);
-    scoreGradients(rowSums[row + 1], first + CHUNK + from, first + CHUNK + to);
+    if (slopes == null) {
+      scoreGradients(rowSums[row], first + from, first + to);
+      scoreGradients(rowSums[row + 1], first + CHUNK + from, first + CHUNK + to);
+    } else {
+      scoreGradients(slopes, rowSums[row], first + from, first + to);
+      scoreGradients(slopes, rowSums[row + 1], first + CHUNK + from, first + CHUNK + to);
+    }
     pairRows(probabilities, probabilityPairs, first + from, firstPair + from, to - from);
     pairRows(dS, dSPairs, first + from, firstPair + from, to - from);
     clearRows(first, first + from, firstPair);
@@ -204,6 +218,24 @@ final class Bfloat16Backward extends Bfloat16Scratch {
     for (int i = from; i < to; i += LANES) {
       FloatVector gradient = VectorMath.load(dP, i).sub(less).mul(VectorMath.load(scores, i));
       VectorMath.store(VectorMath.toBfloat16(gradient), dS, i);
+    }
+  }
+
+  /** How much scores grow with what they are capped of, where they are. */
+  private void noteSlopes(KeyChunk keys) {
+    for (int t = 0; slopes != null && t < BLOCK; t++) {
+      int from = t * CHUNK + keys.column();
+      for (int i = from; i < from + keys.count(); i += LANES) {
+        VectorMath.store(VectorMath.capSlope(VectorMath.load(scores, i), cap), slopes, i);
+      }
+    }
+  }
+
+  /** The same of scores that are capped. */
+  private void scoreGradients(MemorySegment slopes, float less, int from, int to) {
+    for (int i = from; i < to; i += LANES) {
+      FloatVector gradient = VectorMath.load(dP, i).sub(less).mul(VectorMath.load(scores, i));
+      VectorMath.store(VectorMath.toBfloat16(gradient.mul(VectorMath.load(slopes, i))), dS, i);
     }
   }
 

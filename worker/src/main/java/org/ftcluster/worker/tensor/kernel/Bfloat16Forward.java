@@ -49,6 +49,7 @@ final class Bfloat16Forward extends Bfloat16Scratch {
     Arrays.fill(rowSums, 0);
     for (KeyChunk keys = KeyChunk.first(block); keys.isIn(block); keys = keys.next(block)) {
       timesColumns(queries, keyColumnPairs, scores, keys);
+      capScores(keys);
       for (int t = 0; t < block.count(); t++) {
         softmax(t, block.first() + t, keys);
       }

@@ -3,6 +3,7 @@ package org.ftcluster.worker.tensor.kernel;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
 import jdk.incubator.vector.ShortVector;
 import org.ftcluster.worker.tensor.Brgemm;
@@ -30,6 +31,9 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
   /** On the scores. */
   final float factor;
 
+  /** Of the scores, before the factor; 0 for none. */
+  final float cap;
+
   /** What all chunks have room for. */
   final long chunkedTokens;
 
@@ -50,7 +54,8 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
   Bfloat16Scratch(Scope scope, Shape shape) {
     super(shape, BLOCK);
     headSize = shape.headSize();
-    factor = (float) shape.scale();
+    factor = (float) shape.scores().scale();
+    cap = (float) (shape.scores().cap() / shape.scores().scale());
     chunkedTokens = Tiles.pad(tokens, CHUNK);
     queries = take(scope, DType.BFLOAT16, (long) BLOCK * headSize);
     keyColumnPairs = take(scope, DType.BFLOAT16, chunkedTokens * headSize);
@@ -183,6 +188,17 @@ abstract sealed class Bfloat16Scratch extends AttentionScratch
         new Matrix(rowPairs, keys.from() / 2 * headSize, headSize),
         new Matrix(out, 0, headSize),
         add);
+  }
+
+  /** Caps a chunk's scores where the model does. */
+  final void capScores(KeyChunk keys) {
+    for (int t = 0; cap > 0 && t < BLOCK; t++) {
+      int from = t * CHUNK + keys.column();
+      for (int i = from; i < from + keys.count(); i += LANES) {
+        FloatVector tanh = VectorMath.tanh(VectorMath.load(scores, i).div(cap));
+        VectorMath.store(tanh.mul(cap), scores, i);
+      }
+    }
   }
 
   /** Makes scores [from, to) minus infinity. */

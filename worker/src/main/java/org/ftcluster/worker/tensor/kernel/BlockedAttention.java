@@ -13,7 +13,8 @@ import org.ftcluster.worker.tensor.Tensor;
  * Causal attention of one sequence, forward and backward. A key/value head and the query heads that
  * share it are one piece of work, in blocks of query rows: {@code P = softmax(scale Q Kᵀ)}, {@code
  * O = P V}; backward {@code dV = Pᵀ dO}, {@code dS = P (dO Vᵀ - rowsum(dO O))}, {@code dQ = scale
- * dS K}, {@code dK = scale dSᵀ Q} (arXiv:2205.14135).
+ * dS K}, {@code dK = scale dSᵀ Q} (arXiv:2205.14135). Where scores S are capped, {@code dS} is
+ * multiplied by {@code 1 - (S / cap)²}.
  */
 public final class BlockedAttention {
   private BlockedAttention() {}
@@ -24,7 +25,7 @@ public final class BlockedAttention {
    * @param window tokens that a token looks back over, itself included
    */
   public record Shape(
-      int tokens, int keyValueHeads, int group, int headSize, int window, double scale) {
+      int tokens, int keyValueHeads, int group, int headSize, int window, Scores scores) {
     /** Of products that take {@code each} operations a score and head element. */
     private double flops(int each) {
       double scores = 0;

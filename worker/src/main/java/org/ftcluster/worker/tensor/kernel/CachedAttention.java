@@ -58,10 +58,10 @@ public final class CachedAttention {
       Tensor values,
       Places places,
       int headSize,
-      double scale) {
+      Scores rule) {
     check(out, query, keys, values, places, headSize);
     if (out.isOnDevice()) {
-      DeviceAttention.cached(out, query, keys, values, places, headSize, scale);
+      DeviceAttention.cached(out, query, keys, values, places, headSize, rule);
       return;
     }
     Rows keyRows = Rows.of(keys);
@@ -78,7 +78,7 @@ public final class CachedAttention {
           for (int b = from; b < to; b++) {
             queries.read(b, q);
             int end = places.lasts()[b] + 1;
-            attend(o, q, keyRows, valueRows, places.firsts()[b], end, headSize, (float) scale);
+            attend(o, q, keyRows, valueRows, places.firsts()[b], end, headSize, rule);
             outputs.write(b, o);
           }
         });
@@ -111,7 +111,7 @@ public final class CachedAttention {
       int first,
       int end,
       int headSize,
-      float scale) {
+      Scores rule) {
     int heads = query.length / headSize;
     int group = heads / (keys.width() / headSize);
     float[] row = new float[keys.width()];
@@ -120,7 +120,7 @@ public final class CachedAttention {
       keys.read(t, row);
       for (int h = 0; h < heads; h++) {
         scores[h][t - first] =
-            scale * VectorMath.dot(query, h * headSize, row, h / group * headSize, headSize);
+            rule.of(VectorMath.dot(query, h * headSize, row, h / group * headSize, headSize));
       }
     }
     for (float[] score : scores) {

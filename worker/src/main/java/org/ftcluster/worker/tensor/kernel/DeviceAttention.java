@@ -8,7 +8,8 @@ import org.ftcluster.worker.tensor.Tensor;
 
 /**
  * Causal attention of an accelerator's own, inside each of many sequences that lie end to end: for
- * what libtorch's fused kernels don't take, float32 that is, and keys and values of a cache.
+ * what libtorch's fused kernels don't take, float32 and capped scores, and keys and values of a
+ * cache.
  */
 public final class DeviceAttention {
   private static final String FILE = "attention";
@@ -24,7 +25,8 @@ public final class DeviceAttention {
    * @param headSize C
    * @param window tokens that a token looks back over, itself included; 0 for all
    */
-  public record Shape(int[] lengths, int heads, int group, int headSize, int window, double scale) {
+  public record Shape(
+      int[] lengths, int heads, int group, int headSize, int window, Scores scores) {
     private int tokens() {
       int tokens = 0;
       for (int length : lengths) {
@@ -90,7 +92,8 @@ public final class DeviceAttention {
         shape.group(),
         shape.headSize(),
         shape.reach(),
-        (float) shape.scale());
+        (float) shape.scores().scale(),
+        (float) shape.scores().cap());
   }
 
   /** As {@link CachedAttention#forward}. */
@@ -101,7 +104,7 @@ public final class DeviceAttention {
       Tensor values,
       CachedAttention.Places places,
       int headSize,
-      double scale) {
+      Scores rule) {
     checkHeads(query, headSize);
     int heads = Math.toIntExact(query.size(1) / headSize);
     long tokens = 0;
@@ -126,7 +129,8 @@ public final class DeviceAttention {
         heads,
         Math.toIntExact(query.size(1) / keys.size(1)),
         headSize,
-        (float) scale);
+        (float) rule.scale(),
+        (float) rule.cap());
   }
 
   /** Writes {@code dq}, {@code dk} and {@code dv} from the gradient of {@code attended}. */
@@ -178,7 +182,8 @@ public final class DeviceAttention {
         shape.group(),
         shape.headSize(),
         shape.reach(),
-        (float) shape.scale());
+        (float) shape.scores().scale(),
+        (float) shape.scores().cap());
     DeviceRows.run(
         shape.cost("attention backward: keys", 8),
         q,
@@ -198,7 +203,8 @@ public final class DeviceAttention {
         shape.group(),
         shape.headSize(),
         shape.reach(),
-        (float) shape.scale());
+        (float) shape.scores().scale(),
+        (float) shape.scores().cap());
   }
 
   private static Kernel kernel(String name, Tensor like) {

@@ -12,7 +12,7 @@ final class DeviceRmsNorm {
 
   private DeviceRmsNorm() {}
 
-  static void forward(Tensor y, Tensor x, Tensor weight, double eps) {
+  static void forward(Tensor y, Tensor x, Tensor weight, float offset, double eps) {
     int width = DeviceRows.widthAlike(y, x);
     checkWeight(weight, width);
     DeviceRows.run(
@@ -25,12 +25,13 @@ final class DeviceRmsNorm {
         x,
         x.stride(0),
         weight,
+        offset,
         width,
         eps,
         DeviceRows.wide(width, y, x, weight));
   }
 
-  static void backward(Tensor dx, Tensor dy, Tensor x, Tensor weight, double eps) {
+  static void backward(Tensor dx, Tensor dy, Tensor x, Tensor weight, float offset, double eps) {
     int width = DeviceRows.widthAlike(dx, dy, x);
     checkWeight(weight, width);
     DeviceRows.run(
@@ -45,6 +46,7 @@ final class DeviceRmsNorm {
         x,
         x.stride(0),
         weight,
+        offset,
         width,
         eps,
         DeviceRows.wide(width, dx, dy, x, weight));

@@ -62,7 +62,7 @@ final class Float32Backward extends Float32Scratch {
     transposedTimes(p, dO, dValues, block);
     transposedTimes(dS, queries, dKeys, block);
     times(dS, keys, dQ, block);
-    scale(dQ, (float) shape.scale());
+    scale(dQ, (float) shape.scores().scale());
     writeBlock(dQ, operands.gradients().queries(), queryHead, block);
   }
 

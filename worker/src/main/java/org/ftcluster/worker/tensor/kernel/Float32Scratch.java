@@ -20,6 +20,9 @@ abstract sealed class Float32Scratch extends AttentionScratch
   /** 0, 1, 2, ... */
   private static final IntVector QUERIES = IntVector.zero(Rows.INTS).addIndex(1);
 
+  /** Of scores; 0 for none. */
+  private final float cap;
+
   /** Columns of a block's matrices, and of a head's. */
   final int width;
 
@@ -44,6 +47,7 @@ abstract sealed class Float32Scratch extends AttentionScratch
 
   Float32Scratch(Shape shape) {
     super(shape, BLOCK);
+    cap = (float) shape.scores().cap();
     width = Tiles.pad(shape.headSize(), Tiles.COLUMNS);
     row = new float[shape.headSize()];
     keys = new float[tokens * width];
@@ -110,14 +114,23 @@ abstract sealed class Float32Scratch extends AttentionScratch
 
   void readQueries(Rows from, int head, Block block) {
     readBlock(from, head, block, queries);
-    scale(queries, (float) shape.scale());
+    scale(queries, (float) shape.scores().scale());
     transpose(queries, queriesT, BLOCK, width);
   }
 
   /** The block's scores in {@code p}, minus infinity where a query doesn't look at a key. */
   void scores(Block block) {
     scores(p, keys, queriesT, block);
+    if (cap > 0) {
+      cap(block);
+    }
     hide(block);
+  }
+
+  private void cap(Block block) {
+    for (int at = block.from() * BLOCK; at < block.to() * BLOCK; at += LANES) {
+      VectorMath.tanh(FloatVector.fromArray(Rows.FLOATS, p, at).div(cap)).mul(cap).intoArray(p, at);
+    }
   }
 
   /** {@code scores = m bᵀ}, for m [tokens, width] and a block's transposed b. */
@@ -198,8 +211,12 @@ abstract sealed class Float32Scratch extends AttentionScratch
         FloatVector score = FloatVector.fromArray(Rows.FLOATS, p, at);
         FloatVector probability = VectorMath.exp(score.sub(shift));
         probability.intoArray(p, at);
-        FloatVector gradient = FloatVector.fromArray(Rows.FLOATS, dP, at).sub(less);
-        gradient.mul(probability).intoArray(dP, at);
+        FloatVector gradient =
+            FloatVector.fromArray(Rows.FLOATS, dP, at).sub(less).mul(probability);
+        if (cap > 0) {
+          gradient = gradient.mul(VectorMath.capSlope(score, cap));
+        }
+        gradient.intoArray(dP, at);
       }
     }
   }

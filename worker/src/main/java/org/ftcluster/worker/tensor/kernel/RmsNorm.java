@@ -5,11 +5,11 @@ import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**
- * Root-mean-square norm of rows (arXiv:1910.07467): {@code y = w x r} with {@code r = 1 /
- * sqrt(mean(x²) + eps)}.
+ * Root-mean-square norm of rows (arXiv:1910.07467): {@code y = (w + offset) x r} with {@code r = 1
+ * / sqrt(mean(x²) + eps)}.
  *
- * <p>Backward, with {@code g = w dy} and {@code n = x r}: {@code dx = r (g - n mean(g n))}, and
- * {@code dw} is the sum of {@code dy n} over the rows.
+ * <p>Backward, with {@code g = (w + offset) dy} and {@code n = x r}: {@code dx = r (g - n mean(g
+ * n))}, and {@code dw} is the sum of {@code dy n} over the rows.
  */
 public final class RmsNorm {
   private static final int GRAIN = 64;
@@ -20,15 +20,16 @@ public final class RmsNorm {
    * @param y [T, D] out; may be {@code x}
    * @param x [T, D]
    * @param weight float32 [D]
+   * @param offset 1 where weights are kept as what they differ from it by, as Gemma does; else 0
    */
-  public static void forward(Tensor y, Tensor x, Tensor weight, double eps) {
+  public static void forward(Tensor y, Tensor x, Tensor weight, float offset, double eps) {
     if (y.isOnDevice()) {
-      DeviceRmsNorm.forward(y, x, weight, eps);
+      DeviceRmsNorm.forward(y, x, weight, offset, eps);
       return;
     }
     Rows in = Rows.of(x);
     Rows out = Rows.of(y);
-    float[] w = values(weight);
+    float[] w = values(weight, offset);
     checkWidth(in, w, x);
     checkWidth(out, w, y);
     Parallel.rows(
@@ -55,15 +56,16 @@ public final class RmsNorm {
    * @param dy [T, D] gradient of the output
    * @param x [T, D] input of the forward
    */
-  public static void backward(Tensor dx, Tensor dy, Tensor x, Tensor weight, double eps) {
+  public static void backward(
+      Tensor dx, Tensor dy, Tensor x, Tensor weight, float offset, double eps) {
     if (dx.isOnDevice()) {
-      DeviceRmsNorm.backward(dx, dy, x, weight, eps);
+      DeviceRmsNorm.backward(dx, dy, x, weight, offset, eps);
       return;
     }
     Rows in = Rows.of(x);
     Rows gradient = Rows.of(dy);
     Rows sum = Rows.of(dx);
-    float[] w = values(weight);
+    float[] w = values(weight, offset);
     checkWidth(in, w, x);
     checkWidth(gradient, w, dy);
     checkWidth(sum, w, dx);
@@ -138,11 +140,15 @@ public final class RmsNorm {
         });
   }
 
-  private static float[] values(Tensor weight) {
+  private static float[] values(Tensor weight, float offset) {
     if (weight.rank() != 1 || weight.dtype() != DType.FLOAT32) {
       throw new IllegalArgumentException("a norm's weight is a float32 vector, not " + weight);
     }
-    return weight.toFloats();
+    float[] values = weight.toFloats();
+    for (int i = 0; i < values.length; i++) {
+      values[i] += offset;
+    }
+    return values;
   }
 
   private static float inverseRms(float[] row, double eps) {

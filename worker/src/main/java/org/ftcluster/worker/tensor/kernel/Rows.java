@@ -154,8 +154,16 @@ final class Rows {
 
   /** Rounded as {@link VectorMath#toBfloat16} does. */
   static void setBfloat16(MemorySegment memory, long index, float value) {
+    memory.set(SHORT, index * Short.BYTES, (short) (roundedBits(value) >>> 16));
+  }
+
+  /** The nearest number of bfloat16. */
+  static float toBfloat16(float value) {
+    return Float.intBitsToFloat(roundedBits(value) & 0xFFFF0000);
+  }
+
+  private static int roundedBits(float value) {
     int bits = Float.floatToRawIntBits(value);
-    short rounded = (short) ((bits + 0x7FFF + ((bits >>> 16) & 1)) >>> 16);
-    memory.set(SHORT, index * Short.BYTES, rounded);
+    return bits + 0x7FFF + ((bits >>> 16) & 1);
   }
 }

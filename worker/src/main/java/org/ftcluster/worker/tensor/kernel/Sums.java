@@ -38,8 +38,10 @@ record Sums(Tensor out, float scale, boolean add) {
     for (int i = 0; i < rows; i++) {
       long from = sums.from() + i * sums.stride();
       long to = (row + i) * out.stride(0) + column * out.stride(1);
-      if (out.dtype() == DType.FLOAT32) {
-        keep(sums.memory(), from, memory, to, columns);
+      if (out.dtype() == DType.FLOAT32 && add) {
+        addKept(sums.memory(), from, memory, to, out.stride(1), scale, columns);
+      } else if (out.dtype() == DType.FLOAT32) {
+        keep(sums.memory(), from, memory, to, out.stride(1), scale, columns);
       } else if (add) {
         addRounded(sums.memory(), from, memory, to, scale, columns);
       } else {
@@ -62,11 +64,30 @@ record Sums(Tensor out, float scale, boolean add) {
     }
   }
 
-  private void keep(MemorySegment sums, long from, MemorySegment memory, long to, int count) {
-    long stride = out.stride(1);
+  private static void keep(
+      MemorySegment sums,
+      long from,
+      MemorySegment out,
+      long to,
+      long stride,
+      float scale,
+      int count) {
     for (int i = 0; i < count; i++) {
-      float before = add ? memory.getAtIndex(FLOAT, to + i * stride) : 0;
-      memory.setAtIndex(FLOAT, to + i * stride, before + scale * sums.getAtIndex(FLOAT, from + i));
+      out.setAtIndex(FLOAT, to + i * stride, scale * sums.getAtIndex(FLOAT, from + i));
+    }
+  }
+
+  private static void addKept(
+      MemorySegment sums,
+      long from,
+      MemorySegment out,
+      long to,
+      long stride,
+      float scale,
+      int count) {
+    for (int i = 0; i < count; i++) {
+      float before = out.getAtIndex(FLOAT, to + i * stride);
+      out.setAtIndex(FLOAT, to + i * stride, before + scale * sums.getAtIndex(FLOAT, from + i));
     }
   }
 }

@@ -38,6 +38,11 @@ final class VectorMath {
 
   private static final float HIGHEST = 88.7f;
 
+  /** √(8/π). */
+  private static final float GELU_SLOPE = 1.5957691216f;
+
+  private static final float GELU_CUBE = GELU_SLOPE * 0.044715f;
+
   private static final int LANES = Rows.FLOATS.length();
   private static final VectorShuffle<Float> BY_8 = shift(8);
   private static final VectorShuffle<Float> BY_4 = shift(4);
@@ -144,6 +149,45 @@ final class VectorMath {
 
   static float sigmoid(float x) {
     return 1 / (1 + exp(-x));
+  }
+
+  /** {@code tanh(x)} to about 2 ulp (the polynomial of Cephes' {@code tanhf} near zero). */
+  static FloatVector tanh(FloatVector x) {
+    FloatVector one = broadcast(1f);
+    FloatVector square = x.mul(x);
+    FloatVector p = broadcast(-5.70498872745e-3f);
+    p = p.fma(square, broadcast(2.06390887954e-2f));
+    p = p.fma(square, broadcast(-5.37397155531e-2f));
+    p = p.fma(square, broadcast(1.33314422036e-1f));
+    p = p.fma(square, broadcast(-3.33332819422e-1f));
+    FloatVector near = p.mul(square).fma(x, x);
+    // exp is clamped at 88.7, where the quotient is 0 long since.
+    FloatVector far = one.sub(broadcast(2f).div(exp(x.add(x)).add(one)));
+    return far.blend(near, square.compare(VectorOperators.LT, 0.625f * 0.625f));
+  }
+
+  /** How much {@code y = cap tanh(x / cap)} grows with x: 0 where y is minus infinity. */
+  static FloatVector capSlope(FloatVector y, float cap) {
+    FloatVector tanh = max(y, broadcast(-cap)).div(cap);
+    return broadcast(1f).sub(tanh.mul(tanh));
+  }
+
+  /** {@code √(8/π) (x + 0.044715 x³)}, of which GELU's approximation takes the sigmoid. */
+  static FloatVector geluArgument(FloatVector x) {
+    return x.mul(x.mul(x).mul(GELU_CUBE).add(GELU_SLOPE));
+  }
+
+  static float geluArgument(float x) {
+    return x * (x * x * GELU_CUBE + GELU_SLOPE);
+  }
+
+  /** The derivative of {@link #geluArgument}. */
+  static FloatVector geluSlope(FloatVector x) {
+    return x.mul(x).mul(3 * GELU_CUBE).add(GELU_SLOPE);
+  }
+
+  static float geluSlope(float x) {
+    return x * x * (3 * GELU_CUBE) + GELU_SLOPE;
   }
 
   /** {@link SplitMix64#mix} of each lane. */

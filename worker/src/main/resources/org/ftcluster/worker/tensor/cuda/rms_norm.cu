@@ -1,4 +1,4 @@
-// y = w x r with r = 1 / sqrt(mean(x^2) + eps); a block a row.
+// y = (w + offset) x r with r = 1 / sqrt(mean(x^2) + eps); a block a row.
 
 template <int N>
 __device__ float dot(const TO* x, int width) {
@@ -16,28 +16,29 @@ __device__ inline float inverse_rms(float squares, int width, double eps) {
 }
 
 template <int N>
-__device__ void forward(TO* y, const TO* x, const float* weight, int width, double eps) {
+__device__ void forward(TO* y, const TO* x, const float* weight, float offset, int width, double eps) {
   float r = inverse_rms(dot<N>(x, width), width, eps);
   for (int i = threadIdx.x * N; i < width; i += blockDim.x * N) {
     float v[N], w[N];
     read<N>(v, x + i);
     read<N>(w, weight + i);
-    for (int k = 0; k < N; k++) v[k] = v[k] * r * w[k];
+    for (int k = 0; k < N; k++) v[k] = v[k] * r * (w[k] + offset);
     write<N>(y + i, v);
   }
 }
 
 // y may be x.
 extern "C" __global__ void rms_norm(
-    TO* y, long strideY, const TO* x, long strideX, const float* weight, int width, double eps, int wide) {
+    TO* y, long strideY, const TO* x, long strideX, const float* weight, float offset,
+    int width, double eps, int wide) {
   y += blockIdx.x * strideY;
   x += blockIdx.x * strideX;
-  wide ? forward<WIDE>(y, x, weight, width, eps) : forward<1>(y, x, weight, width, eps);
+  wide ? forward<WIDE>(y, x, weight, offset, width, eps) : forward<1>(y, x, weight, offset, width, eps);
 }
 
-// With g = w dy and n = x r: dx += r (g - n mean(g n)).
+// With g = (w + offset) dy and n = x r: dx += r (g - n mean(g n)).
 template <int N>
-__device__ void backward(TO* dx, const TO* dy, const TO* x, const float* weight, int width, double eps) {
+__device__ void backward(TO* dx, const TO* dy, const TO* x, const float* weight, float offset, int width, double eps) {
   float r = inverse_rms(dot<N>(x, width), width, eps);
   float sum = 0;
   for (int i = threadIdx.x * N; i < width; i += blockDim.x * N) {
@@ -45,7 +46,7 @@ __device__ void backward(TO* dx, const TO* dy, const TO* x, const float* weight,
     read<N>(v, x + i);
     read<N>(g, dy + i);
     read<N>(w, weight + i);
-    for (int k = 0; k < N; k++) sum += g[k] * w[k] * v[k];
+    for (int k = 0; k < N; k++) sum += g[k] * (w[k] + offset) * v[k];
   }
   float projection = block_sum(sum) * r * r * r / width;
   for (int i = threadIdx.x * N; i < width; i += blockDim.x * N) {
@@ -54,18 +55,19 @@ __device__ void backward(TO* dx, const TO* dy, const TO* x, const float* weight,
     read<N>(g, dy + i);
     read<N>(w, weight + i);
     read<N>(d, dx + i);
-    for (int k = 0; k < N; k++) d[k] += r * (g[k] * w[k]) - projection * v[k];
+    for (int k = 0; k < N; k++) d[k] += r * (g[k] * (w[k] + offset)) - projection * v[k];
     write<N>(dx + i, d);
   }
 }
 
 extern "C" __global__ void rms_norm_backward(
     TO* dx, long strideDx, const TO* dy, long strideDy, const TO* x, long strideX, const float* weight,
-    int width, double eps, int wide) {
+    float offset, int width, double eps, int wide) {
   dx += blockIdx.x * strideDx;
   dy += blockIdx.x * strideDy;
   x += blockIdx.x * strideX;
-  wide ? backward<WIDE>(dx, dy, x, weight, width, eps) : backward<1>(dx, dy, x, weight, width, eps);
+  wide ? backward<WIDE>(dx, dy, x, weight, offset, width, eps)
+       : backward<1>(dx, dy, x, weight, offset, width, eps);
 }
 
 // r of each row.

@@ -12,6 +12,7 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Each kernel's forward and backward against libtorch's operators and autograd, in float32. */
@@ -29,8 +30,8 @@ class KernelGradientsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {64, 100})
-  void rmsNorm(int width) {
+  @CsvSource({"64, 0", "100, 0", "100, 1"})
+  void rmsNorm(int width, int offset) {
     double eps = 1e-5;
     Tensor x = autograd.random(70, width);
     Tensor dy = autograd.random(70, width);
@@ -39,16 +40,16 @@ class KernelGradientsTest {
         autograd.run(
             in -> {
               NDArray mean = in.get(0).pow(2).mean(new int[] {1}, true).add(eps);
-              return in.get(0).div(mean.sqrt()).mul(in.get(1));
+              return in.get(0).div(mean.sqrt()).mul(in.get(1).add(offset));
             },
             dy,
             x,
             w);
 
     Tensor y = autograd.zeros(70, width);
-    RmsNorm.forward(y, x, w, eps);
+    RmsNorm.forward(y, x, w, offset, eps);
     Tensor dx = autograd.zeros(70, width);
-    RmsNorm.backward(dx, dy, x, w, eps);
+    RmsNorm.backward(dx, dy, x, w, offset, eps);
     Tensor dw = autograd.zeros(width);
     RmsNorm.weightGradient(dw, dy, x, eps);
 
@@ -84,29 +85,49 @@ class KernelGradientsTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {96, 1500})
-  void swiGlu(int width) {
+  @CsvSource({"SWIGLU, 96", "SWIGLU, 1500", "GEGLU, 96", "GEGLU, 1500"})
+  void gatedUnits(GatedUnit unit, int width) {
     Tensor gate = autograd.random(33, width);
     Tensor up = autograd.random(33, width);
     Tensor dy = autograd.random(33, width);
-    var reference =
-        autograd.run(
-            in -> in.get(0).mul(ai.djl.nn.Activation.sigmoid(in.get(0))).mul(in.get(1)),
-            dy,
-            gate,
-            up);
+    var reference = autograd.run(in -> activation(unit, in.get(0)).mul(in.get(1)), dy, gate, up);
 
     Tensor y = autograd.zeros(33, width);
-    SwiGlu.forward(y, gate, up);
+    unit.forward(y, gate, up);
     Tensor dGate = autograd.copy(gate);
     Tensor dUp = autograd.copy(up);
     Tensor again = autograd.zeros(33, width);
-    SwiGlu.backward(again, dGate, dUp, dy);
+    unit.backward(again, dGate, dUp, dy);
 
     assertClose("y", reference.output(), y.toFloats());
     assertClose("y in the backward", reference.output(), again.toFloats());
     assertClose("dgate", reference.gradients()[0], dGate.toFloats());
     assertClose("dup", reference.gradients()[1], dUp.toFloats());
+  }
+
+  /** As papers write them. */
+  private static NDArray activation(GatedUnit unit, NDArray g) {
+    return switch (unit) {
+      case SWIGLU -> g.mul(ai.djl.nn.Activation.sigmoid(g));
+      case GEGLU ->
+          g.pow(3).mul(0.044715).add(g).mul(Math.sqrt(2 / Math.PI)).tanh().add(1).mul(g).mul(0.5);
+    };
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {0.3, 2, 30})
+  void caps(double cap) {
+    Tensor x = autograd.random(21, 107);
+    Tensor dy = autograd.random(21, 107);
+    var reference = autograd.run(in -> in.get(0).div(cap).tanh().mul(cap), dy, x);
+
+    Tensor y = autograd.copy(x);
+    Elements.cap(y, (float) cap);
+    Tensor dx = autograd.copy(dy);
+    Elements.capBackward(dx, y, (float) cap);
+
+    assertClose("y", reference.output(), y.toFloats());
+    assertClose("dx", reference.gradients()[0], dx.toFloats());
   }
 
   @Test
@@ -191,8 +212,9 @@ class KernelGradientsTest {
     return like.getManager().create(rows).expandDims(1);
   }
 
-  @Test
-  void attentionWithGroupedHeads() {
+  @ParameterizedTest
+  @ValueSource(doubles = {0, 0.7})
+  void attentionWithGroupedHeads(double cap) {
     int tokens = 75;
     int keyValueHeads = 2;
     int group = 3;
@@ -210,7 +232,8 @@ class KernelGradientsTest {
               NDArray keys = heads(in.get(1), tokens, keyValueHeads, headSize);
               NDArray values = heads(in.get(2), tokens, keyValueHeads, headSize);
               NDArray scores = queries.matMul(keys.transpose(0, 1, 3, 2)).mul(scale);
-              return scores.add(causal(in.get(0), tokens)).softmax(3).matMul(values);
+              NDArray capped = cap == 0 ? scores : scores.div(cap).tanh().mul(cap);
+              return capped.add(causal(in.get(0), tokens)).softmax(3).matMul(values);
             },
             dy,
             q,
@@ -242,7 +265,8 @@ class KernelGradientsTest {
 
     // The same with our own kernel, from and to rows of all heads side by side.
     var settings =
-        new BlockedAttention.Shape(tokens, keyValueHeads, group, headSize, tokens, scale);
+        new BlockedAttention.Shape(
+            tokens, keyValueHeads, group, headSize, tokens, new Scores(scale, cap));
     Tensor statistics = autograd.zeros((long) keyValueHeads * group, tokens);
     Tensor rows = autograd.zeros(q.shape());
     Tensor dRows = autograd.zeros(q.shape());
@@ -273,6 +297,9 @@ class KernelGradientsTest {
     assertClose("our dq", reference.gradients()[0], dq2.toFloats());
     assertClose("our dk", reference.gradients()[1], dk2.toFloats());
     assertClose("our dv", reference.gradients()[2], dv2.toFloats());
+    if (cap > 0) {
+      return; // libtorch's caps nothing
+    }
     assertClose("output", reference.output(), output.toFloats());
     assertClose("dq", reference.gradients()[0], dq.toFloats());
     assertClose("dk", reference.gradients()[1], dk.toFloats());

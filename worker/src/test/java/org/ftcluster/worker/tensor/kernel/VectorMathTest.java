@@ -56,6 +56,24 @@ class VectorMathTest {
   }
 
   @Test
+  void hyperbolicTangentsAreRightToThreeUlpAllOverTheRange() {
+    Random random = new Random(4);
+    float[] x = new float[Rows.FLOATS.length()];
+    for (int n = 0; n < 20_000; n++) {
+      float range = n % 3 == 0 ? 0.01f : n % 3 == 1 ? 1.3f : 100;
+      for (int i = 0; i < x.length; i++) {
+        x[i] = range * (2 * random.nextFloat() - 1);
+      }
+      float[] lanes = VectorMath.tanh(FloatVector.fromArray(Rows.FLOATS, x, 0)).toArray();
+      for (int i = 0; i < x.length; i++) {
+        float exact = (float) Math.tanh(x[i]);
+        assertTrue(
+            Math.abs(lanes[i] - exact) <= 3 * Math.ulp(exact), "tanh(" + x[i] + ") " + lanes[i]);
+      }
+    }
+  }
+
+  @Test
   void aLaneIsWhatTheNumberAloneIs() {
     float[] x = new float[Rows.FLOATS.length()];
     for (int i = 0; i < x.length; i++) {

@@ -4,18 +4,18 @@ import org.ftcluster.worker.tensor.Kernel;
 import org.ftcluster.worker.tensor.Parallel.Cost;
 import org.ftcluster.worker.tensor.Tensor;
 
-/** {@link SwiGlu} on an accelerator. */
-final class DeviceSwiGlu {
-  private static final String FILE = "swiglu";
+/** {@link GatedUnit} on an accelerator. */
+final class DeviceGatedUnit {
+  private static final String FILE = "gated_unit";
 
-  private DeviceSwiGlu() {}
+  private DeviceGatedUnit() {}
 
-  static void forward(Tensor y, Tensor gate, Tensor up) {
+  static void forward(GatedUnit unit, Tensor y, Tensor gate, Tensor up) {
     int width = DeviceRows.widthAlike(y, gate, up);
     DeviceRows.run(
-        Cost.through("SwiGLU", y, gate, up),
+        Cost.through(unit.title(), y, gate, up),
         y,
-        new Kernel(FILE, "swiglu", y.dtype()),
+        new Kernel(FILE, "gated_unit", y.dtype()),
         y.size(0),
         y,
         y.stride(0),
@@ -24,15 +24,16 @@ final class DeviceSwiGlu {
         up,
         up.stride(0),
         width,
+        unit == GatedUnit.GEGLU ? 1 : 0,
         DeviceRows.wide(width, y, gate, up));
   }
 
-  static void backward(Tensor y, Tensor gate, Tensor up, Tensor dy) {
+  static void backward(GatedUnit unit, Tensor y, Tensor gate, Tensor up, Tensor dy) {
     int width = DeviceRows.widthAlike(y, gate, up, dy);
     DeviceRows.run(
-        Cost.through("SwiGLU backward", y, gate, up, gate, up, dy),
+        Cost.through(unit.title() + " backward", y, gate, up, gate, up, dy),
         y,
-        new Kernel(FILE, "swiglu_backward", y.dtype()),
+        new Kernel(FILE, "gated_unit_backward", y.dtype()),
         y.size(0),
         y,
         y.stride(0),
@@ -43,6 +44,7 @@ final class DeviceSwiGlu {
         dy,
         dy.stride(0),
         width,
+        unit == GatedUnit.GEGLU ? 1 : 0,
         DeviceRows.wide(width, y, gate, up, dy));
   }
 }

@@ -5,30 +5,48 @@ import org.ftcluster.worker.tensor.Parallel;
 import org.ftcluster.worker.tensor.Tensor;
 
 /**
- * The gated activation of Llama's feed-forward (arXiv:2002.05202): {@code y = silu(gate) up},
- * {@code silu(g) = g σ(g)}.
+ * The gated activation of a feed-forward (arXiv:2002.05202): {@code y = a(gate) up}, where {@code
+ * a(g) = g σ(z(g))}.
  *
- * <p>Backward: {@code dup = dy silu(g)}, {@code dgate = dy up (σ + g σ (1 - σ))}.
+ * <p>Backward: {@code dup = dy a(g)}, {@code dgate = dy up (σ + g σ (1 - σ) z'(g))}.
  */
-public final class SwiGlu {
+public enum GatedUnit {
+  /** Llama's: z(g) = g. */
+  SWIGLU("SwiGLU"),
+
+  /**
+   * Gemma's, with GELU's approximation by a tanh (arXiv:1606.08415), since {@code (1 + tanh(z / 2))
+   * / 2 = σ(z)}: {@code z(g) = √(8/π) (g + 0.044715 g³)}.
+   */
+  GEGLU("GeGLU");
+
   private static final int GRAIN = 16;
 
   /** Elements handled at once, so that the scratch stays in the first-level cache. */
   private static final int BLOCK = 1024;
 
-  private SwiGlu() {}
+  private final String title;
+
+  GatedUnit(String title) {
+    this.title = title;
+  }
+
+  /** As it is called in papers. */
+  String title() {
+    return title;
+  }
 
   /** All tensors are [T, F]; {@code y} is written. */
-  public static void forward(Tensor y, Tensor gate, Tensor up) {
+  public void forward(Tensor y, Tensor gate, Tensor up) {
     if (y.isOnDevice()) {
-      DeviceSwiGlu.forward(y, gate, up);
+      DeviceGatedUnit.forward(this, y, gate, up);
       return;
     }
     Rows outRows = rows(y, gate);
     Rows gateRows = rows(gate, gate);
     Rows upRows = rows(up, gate);
     Parallel.rows(
-        Parallel.Cost.through("SwiGLU", y, gate, up),
+        Parallel.Cost.through(title, y, gate, up),
         gate.size(0),
         GRAIN,
         (from, to) -> {
@@ -51,9 +69,9 @@ public final class SwiGlu {
    * activation itself in {@code y}, which the weight gradient of the next product needs. All
    * tensors are [T, F].
    */
-  public static void backward(Tensor y, Tensor gate, Tensor up, Tensor dy) {
+  public void backward(Tensor y, Tensor gate, Tensor up, Tensor dy) {
     if (y.isOnDevice()) {
-      DeviceSwiGlu.backward(y, gate, up, dy);
+      DeviceGatedUnit.backward(this, y, gate, up, dy);
       return;
     }
     Rows outRows = rows(y, gate);
@@ -61,7 +79,7 @@ public final class SwiGlu {
     Rows upRows = rows(up, gate);
     Rows gradientRows = rows(dy, gate);
     Parallel.rows(
-        Parallel.Cost.through("SwiGLU backward", y, gate, up, gate, up, dy),
+        Parallel.Cost.through(title + " backward", y, gate, up, gate, up, dy),
         gate.size(0),
         GRAIN,
         (from, to) -> {
@@ -84,44 +102,48 @@ public final class SwiGlu {
         });
   }
 
-  private static void activate(float[] g, float[] u, int count) {
+  private void activate(float[] g, float[] u, int count) {
     int i = 0;
     for (int end = Rows.FLOATS.loopBound(count); i < end; i += Rows.FLOATS.length()) {
       FloatVector x = FloatVector.fromArray(Rows.FLOATS, g, i);
-      x.mul(VectorMath.sigmoid(x)).mul(FloatVector.fromArray(Rows.FLOATS, u, i)).intoArray(g, i);
+      FloatVector z = this == GEGLU ? VectorMath.geluArgument(x) : x;
+      x.mul(VectorMath.sigmoid(z)).mul(FloatVector.fromArray(Rows.FLOATS, u, i)).intoArray(g, i);
     }
     for (; i < count; i++) {
-      g[i] = g[i] * VectorMath.sigmoid(g[i]) * u[i];
+      float z = this == GEGLU ? VectorMath.geluArgument(g[i]) : g[i];
+      g[i] = g[i] * VectorMath.sigmoid(z) * u[i];
     }
   }
 
-  private static void differentiate(float[] g, float[] u, float[] d, float[] a, int count) {
+  private void differentiate(float[] g, float[] u, float[] d, float[] a, int count) {
     int i = 0;
     for (int end = Rows.FLOATS.loopBound(count); i < end; i += Rows.FLOATS.length()) {
       FloatVector x = FloatVector.fromArray(Rows.FLOATS, g, i);
       FloatVector up = FloatVector.fromArray(Rows.FLOATS, u, i);
       FloatVector dy = FloatVector.fromArray(Rows.FLOATS, d, i);
-      FloatVector s = VectorMath.sigmoid(x);
-      FloatVector silu = x.mul(s);
-      silu.mul(up).intoArray(a, i);
-      dy.mul(silu).intoArray(u, i);
-      // σ + g σ (1 - σ) = σ + silu - silu σ
-      dy.mul(up).mul(s.add(silu).sub(silu.mul(s))).intoArray(g, i);
+      FloatVector s = VectorMath.sigmoid(this == GEGLU ? VectorMath.geluArgument(x) : x);
+      FloatVector active = x.mul(s);
+      active.mul(up).intoArray(a, i);
+      dy.mul(active).intoArray(u, i);
+      // σ + g σ (1 - σ) z' = σ + b - b σ
+      FloatVector b = this == GEGLU ? active.mul(VectorMath.geluSlope(x)) : active;
+      dy.mul(up).mul(s.add(b).sub(b.mul(s))).intoArray(g, i);
     }
     for (; i < count; i++) {
-      float s = VectorMath.sigmoid(g[i]);
-      float silu = g[i] * s;
+      float s = VectorMath.sigmoid(this == GEGLU ? VectorMath.geluArgument(g[i]) : g[i]);
+      float active = g[i] * s;
       float up = u[i];
-      a[i] = silu * up;
-      u[i] = d[i] * silu;
-      g[i] = d[i] * up * (s + silu - silu * s);
+      a[i] = active * up;
+      u[i] = d[i] * active;
+      float b = this == GEGLU ? active * VectorMath.geluSlope(g[i]) : active;
+      g[i] = d[i] * up * (s + b - b * s);
     }
   }
 
   private static Rows rows(Tensor tensor, Tensor like) {
     if (tensor.size(0) != like.size(0) || tensor.size(1) != like.size(1)) {
       throw new IllegalArgumentException(
-          "SwiGLU takes tensors of one shape, not %s and %s".formatted(tensor, like));
+          "a gated unit takes tensors of one shape, not %s and %s".formatted(tensor, like));
     }
     return Rows.of(tensor);
   }
