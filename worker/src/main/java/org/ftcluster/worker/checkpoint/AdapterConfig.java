@@ -19,6 +19,9 @@ import org.ftcluster.protocol.job.JobSpec.AdapterType;
 final class AdapterConfig {
   static final String FILE = "adapter_config.json";
 
+  /** Where PEFT finds the language model in a model that has other parts. */
+  static final String LANGUAGE_MODEL = "model.language_model.";
+
   /** PEFT features that change what an adapter computes, and that this project doesn't have. */
   private static final List<String> UNSUPPORTED =
       List.of("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern", "fan_in_fan_out");
@@ -31,14 +34,19 @@ final class AdapterConfig {
    * Writes the file.
    *
    * @param targetModules names of layers, no shorthand
+   * @param ofPart whether layers of those names outside the language model have no adapter
    * @param baseModel where the base model's folder is
    */
-  static void write(Path folder, Adapter adapter, List<String> targetModules, Path baseModel)
+  static void write(
+      Path folder, Adapter adapter, List<String> targetModules, boolean ofPart, Path baseModel)
       throws IOException {
     ObjectNode root = JSON.createObjectNode();
     root.putNull("auto_mapping");
     root.put("base_model_name_or_path", baseModel.toString());
     root.put("bias", "none");
+    if (ofPart) {
+      root.put("exclude_modules", "(?!%s).*".formatted(LANGUAGE_MODEL.replace(".", "\\.")));
+    }
     root.put("fan_in_fan_out", false);
     root.put("inference_mode", true);
     root.put("init_lora_weights", true);

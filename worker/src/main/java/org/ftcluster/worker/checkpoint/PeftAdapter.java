@@ -56,7 +56,8 @@ public final class PeftAdapter {
       Path partial = Folders.createPartial(folder);
       try {
         SafetensorsWriter.write(partial.resolve(WEIGHTS), tensors, Map.of("format", "pt"));
-        AdapterConfig.write(partial, adapter, targetModules(adapter, parameters), baseModel);
+        AdapterConfig.write(
+            partial, adapter, targetModules(adapter, parameters), isOfPart(parameters), baseModel);
         String sha256 = Checksums.sha256(partial.resolve(WEIGHTS));
         Folders.publish(partial, folder);
         return sha256;
@@ -139,6 +140,12 @@ public final class PeftAdapter {
   }
 
   /** The layers' own names where the job says {@code all-linear}, as PEFT resolves it. */
+  /** Whether the model is a part of another one, whose other parts have no adapter. */
+  private static boolean isOfPart(ParameterBuffer parameters) {
+    return parameters.slices().stream()
+        .anyMatch(slice -> slice.name().contains(AdapterConfig.LANGUAGE_MODEL));
+  }
+
   private static List<String> targetModules(Adapter adapter, ParameterBuffer parameters) {
     if (!adapter.targetModules().equals(List.of(JobSpecReader.ALL_LINEAR))) {
       return adapter.targetModules();

@@ -74,13 +74,20 @@ final class AdapterLayout {
   }
 
   /** PEFT's name for A of the adapter of a linear layer. */
-  static String nameOfA(String linear) {
-    return "base_model.model." + linear + ".lora_A.weight";
+  static String nameOfA(ModelConfig config, String linear) {
+    return nameOf(config, linear) + ".lora_A.weight";
   }
 
   /** PEFT's name for B. */
-  static String nameOfB(String linear) {
-    return "base_model.model." + linear + ".lora_B.weight";
+  static String nameOfB(ModelConfig config, String linear) {
+    return nameOf(config, linear) + ".lora_B.weight";
+  }
+
+  private static String nameOf(ModelConfig config, String linear) {
+    return "base_model.model."
+        + (config.isPartOfAnother()
+            ? linear.replaceFirst("^model", "model.language_model")
+            : linear);
   }
 
   /** The trained tensors; two for each target in each layer. */
@@ -96,9 +103,9 @@ final class AdapterLayout {
         String linear = BaseLayout.layer(layer) + module.path();
         long[] shapeA = {adapter.r(), module.inputs()};
         long[] shapeB = {module.outputs(), adapter.r()};
-        slices.add(new ParameterBuffer.Slice(nameOfA(linear), shapeA, offset));
+        slices.add(new ParameterBuffer.Slice(nameOfA(config, linear), shapeA, offset));
         offset += shapeA[0] * shapeA[1];
-        slices.add(new ParameterBuffer.Slice(nameOfB(linear), shapeB, offset));
+        slices.add(new ParameterBuffer.Slice(nameOfB(config, linear), shapeB, offset));
         offset += shapeB[0] * shapeB[1];
       }
     }

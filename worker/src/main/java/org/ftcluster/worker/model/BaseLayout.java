@@ -4,7 +4,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
 
-/** The tensors of a model folder, under the names that Transformers gives them. */
+/**
+ * The tensors of a model folder, under the names that Transformers gives them in models of text
+ * alone.
+ */
 final class BaseLayout {
   static final String EMBEDDING = "model.embed_tokens.weight";
   static final String FINAL_NORM = "model.norm.weight";
@@ -21,7 +24,8 @@ final class BaseLayout {
   static final String QUERY_NORM = "self_attn.q_norm.weight";
   static final String KEY_NORM = "self_attn.k_norm.weight";
 
-  private static final String LAYERS = "model.layers.";
+  private static final String OF_LAYERS = ".layers.";
+  private static final String LAYERS = "model" + OF_LAYERS;
 
   private BaseLayout() {}
 
@@ -31,11 +35,11 @@ final class BaseLayout {
 
   /** The layer that a tensor belongs to, whether of the base or of an adapter; none of others. */
   static OptionalInt layerOf(String name) {
-    int at = name.indexOf(LAYERS);
+    int at = name.indexOf(OF_LAYERS);
     if (at < 0) {
       return OptionalInt.empty();
     }
-    int from = at + LAYERS.length();
+    int from = at + OF_LAYERS.length();
     return OptionalInt.of(Integer.parseInt(name, from, name.indexOf('.', from), 10));
   }
 

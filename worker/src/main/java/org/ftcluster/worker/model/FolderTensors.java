@@ -2,6 +2,7 @@ package org.ftcluster.worker.model;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.stream.Stream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.worker.safetensors.SafetensorsFolder;
 import org.ftcluster.worker.safetensors.TensorView;
@@ -15,13 +16,25 @@ record FolderTensors(Path folder, SafetensorsFolder files) implements BaseTensor
     return new FolderTensors(folder, SafetensorsFolder.open(folder));
   }
 
-  @Override
-  public boolean contains(String name) {
-    return files.contains(name);
+  /**
+   * What the files call a tensor: language models that are parts of others have longer names there,
+   * which of two depends on who wrote them.
+   */
+  private String stored(String name) {
+    return Stream.of("language_model." + name, name.replaceFirst("^model", "model.language_model"))
+        .filter(files::contains)
+        .findFirst()
+        .orElse(name);
   }
 
   @Override
-  public Tensor get(Scope scope, String name, long... shape) {
+  public boolean contains(String name) {
+    return files.contains(stored(name));
+  }
+
+  @Override
+  public Tensor get(Scope scope, String asked, long... shape) {
+    String name = stored(asked);
     if (!files.contains(name)) {
       throw new BadJobException(
           "%s has no tensor %s, which its config.json asks for".formatted(folder, name));

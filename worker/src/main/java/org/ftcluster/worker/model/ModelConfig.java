@@ -45,7 +45,9 @@ public record ModelConfig(
     QWEN3("Qwen3ForCausalLM"),
     PHI3("Phi3ForCausalLM"),
     GEMMA2("Gemma2ForCausalLM"),
-    GEMMA3("Gemma3ForCausalLM");
+    GEMMA3("Gemma3ForCausalLM"),
+    /** Of models that see, too, the language model alone. */
+    GEMMA3_OF_VISION("Gemma3ForConditionalGeneration");
 
     private final String className;
 
@@ -58,7 +60,11 @@ public record ModelConfig(
     }
 
     boolean isGemma() {
-      return this == GEMMA2 || this == GEMMA3;
+      return this == GEMMA2 || isGemma3();
+    }
+
+    boolean isGemma3() {
+      return this == GEMMA3 || this == GEMMA3_OF_VISION;
     }
   }
 
@@ -180,6 +186,11 @@ public record ModelConfig(
    */
   boolean fusedProjections() {
     return architecture == Architecture.PHI3;
+  }
+
+  /** Whether the model is a part of another one, of which the rest isn't known here. */
+  boolean isPartOfAnother() {
+    return architecture == Architecture.GEMMA3_OF_VISION;
   }
 
   /** What a layer's feed-forward multiplies the up projection with, of the gate projection. */

@@ -27,15 +27,22 @@ public final class ModelConfigReader {
   // What Transformers takes where the file doesn't say.
   private static final int QWEN3_HEAD = 128;
   private static final int GEMMA_HEAD = 256;
+  private static final int GEMMA3_HEADS = 8;
+  private static final int GEMMA3_KEY_VALUE_HEADS = 4;
+  private static final int GEMMA3_VOCABULARY = 262_208;
   private static final int GEMMA3_PATTERN = 6;
   private static final int USUAL_WINDOW = 4096;
 
   private final Path file;
+  private final JsonNode whole;
+
+  /** Of the language model: a part of the whole where that has others. */
   private final JsonNode root;
 
-  private ModelConfigReader(Path file, JsonNode root) {
+  private ModelConfigReader(Path file, JsonNode whole) {
     this.file = file;
-    this.root = root;
+    this.whole = whole;
+    this.root = whole.path("text_config").isObject() ? whole.path("text_config") : whole;
   }
 
   /**
@@ -66,8 +73,10 @@ public final class ModelConfigReader {
       throw bad("use_bidirectional_attention is not supported, only causal attention");
     }
     int hidden = integer("hidden_size");
-    int heads = integer("num_attention_heads");
-    int keyValueHeads = integer("num_key_value_heads", heads);
+    boolean isGemma3 = architecture.isGemma3();
+    int heads =
+        isGemma3 ? integer("num_attention_heads", GEMMA3_HEADS) : integer("num_attention_heads");
+    int keyValueHeads = integer("num_key_value_heads", isGemma3 ? GEMMA3_KEY_VALUE_HEADS : heads);
     if (heads % keyValueHeads != 0) {
       throw bad(
           "num_attention_heads %d is no multiple of num_key_value_heads %d"
@@ -86,7 +95,7 @@ public final class ModelConfigReader {
         heads,
         keyValueHeads,
         headSize,
-        integer("vocab_size"),
+        isGemma3 ? integer("vocab_size", GEMMA3_VOCABULARY) : integer("vocab_size"),
         root.path("rms_norm_eps").asDouble(architecture == Architecture.PHI3 ? 1e-5 : 1e-6),
         scores(architecture, headSize),
         isGemma ? cap("final_logit_softcapping", architecture == Architecture.GEMMA2 ? 30 : 0) : 0,
@@ -94,7 +103,7 @@ public final class ModelConfigReader {
         slidingWindow(architecture),
         localLayers(architecture, rotary),
         biases(architecture),
-        architecture == Architecture.QWEN3 || architecture == Architecture.GEMMA3,
+        architecture == Architecture.QWEN3 || isGemma3,
         root.path("tie_word_embeddings").asBoolean(isGemma));
   }
 
@@ -120,7 +129,7 @@ public final class ModelConfigReader {
     return switch (architecture) {
       case LLAMA, MISTRAL, QWEN2, PHI3 -> share;
       case QWEN3 -> QWEN3_HEAD;
-      case GEMMA2, GEMMA3 -> GEMMA_HEAD;
+      case GEMMA2, GEMMA3, GEMMA3_OF_VISION -> GEMMA_HEAD;
     };
   }
 
@@ -128,14 +137,14 @@ public final class ModelConfigReader {
     boolean attention = root.path("attention_bias").asBoolean(false);
     return switch (architecture) {
       case LLAMA -> new Biases(attention, attention, root.path("mlp_bias").asBoolean(false));
-      case QWEN3, GEMMA2, GEMMA3 -> new Biases(attention, attention, false);
+      case QWEN3, GEMMA2, GEMMA3, GEMMA3_OF_VISION -> new Biases(attention, attention, false);
       case QWEN2 -> new Biases(true, false, false);
       case MISTRAL, PHI3 -> new Biases(false, false, false);
     };
   }
 
   private Architecture architecture() {
-    String name = root.path("architectures").path(0).asText("");
+    String name = whole.path("architectures").path(0).asText("");
     for (Architecture architecture : Architecture.values()) {
       if (architecture.className().equals(name)) {
         return architecture;
@@ -162,7 +171,7 @@ public final class ModelConfigReader {
   /** Of layers that aren't local. */
   private int slidingWindow(Architecture architecture) {
     return switch (architecture) {
-      case LLAMA, QWEN2, QWEN3, GEMMA2, GEMMA3 -> 0;
+      case LLAMA, QWEN2, QWEN3, GEMMA2, GEMMA3, GEMMA3_OF_VISION -> 0;
       case PHI3 -> window(0);
       case MISTRAL -> window(USUAL_WINDOW);
     };
@@ -182,7 +191,7 @@ public final class ModelConfigReader {
         yield slides ? localLayers(rotary, layer -> layer >= first) : null;
       }
       case GEMMA2 -> localLayers(rotary, layer -> layer % 2 == 0);
-      case GEMMA3 -> {
+      case GEMMA3, GEMMA3_OF_VISION -> {
         int pattern = integer("sliding_window_pattern", GEMMA3_PATTERN);
         Rotary own =
             rotary(
@@ -238,7 +247,7 @@ public final class ModelConfigReader {
 
   /** Of layers that aren't local. */
   private Rotary rotary(Architecture architecture, int headSize) {
-    double usual = architecture == Architecture.GEMMA3 ? 1_000_000 : 10_000;
+    double usual = architecture.isGemma3() ? 1_000_000 : 10_000;
     return rotary(
         ropeParameters(),
         root.path("rope_theta").asDouble(usual),

@@ -3,6 +3,7 @@ package org.ftcluster.worker.model;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
+import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.tensor.Accelerator;
 import org.ftcluster.worker.tensor.Aten;
@@ -152,7 +153,14 @@ public final class ModelLoader {
       ModelConfig config, JobSpec.Adapter adapter, BaseTensors source) {
     return switch (adapter.type()) {
       case LORA -> AdapterLayout.slices(config, adapter);
-      case NONE -> BaseLayout.slices(config, isTied(config, source));
+      case NONE -> {
+        if (config.isPartOfAnother()) {
+          throw new BadJobException(
+              "adapter.type is none, but of %s only the language model is known here, so a whole model can't be written; lora would work."
+                  .formatted(config.architecture().className()));
+        }
+        yield BaseLayout.slices(config, isTied(config, source));
+      }
     };
   }
 

@@ -234,9 +234,10 @@ final class PartBuilder {
 
   private @Nullable Lora lora(String linear, Projection projection, Piece piece) {
     Span ranks = new Span(0, adapter.r());
-    String nameOfA = AdapterLayout.nameOfA(linear);
+    String nameOfA = AdapterLayout.nameOfA(config, linear);
     Parameter a = trained.matrix(nameOfA, new Piece(ranks, piece.columns()));
-    Parameter b = trained.matrix(AdapterLayout.nameOfB(linear), new Piece(piece.rows(), ranks));
+    Parameter b =
+        trained.matrix(AdapterLayout.nameOfB(config, linear), new Piece(piece.rows(), ranks));
     if (a == null || b == null) {
       return null;
     }

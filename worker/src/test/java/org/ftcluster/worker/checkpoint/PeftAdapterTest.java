@@ -63,6 +63,22 @@ class PeftAdapterTest {
   }
 
   @Test
+  void otherPartsOfAModelThatSeesAreLeftOut() throws IOException {
+    Path folder = root.resolve("adapter");
+    String prefix = PREFIX.replace("layers", "language_model.layers");
+    try (ParameterBuffer parameters = parameters(prefix, MODULES, 4)) {
+      PeftAdapter.write(folder, lora(4, List.of("q_proj")), BASE, parameters);
+    }
+    String excluded =
+        new JsonMapper()
+            .readTree(folder.resolve("adapter_config.json").toFile())
+            .get("exclude_modules")
+            .asText();
+    assertTrue("model.vision_tower.encoder.layers.0.self_attn.q_proj".matches(excluded));
+    assertFalse("model.language_model.layers.0.self_attn.q_proj".matches(excluded));
+  }
+
+  @Test
   void theChecksumIsAFunctionOfTheValuesAlone() {
     try (ParameterBuffer parameters = parameters(MODULES, 4);
         ParameterBuffer reordered = parameters(MODULES.reversed(), 4)) {
@@ -221,10 +237,14 @@ class PeftAdapterTest {
 
   /** Two layers; values are functions of the names. */
   private static ParameterBuffer parameters(List<String> modules, int r) {
+    return parameters(PREFIX, modules, r);
+  }
+
+  private static ParameterBuffer parameters(String prefix, List<String> modules, int r) {
     List<String> names = new ArrayList<>();
     for (int layer = 0; layer < 2; layer++) {
       for (String module : modules) {
-        names.add(PREFIX + layer + "." + module);
+        names.add(prefix + layer + "." + module);
       }
     }
     List<ParameterBuffer.Slice> slices = new ArrayList<>();

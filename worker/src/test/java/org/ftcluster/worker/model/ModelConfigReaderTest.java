@@ -86,6 +86,29 @@ class ModelConfigReaderTest {
     assertEquals(config.rotary(), config.ofLayer(21).rotary());
   }
 
+  /** As it was published of a model that sees, too. */
+  @Test
+  void whatGemma3LeavesOutIsWhatTransformersTakes() throws IOException {
+    Files.writeString(
+        folder.resolve("config.json"),
+        """
+        {"architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3",
+         "text_config": {"hidden_size": 2560, "intermediate_size": 10240,
+           "model_type": "gemma3_text", "num_hidden_layers": 34,
+           "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024},
+         "vision_config": {"hidden_size": 1152, "num_hidden_layers": 27, "vocab_size": 3}}
+        """);
+    ModelConfig config = ModelConfigReader.read(folder);
+    assertEquals(8, config.heads());
+    assertEquals(4, config.keyValueHeads());
+    assertEquals(256, config.headSize());
+    assertEquals(262_208, config.vocabularySize());
+    assertEquals(new Rotary(1_000_000, 256, new RopeScaling.Linear(8)), config.rotary());
+    assertEquals(new Rotary(10_000, 256, null), config.ofLayer(0).rotary());
+    assertEquals(1024, config.ofLayer(0).slidingWindow());
+    assertTrue(config.tiedHead());
+  }
+
   /** As Transformers 4 and 5 write it. */
   @ParameterizedTest
   @ValueSource(

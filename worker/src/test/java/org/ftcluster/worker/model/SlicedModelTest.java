@@ -85,6 +85,7 @@ class SlicedModelTest {
     "gemma2, LORA, FLOAT32, NF4, 4, 0.1",
     "gemma3, LORA, FLOAT32, NONE, 2, 0",
     "gemma3, LORA, BFLOAT16, NONE, 2, 0",
+    "gemma3-vision, LORA, FLOAT32, NONE, 2, 0",
     "full-gemma3, NONE, FLOAT32, NONE, 2, 0"
   })
   void slicesTogetherLearnWhatTheModelLearns(
