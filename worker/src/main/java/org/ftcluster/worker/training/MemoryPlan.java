@@ -63,14 +63,6 @@ public record MemoryPlan(
 
   private static final MicroBatchShape SMALLEST = new MicroBatchShape(1, 1, 1);
 
-  /** The job's model, which is one that can do what the job asks. */
-  private static ModelConfig checked(JobSpec spec) {
-    ModelConfig config = ModelConfigReader.read(spec.model().path());
-    MeshParts.check(config, spec.parallel());
-    config.checkLength(spec.data().maxLength());
-    return config;
-  }
-
   static MemoryPlan of(
       JobSpec spec, GlobalBatches batches, @Nullable EvalBatches eval, long memory) {
     ModelConfig config = checked(spec);
@@ -94,6 +86,14 @@ public record MemoryPlan(
         largestSize(spec, kept, largest, memory),
         largestSize(spec, recomputed, largest, memory),
         costs(spec, batches));
+  }
+
+  /** The job's model, which is one that can do what the job asks. */
+  private static ModelConfig checked(JobSpec spec) {
+    ModelConfig config = ModelConfigReader.read(spec.model().path());
+    MeshParts.check(config, spec.parallel());
+    config.checkLength(spec.data().maxLength());
+    return config;
   }
 
   /**
