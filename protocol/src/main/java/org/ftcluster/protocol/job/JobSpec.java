@@ -84,6 +84,11 @@ public record JobSpec(
     public double scaling() {
       return useRslora ? loraAlpha / Math.sqrt(r) : (double) loraAlpha / r;
     }
+
+    /** The same of other layers. */
+    public Adapter withTargetModules(List<String> names) {
+      return new Adapter(type, r, loraAlpha, loraDropout, names, useRslora, initFrom);
+    }
   }
 
   /** {@code none} trains every weight. */

@@ -4,8 +4,10 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteOrder;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
@@ -76,7 +78,18 @@ public final class PeftAdapter {
    * @throws BadJobException when it is none, or of a kind that is not supported
    */
   public static Adapter read(Path folder) {
-    return AdapterConfig.read(folder);
+    Adapter saved = AdapterConfig.read(folder);
+    Path weights = folder.resolve(WEIGHTS);
+    if (!Files.exists(weights)) {
+      return saved;
+    }
+    try (SafetensorsFile file = SafetensorsFile.open(weights)) {
+      // PEFT's file may have a pattern, or names of layers that it has left out.
+      List<String> layers = layers(file.names());
+      return layers.containsAll(saved.targetModules()) ? saved : saved.withTargetModules(layers);
+    } catch (SafetensorsException e) {
+      throw new BadJobException(String.valueOf(e.getMessage()), e);
+    }
   }
 
   /**
@@ -93,13 +106,14 @@ public final class PeftAdapter {
     try (SafetensorsFile file = SafetensorsFile.open(folder.resolve(WEIGHTS))) {
       Set<String> unused = new HashSet<>(file.names());
       for (ParameterBuffer.Slice slice : parameters.slices()) {
-        if (!unused.remove(slice.name())) {
+        String name = stored(file, slice.name());
+        if (!unused.remove(name)) {
           throw new BadJobException(
               "%s: has no tensor %s, which this job trains (target_modules %s); the adapter is for %s."
                   .formatted(
                       file.path(), slice.name(), adapter.targetModules(), saved.targetModules()));
         }
-        TensorView tensor = file.get(slice.name());
+        TensorView tensor = file.get(name);
         if (!Arrays.equals(tensor.shape(), slice.shape())) {
           throw new BadJobException(
               "%s: tensor %s is %s, but for this model it would have to be %s: the adapter is for another base model."
@@ -125,6 +139,12 @@ public final class PeftAdapter {
     }
   }
 
+  /** Before Transformers 4.52 layers of a model that sees, too, had other names. */
+  private static String stored(SafetensorsFile file, String name) {
+    String older = name.replace(AdapterConfig.LANGUAGE_MODEL, "language_model.model.");
+    return file.names().contains(older) ? older : name;
+  }
+
   private static void checkSettings(Path folder, Adapter saved, Adapter job) {
     if (saved.r() != job.r()) {
       throw new BadJobException(
@@ -139,21 +159,25 @@ public final class PeftAdapter {
     }
   }
 
-  /** The layers' own names where the job says {@code all-linear}, as PEFT resolves it. */
   /** Whether the model is a part of another one, whose other parts have no adapter. */
   private static boolean isOfPart(ParameterBuffer parameters) {
     return parameters.slices().stream()
         .anyMatch(slice -> slice.name().contains(AdapterConfig.LANGUAGE_MODEL));
   }
 
+  /** The layers' own names where the job says {@code all-linear}, as PEFT resolves it. */
   private static List<String> targetModules(Adapter adapter, ParameterBuffer parameters) {
-    if (!adapter.targetModules().equals(List.of(JobSpecReader.ALL_LINEAR))) {
-      return adapter.targetModules();
-    }
+    return adapter.targetModules().equals(List.of(JobSpecReader.ALL_LINEAR))
+        ? layers(parameters.slices().stream().map(ParameterBuffer.Slice::name).toList())
+        : adapter.targetModules();
+  }
+
+  /** The names of the layers that an adapter's tensors are of. */
+  private static List<String> layers(Collection<String> tensors) {
     Set<String> names = new TreeSet<>();
-    for (ParameterBuffer.Slice slice : parameters.slices()) {
-      if (slice.name().endsWith(LORA_A)) {
-        String layer = slice.name().substring(0, slice.name().length() - LORA_A.length());
+    for (String tensor : tensors) {
+      if (tensor.endsWith(LORA_A)) {
+        String layer = tensor.substring(0, tensor.length() - LORA_A.length());
         names.add(layer.substring(layer.lastIndexOf('.') + 1));
       }
     }

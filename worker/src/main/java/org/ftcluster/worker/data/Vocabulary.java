@@ -16,7 +16,6 @@ import java.util.Set;
 final class Vocabulary {
   private final Map<String, Integer> ids = new HashMap<>();
   private final Set<String> specialTokens = new HashSet<>();
-  private int size;
 
   private Vocabulary() {}
 
@@ -31,7 +30,11 @@ final class Vocabulary {
    * those, as Gemma's of text alone have none for images.
    */
   int size() {
-    return size;
+    return ids.entrySet().stream()
+        .filter(token -> !specialTokens.contains(token.getKey()))
+        .mapToInt(token -> token.getValue() + 1)
+        .max()
+        .orElse(0);
   }
 
   OptionalInt id(String token) {
@@ -72,12 +75,9 @@ final class Vocabulary {
   private void addAdded(JsonNode added) {
     for (JsonNode token : added) {
       String text = token.path("content").asText();
-      int id = token.path("id").asInt();
+      ids.put(text, token.path("id").asInt());
       if (token.path("special").asBoolean()) {
         specialTokens.add(text);
-        ids.put(text, id);
-      } else {
-        add(text, id);
       }
     }
   }
@@ -88,12 +88,12 @@ final class Vocabulary {
       JsonToken value = parser.nextToken();
       if (vocab && value == JsonToken.START_OBJECT) { // BPE, WordPiece, WordLevel: token to id
         while (parser.nextToken() == JsonToken.FIELD_NAME) {
-          add(parser.currentName(), parser.nextIntValue(0));
+          ids.put(parser.currentName(), parser.nextIntValue(0));
         }
       } else if (vocab && value == JsonToken.START_ARRAY) { // Unigram: [token, score] by id
         int id = 0;
         while (parser.nextToken() == JsonToken.START_ARRAY) {
-          add(parser.nextTextValue(), id++);
+          ids.put(parser.nextTextValue(), id++);
           parser.nextToken();
           parser.nextToken();
         }
@@ -101,10 +101,5 @@ final class Vocabulary {
         parser.skipChildren();
       }
     }
-  }
-
-  private void add(String token, int id) {
-    ids.put(token, id);
-    size = Math.max(size, id + 1);
   }
 }

@@ -170,7 +170,7 @@ public record ModelConfig(
   public void checkLength(int tokens) {
     if (tokens > longestSequence()) {
       throw new BadJobException(
-          "sequences may have %,d tokens here (data.max_length), but the model's rotary embedding reaches %,d: longrope's factors for longer ones are not supported."
+          "sequences may have %,d tokens here (max_length), but the model's rotary embedding reaches %,d: longrope's factors for longer ones are not supported."
               .formatted(tokens, longestSequence()));
     }
   }

@@ -98,19 +98,28 @@ public final class ModelConfigReader {
         isGemma3 ? integer("vocab_size", GEMMA3_VOCABULARY) : integer("vocab_size"),
         root.path("rms_norm_eps").asDouble(architecture == Architecture.PHI3 ? 1e-5 : 1e-6),
         scores(architecture, headSize),
-        isGemma ? cap("final_logit_softcapping", architecture == Architecture.GEMMA2 ? 30 : 0) : 0,
+        logitCap(architecture),
         rotary,
         slidingWindow(architecture),
         localLayers(architecture, rotary),
         biases(architecture),
         architecture == Architecture.QWEN3 || isGemma3,
-        root.path("tie_word_embeddings").asBoolean(isGemma));
+        whole.path("tie_word_embeddings").asBoolean(isGemma));
   }
 
   private Scores scores(Architecture architecture, int headSize) {
     int size = architecture.isGemma() ? integer("query_pre_attn_scalar", GEMMA_HEAD) : headSize;
     double cap = architecture == Architecture.GEMMA2 ? cap("attn_logit_softcapping", 50) : 0;
     return new Scores(1 / Math.sqrt(size), cap);
+  }
+
+  /** Transformers caps none of a model that sees, too, whatever its file says. */
+  private double logitCap(Architecture architecture) {
+    return switch (architecture) {
+      case GEMMA2 -> cap("final_logit_softcapping", 30);
+      case GEMMA3 -> cap("final_logit_softcapping", 0);
+      case LLAMA, MISTRAL, QWEN2, QWEN3, PHI3, GEMMA3_OF_VISION -> 0;
+    };
   }
 
   /** 0 for none. */

@@ -79,6 +79,33 @@ class PeftAdapterTest {
   }
 
   @Test
+  void theTensorsSayWhichLayersAPatternMeans() throws IOException {
+    Path folder = root.resolve("adapter");
+    Path file = folder.resolve("adapter_config.json");
+    try (ParameterBuffer parameters = parameters(MODULES, 4)) {
+      PeftAdapter.write(folder, lora(4, List.of("q_proj", "down_proj")), BASE, parameters);
+      assertEquals(List.of("q_proj", "down_proj"), PeftAdapter.read(folder).targetModules());
+      String json = Files.readString(file).replaceFirst("\\[[^]]*\\]", "\".*layers.*proj\"");
+      Files.writeString(file, json);
+      assertEquals(List.of("down_proj", "q_proj"), PeftAdapter.read(folder).targetModules());
+    }
+  }
+
+  @Test
+  void layersOfModelsThatSeeHadOtherNamesBefore() {
+    String older = PREFIX.replace("model.layers", "language_model.model.layers");
+    String newer = PREFIX.replace("layers", "language_model.layers");
+    Adapter adapter = lora(4, List.of("q_proj"));
+    Path folder = root.resolve("adapter");
+    try (ParameterBuffer saved = parameters(older, List.of("self_attn.q_proj"), 4);
+        ParameterBuffer read = parameters(newer, List.of("self_attn.q_proj"), 4)) {
+      PeftAdapter.write(folder, adapter, BASE, saved);
+      PeftAdapter.readInto(folder, adapter, read);
+      assertEquals(-1, read.values().mismatch(saved.values()));
+    }
+  }
+
+  @Test
   void theChecksumIsAFunctionOfTheValuesAlone() {
     try (ParameterBuffer parameters = parameters(MODULES, 4);
         ParameterBuffer reordered = parameters(MODULES.reversed(), 4)) {

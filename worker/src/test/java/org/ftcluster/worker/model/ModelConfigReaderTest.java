@@ -109,6 +109,19 @@ class ModelConfigReaderTest {
     assertTrue(config.tiedHead());
   }
 
+  /** What Transformers writes of a language model inside another says that it is tied, always. */
+  @Test
+  void theWholeModelSaysWhetherTheHeadIsTheEmbedding() throws IOException {
+    Path published = Path.of("src/test/resources/golden/gemma3-vision/config.json");
+    String json = Files.readString(published);
+    int last = json.lastIndexOf("\"tie_word_embeddings\": true");
+    Files.writeString(
+        folder.resolve("config.json"),
+        json.substring(0, last) + json.substring(last).replaceFirst("true", "false"));
+    assertTrue(ModelConfigReader.read(published).tiedHead());
+    assertFalse(ModelConfigReader.read(folder).tiedHead());
+  }
+
   /** As Transformers 4 and 5 write it. */
   @ParameterizedTest
   @ValueSource(
@@ -184,7 +197,7 @@ class ModelConfigReaderTest {
     ModelConfig config = ModelConfigReader.read(Path.of("src/test/resources/golden/phi4-mini"));
     config.checkLength(64);
     String message = assertThrows(BadJobException.class, () -> config.checkLength(65)).getMessage();
-    assertTrue(message.contains("65 tokens here (data.max_length)"), message);
+    assertTrue(message.contains("65 tokens here (max_length)"), message);
     assertTrue(message.contains("reaches 64:"), message);
 
     RotaryTable table = new RotaryTable(config.rotary());
