@@ -71,7 +71,7 @@ final class Channel {
     settle(what);
     MemorySegment done = cuda.newEvent();
     cuda.record(done, stream);
-    return new Pending(what, done);
+    return new Pending(what, call, done);
   }
 
   /** Until NCCL has taken what it was told. */
@@ -93,10 +93,15 @@ final class Channel {
   /** An operation that the stream was given. */
   private final class Pending implements Work {
     private final String what;
+
+    /** Has the buffers, which nobody else may refer to any more; null once it is done. */
+    private @Nullable Call call;
+
     private @Nullable MemorySegment event;
 
-    Pending(String what, MemorySegment event) {
+    Pending(String what, Call call, MemorySegment event) {
       this.what = what;
+      this.call = call;
       this.event = event;
     }
 
@@ -119,6 +124,7 @@ final class Channel {
       }
       context.cuda().destroyEvent(waited);
       event = null;
+      call = null;
       return true;
     }
   }
