@@ -34,7 +34,7 @@ final class Engine {
   /** So long no sign of life, and a peer is lost. Saturated cores delay one by less. */
   static final Duration SILENCE = Duration.ofSeconds(5);
 
-  /** The first one takes longer: a peer may still be connecting to others. */
+  /** The first one, or byte, takes longer: a peer may still be connecting to others. */
   static final Duration FIRST_SILENCE = Duration.ofSeconds(60);
 
   private final int rank;

@@ -29,7 +29,7 @@ final class Link {
   private static final byte LEAVE = 2;
 
   /** All of its frame; the others go on with a length and a text. */
-  private static final byte BEAT = 3;
+  static final byte BEAT = 3;
 
   private static final int CONTROL_BYTES = 1024;
 
@@ -140,7 +140,16 @@ final class Link {
       readControl();
       throw lost(peerHasLeft ? "it has left the generation" : "it closed the connection", null);
     }
+    if (count > 0) {
+      hear();
+    }
     return count > 0;
+  }
+
+  /** Whoever sends anything is at work, and gives signs of life from then on. */
+  private void hear() {
+    heard = true;
+    heardNs = System.nanoTime();
   }
 
   /** Asks the selector for what the queues wait for. */
@@ -204,8 +213,7 @@ final class Link {
       do {
         count = control.read(controlInput);
         if (count > 0) {
-          heard = true;
-          heardNs = System.nanoTime();
+          hear();
           takeFrames();
         }
       } while (count > 0 && !peerHasLeft);
