@@ -83,7 +83,7 @@ final class FolderStorage implements Storage {
     Path file = root.resolve(name);
     Files.deleteIfExists(file);
     Path folder = file.getParent();
-    if (folder != null && !folder.equals(root) && isEmpty(folder)) {
+    if (folder != null && !folder.equals(root) && Files.exists(folder) && isEmpty(folder)) {
       Files.deleteIfExists(folder);
     }
   }

@@ -41,6 +41,7 @@ class StorageTest {
   @ValueSource(strings = {"folder", "s3"})
   void whatIsPutIsListedGotAndDeleted(String kind) throws IOException {
     try (Storage storage = storage(kind)) {
+      storage.delete("step-1/a");
       storage.put("step-1/b", file("one"), 3);
       storage.put("step-1/a", file("only the beginning"), 4);
       storage.put("step-10/a", file(""), 0);
