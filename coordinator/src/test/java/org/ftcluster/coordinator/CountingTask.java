@@ -126,7 +126,8 @@ final class CountingTask implements RankTask {
     }
     if (rank == 0) {
       events.noted("the adapter is written");
-      events.completed(new TrainingResult(steps(), Double.NaN, 0.5, "/a", "ab", 1, 1, steps()));
+      events.completed(
+          new TrainingResult(steps(), steps(), Double.NaN, 0.5, "/a", "ab", 1, 1, steps()));
     }
   }
 

@@ -21,8 +21,10 @@ import org.ftcluster.cli.console.Json;
  * @param sha256 of what was trained
  * @param steps lines of {@code metrics.jsonl}
  * @param samples lines of {@code samples.jsonl}, as they are
+ * @param evaluations lines of {@code evaluations.jsonl}, if there is one
  */
-record Results(String sha256, List<StepLine> steps, List<String> samples) {
+record Results(
+    String sha256, List<StepLine> steps, List<String> samples, List<String> evaluations) {
   private static final List<Path> WEIGHTS =
       List.of(
           Path.of("adapter", "adapter_model.safetensors"), Path.of("model", "model.safetensors"));
@@ -57,8 +59,12 @@ record Results(String sha256, List<StepLine> steps, List<String> samples) {
                   () ->
                       CommandException.failed(
                           "%s has neither adapter/ nor model/".formatted(folder)));
+      Path evaluations = folder.resolve("evaluations.jsonl");
       return new Results(
-          sha256(weights), steps, Files.readAllLines(folder.resolve("samples.jsonl")));
+          sha256(weights),
+          steps,
+          Files.readAllLines(folder.resolve("samples.jsonl")),
+          Files.exists(evaluations) ? Files.readAllLines(evaluations) : List.of());
     } catch (IOException e) {
       throw CommandException.failed("what the job left can't be read: " + e).because(e);
     }

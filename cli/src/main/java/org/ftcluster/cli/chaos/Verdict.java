@@ -31,26 +31,27 @@ final class Verdict {
           "adapter_sha256 is %s, and undisturbed %s"
               .formatted(results.sha256(), reference.sha256()));
     }
-    compareSamples(reference.samples(), results.samples(), broken);
+    compareLines("samples.jsonl", reference.samples(), results.samples(), broken);
+    compareLines("evaluations.jsonl", reference.evaluations(), results.evaluations(), broken);
     compareSteps(reference.steps(), results.steps(), broken);
     return broken;
   }
 
-  private static void compareSamples(
-      List<String> expected, List<String> actual, List<String> broken) {
+  private static void compareLines(
+      String file, List<String> expected, List<String> actual, List<String> broken) {
     if (expected.equals(actual)) {
       return;
     }
     for (int i = 0; i < Math.min(expected.size(), actual.size()); i++) {
       if (!expected.get(i).equals(actual.get(i))) {
         broken.add(
-            "samples.jsonl differs first in line %d: %s, and undisturbed %s"
-                .formatted(i + 1, actual.get(i), expected.get(i)));
+            "%s differs first in line %d: %s, and undisturbed %s"
+                .formatted(file, i + 1, actual.get(i), expected.get(i)));
         return;
       }
     }
     broken.add(
-        "samples.jsonl has %d lines, and undisturbed %d".formatted(actual.size(), expected.size()));
+        "%s has %d lines, and undisturbed %d".formatted(file, actual.size(), expected.size()));
   }
 
   private static void compareSteps(

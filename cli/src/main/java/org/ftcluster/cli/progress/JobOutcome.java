@@ -23,6 +23,8 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
    *
    * @param evalLossBefore NaN (null in JSON) without evaluation data, or where the job did not get
    *     that far
+   * @param resultStep the step after which the result was as it is: the last one, or the best; 0
+   *     where there is none
    * @param adapter the folder of the adapter, or of the model where all of it was trained; null
    *     where there is none
    */
@@ -30,6 +32,7 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
       String job,
       String state,
       long steps,
+      long resultStep,
       double evalLossBefore,
       double evalLossAfter,
       @Nullable String adapter,
@@ -55,6 +58,7 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
             job.getJob(),
             job.getState(),
             job.getStep(),
+            0,
             Double.NaN,
             Double.NaN,
             null,
@@ -68,6 +72,7 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
             job.getJob(),
             job.getState(),
             result.getSteps(),
+            result.getResultStep(),
             result.getEvalLossBefore(),
             result.getEvalLossAfter(),
             result.getAdapter(),
@@ -98,9 +103,12 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
       text +=
           String.format(
               Locale.ROOT,
-              "%nEvaluation loss: %.4f before, %.4f after.",
+              "%nEvaluation loss: %.4f before, %.4f after%s.",
               result.getEvalLossBefore(),
-              result.getEvalLossAfter());
+              result.getEvalLossAfter(),
+              result.getResultStep() == result.getSteps()
+                  ? ""
+                  : " step %d, the best".formatted(result.getResultStep()));
     }
     boolean model = Path.of(result.getAdapter()).endsWith("model");
     return text + (model ? "\nModel: " : "\nAdapter: ") + result.getAdapter();

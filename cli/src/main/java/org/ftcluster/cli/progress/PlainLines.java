@@ -5,7 +5,10 @@ import java.time.Instant;
 import java.time.InstantSource;
 import org.ftcluster.cli.console.Console;
 
-/** A line now and then, for logs and pipes. The first and the last step are always among them. */
+/**
+ * A line now and then, for logs and pipes. The first step is always among them, and so is the last
+ * where the job doesn't end early.
+ */
 final class PlainLines implements ProgressDisplay {
   private static final Duration BETWEEN = Duration.ofSeconds(5);
 

@@ -78,6 +78,7 @@ final class ApiMapping {
       update.setResult(
           JobResult.newBuilder()
               .setSteps(result.steps())
+              .setResultStep(result.resultStep())
               .setEvalLossBefore(result.evalLossBefore())
               .setEvalLossAfter(result.evalLossAfter())
               .setAdapter(result.adapter())

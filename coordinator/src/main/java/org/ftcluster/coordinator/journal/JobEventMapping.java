@@ -131,6 +131,7 @@ final class JobEventMapping {
   private static JobSucceeded toProto(TrainingResult result) {
     return JobSucceeded.newBuilder()
         .setSteps(result.steps())
+        .setResultStep(result.resultStep())
         .setEvalLossBefore(result.evalLossBefore())
         .setEvalLossAfter(result.evalLossAfter())
         .setAdapter(result.adapter())
@@ -144,6 +145,7 @@ final class JobEventMapping {
   private static TrainingResult fromProto(JobSucceeded result) {
     return new TrainingResult(
         result.getSteps(),
+        result.getResultStep() == 0 ? result.getSteps() : result.getResultStep(),
         result.getEvalLossBefore(),
         result.getEvalLossAfter(),
         result.getAdapter(),

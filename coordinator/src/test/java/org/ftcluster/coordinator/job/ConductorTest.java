@@ -133,7 +133,8 @@ class ConductorTest {
       }
     }
 
-    private static final TrainingResult RESULT = new TrainingResult(10, 2, 1, "/a", "ab", 1, 1, 1);
+    private static final TrainingResult RESULT =
+        new TrainingResult(10, 10, 2, 1, "/a", "ab", 1, 1, 1);
 
     private void assign() {
       List<Worker> workers = new ArrayList<>();

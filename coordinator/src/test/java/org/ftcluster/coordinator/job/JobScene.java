@@ -30,7 +30,7 @@ import org.junit.jupiter.api.BeforeEach;
 
 /** A job between its owner and two workers, all played by the test. */
 abstract class JobScene {
-  static final TrainingResult RESULT = new TrainingResult(10, 2, 1, "/a", "ab", 1, 1, 1);
+  static final TrainingResult RESULT = new TrainingResult(10, 10, 2, 1, "/a", "ab", 1, 1, 1);
   static final Epoch EPOCH = new Epoch("journal", 7);
   static final Patience PATIENCE =
       new Patience(

@@ -135,7 +135,7 @@ class JobStateTest {
             new JobEvent.Scaled(2),
             new JobEvent.Paused(5),
             new JobEvent.Resumed(),
-            new JobEvent.Succeeded(new TrainingResult(10, 2, 1, "/a", "ab", 1, 1, 1)),
+            new JobEvent.Succeeded(new TrainingResult(10, 10, 2, 1, "/a", "ab", 1, 1, 1)),
             new JobEvent.Failed(6, "bad"),
             new JobEvent.Cancelled(7)));
   }

@@ -27,7 +27,7 @@ class EventSerializerTest {
           new JobEvent.Paused(15),
           new JobEvent.Resumed(),
           new JobEvent.Succeeded(
-              new TrainingResult(300, Double.NaN, 0.25, "/a", "ab12", 1e4, 60.5, 9600)),
+              new TrainingResult(300, 280, Double.NaN, 0.25, "/a", "ab12", 1e4, 60.5, 9600)),
           new JobEvent.Failed(16, "no worker joined in time"),
           new JobEvent.Cancelled(17));
 

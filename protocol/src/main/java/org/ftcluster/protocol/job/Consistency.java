@@ -27,6 +27,7 @@ final class Consistency {
           "is %d, but must not be above elastic.max_workers, which is %d"
               .formatted(elastic.minWorkers(), elastic.maxWorkers()));
     }
+    checkEvaluation(spec, problems);
     checkMesh(spec, problems);
     checkShardingGroup(spec.parallel(), problems);
     if (spec.adapter().type() == AdapterType.NONE
@@ -45,6 +46,28 @@ final class Consistency {
     }
     checkOffload(spec, problems);
     RemoteCheck.check(spec.checkpoint(), problems);
+  }
+
+  private static void checkEvaluation(JobSpec spec, Problems problems) {
+    JobSpec.Evaluation evaluation = spec.evaluation();
+    if (evaluation.everySteps() > 0 && spec.data().eval() == null) {
+      problems.add(
+          "evaluation.every_steps",
+          "is %d, but there is nothing to evaluate; give data.eval, or leave it out"
+              .formatted(evaluation.everySteps()));
+    }
+    if (evaluation.everySteps() > 0) {
+      return;
+    }
+    String needed = "but evaluation.every_steps is 0; give the steps between evaluations, or ";
+    if (evaluation.keepBest()) {
+      problems.add("evaluation.keep_best", "is true, " + needed + "leave it out");
+    }
+    if (evaluation.patience() > 0) {
+      problems.add(
+          "evaluation.patience",
+          "is %d, ".formatted(evaluation.patience()) + needed + "leave it out");
+    }
   }
 
   private static void checkOffload(JobSpec spec, Problems problems) {

@@ -17,6 +17,7 @@ public record JobSpec(
     Adapter adapter,
     Data data,
     Training training,
+    Evaluation evaluation,
     Parallel parallel,
     Offload offload,
     Elastic elastic,
@@ -26,7 +27,17 @@ public record JobSpec(
   /** The same job on another mesh. */
   public JobSpec withParallel(Parallel other) {
     return new JobSpec(
-        name, model, adapter, data, training, other, offload, elastic, resources, checkpoint);
+        name,
+        model,
+        adapter,
+        data,
+        training,
+        evaluation,
+        other,
+        offload,
+        elastic,
+        resources,
+        checkpoint);
   }
 
   /**
@@ -164,6 +175,20 @@ public record JobSpec(
       GradientCheckpointing gradientCheckpointing,
       Reduction reduction,
       boolean logSamples) {}
+
+  /**
+   * When {@code data.eval} is evaluated besides before and after training, and what follows.
+   *
+   * @param everySteps optimizer steps between evaluations; 0 for none
+   * @param keepBest whether the result is what was evaluated with the lowest loss, instead of what
+   *     the last step left
+   * @param patience training ends when so many evaluations in a row haven't lowered the loss; 0
+   *     goes on to the last step
+   */
+  public record Evaluation(long everySteps, boolean keepBest, int patience) {
+    /** Before and after training only. */
+    public static final Evaluation NONE = new Evaluation(0, false, 0);
+  }
 
   /**
    * Whether layers keep only their input, and compute the rest again in their backward: {@code

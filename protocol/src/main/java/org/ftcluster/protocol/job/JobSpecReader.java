@@ -122,6 +122,7 @@ public final class JobSpecReader {
         adapter,
         data(root.section("data")),
         training(root.section("training"), adapter.type()),
+        evaluation(root.section("evaluation")),
         parallel(root.section("parallel")),
         offload(root.section("offload")),
         elastic(root.section("elastic")),
@@ -246,6 +247,13 @@ public final class JobSpecReader {
       case LORA -> Reduction.EXACT;
       case NONE -> Reduction.FAST;
     };
+  }
+
+  private static JobSpec.Evaluation evaluation(Section evaluation) {
+    return new JobSpec.Evaluation(
+        evaluation.whole("every_steps", 0, 0, Long.MAX_VALUE),
+        evaluation.truth("keep_best", false),
+        evaluation.integer("patience", 0, 0));
   }
 
   private static JobSpec.Parallel parallel(Section parallel) {

@@ -3,7 +3,6 @@ package org.ftcluster.protocol.job;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 
 /** Refuses keys that a job file doesn't have, and names the one that was meant. */
 final class UnknownKeys {
@@ -27,6 +26,9 @@ final class UnknownKeys {
           Map.entry("max_seq_length", "data.max_length"),
           Map.entry("output_dir", "checkpoint.path"),
           Map.entry("save_steps", "checkpoint.every_steps"),
+          Map.entry("eval_steps", "evaluation.every_steps"),
+          Map.entry("load_best_model_at_end", "evaluation.keep_best"),
+          Map.entry("early_stopping_patience", "evaluation.patience"),
           Map.entry("save_total_limit", "checkpoint.keep"));
 
   private UnknownKeys() {}
@@ -55,19 +57,18 @@ final class UnknownKeys {
 
   /** The known key that {@code key} most likely stands for. */
   private static String meant(String section, String key) {
+    String elsewhere = ELSEWHERE.get(key);
+    if (elsewhere != null) {
+      return elsewhere;
+    }
     List<String> here =
         JobKeys.of(section).stream().map(known -> JobKeys.join(section, known)).toList();
     String nearest = nearest(key, here);
     if (likely(key, nearest)) {
       return nearest;
     }
-    Optional<String> elsewhere =
-        Optional.ofNullable(ELSEWHERE.get(key))
-            .or(
-                () ->
-                    Optional.of(nearest(key, JobKeys.leaves()))
-                        .filter(candidate -> likely(key, candidate)));
-    return elsewhere.orElse(nearest);
+    String anywhere = nearest(key, JobKeys.leaves());
+    return likely(key, anywhere) ? anywhere : nearest;
   }
 
   private static String nearest(String key, List<String> paths) {

@@ -121,11 +121,14 @@ public sealed interface RankReport {
   /**
    * How training ended.
    *
+   * @param resultStep the step after which the result was as it is: the last one, or the best
    * @param evalLossBefore NaN where the job has no evaluation data
+   * @param evalLossAfter the result's, as above
    * @param tokensPerSecond input tokens trained on, by seconds spent in steps
    */
   record TrainingResult(
       long steps,
+      long resultStep,
       double evalLossBefore,
       double evalLossAfter,
       String adapter,

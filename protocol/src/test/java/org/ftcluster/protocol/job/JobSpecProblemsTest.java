@@ -71,6 +71,10 @@ class JobSpecProblemsTest {
           adapter: {init_from: nowhere}              | adapter.init_from names DIR/nowhere, but there is no such folder.
           adapter: {init_from: base}                 | adapter.init_from names DIR/base, which is not a PEFT adapter: it has no adapter_config.json.
           adapter: {type: none, init_from: adapter}  | adapter.init_from names an adapter, but adapter.type is none; leave one out.
+          evaluation: {every_steps: 5}               | evaluation.every_steps is 5, but there is nothing to evaluate; give data.eval, or leave it out.
+          evaluation: {keep_best: true}              | evaluation.keep_best is true, but evaluation.every_steps is 0; give the steps between evaluations, or leave it out.
+          evaluation: {patience: 3}                  | evaluation.patience is 3, but evaluation.every_steps is 0; give the steps between evaluations, or leave it out.
+          evaluation: {patience: -1}                 | evaluation.patience must be a whole number of 0 or more, not -1.
           parallel: {tensor: 16}                     | parallel.tensor is 16, but data 1 x tensor 16 x pipeline 1 are 16 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {data: 3, tensor: 3}             | parallel.tensor is 3, but data 3 x tensor 3 x pipeline 1 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {pipeline: 9}                    | parallel.pipeline is 9, but data 1 x tensor 1 x pipeline 9 are 9 workers, which must not be above elastic.max_workers, which is 8.

@@ -16,6 +16,7 @@ import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.Data;
 import org.ftcluster.protocol.job.JobSpec.Device;
 import org.ftcluster.protocol.job.JobSpec.Elastic;
+import org.ftcluster.protocol.job.JobSpec.Evaluation;
 import org.ftcluster.protocol.job.JobSpec.GradientCheckpointing;
 import org.ftcluster.protocol.job.JobSpec.Model;
 import org.ftcluster.protocol.job.JobSpec.Offload;
@@ -69,6 +70,10 @@ class JobSpecReaderTest {
         gradient_checkpointing: true
         reduction: fast
         log_samples: true
+      evaluation:
+        every_steps: 20
+        keep_best: true
+        patience: 3
       parallel: {data: 1, tensor: 2, pipeline: 2, interleave: 3, sharding: none, mirror: false}
       offload: {parameters: disk, optimizer: none, activations: disk, path: ../scratch}
       elastic: {min_workers: 2, max_workers: 4}
@@ -117,6 +122,7 @@ class JobSpecReaderTest {
                 GradientCheckpointing.AUTO,
                 Reduction.EXACT,
                 false),
+            new Evaluation(0, false, 0),
             new Parallel(0, 1, 1, 1, Sharding.NONE, 0, true),
             new Offload(OffloadTarget.AUTO, OffloadTarget.AUTO, OffloadTarget.AUTO, null),
             new Elastic(1, 8),
@@ -168,6 +174,7 @@ class JobSpecReaderTest {
                 GradientCheckpointing.TRUE,
                 Reduction.FAST,
                 true),
+            new Evaluation(20, true, 3),
             new Parallel(1, 2, 2, 3, Sharding.NONE, 0, false),
             new Offload(
                 OffloadTarget.DISK,
@@ -236,6 +243,7 @@ class JobSpecReaderTest {
               spec.adapter(),
               new Data(train, null, data.maxLength(), data.packing()),
               spec.training(),
+              spec.evaluation(),
               spec.parallel(),
               spec.offload(),
               spec.elastic(),
@@ -352,6 +360,7 @@ class JobSpecReaderTest {
             "elastic={max_workers: 5}",
             "data.train.prompt=### Question:",
             "data.train.response=\"{answer}\"",
+            "evaluation=null",
             "data.eval=null");
     assertEquals(5e-5, spec.training().learningRate());
     assertEquals(9, spec.training().seed());

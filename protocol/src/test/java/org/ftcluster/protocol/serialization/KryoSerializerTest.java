@@ -225,7 +225,7 @@ class KryoSerializerTest {
             "job-1",
             7,
             0,
-            new TrainingResult(300, Double.NaN, 0.5, "/out/adapter", "ab12", 1e3, 60.5, 9600)),
+            new TrainingResult(300, 280, Double.NaN, 0.5, "/out/adapter", "ab12", 1e3, 60.5, 9600)),
         new RankReport.Failed("job-1", 7, 1, Cause.LOST_PEER, "rank 0 is gone"),
         new WorkerDescription(
             "pekko://ftcluster@127.0.0.1:1", "h", 42, "cpu", "IDLE", "", -1, 0, 1.5));

@@ -63,15 +63,15 @@ public final class CheckpointStore implements AutoCloseable {
     JobSpec.Checkpoint settings = spec.checkpoint();
     JobIdentity job = JobIdentity.of(spec);
     boolean overwrite = settings.overwrite();
+    Retention retention = new Retention(settings.keep(), spec.evaluation().keepBest());
     String remote = settings.remote();
     return new CheckpointStore(
         job,
         overwrite,
-        new LocalCheckpoints(
-            settings.path(), job, settings.keep(), overwrite, SafetensorsWriter::write),
+        new LocalCheckpoints(settings.path(), job, retention, overwrite, SafetensorsWriter::write),
         remote == null
             ? null
-            : new RemoteCheckpoints(Storage.of(remote, settings), job, settings.keep(), overwrite));
+            : new RemoteCheckpoints(Storage.of(remote, settings), job, retention, overwrite));
   }
 
   CheckpointStore(
@@ -223,7 +223,24 @@ public final class CheckpointStore implements AutoCloseable {
    */
   public Optional<Found> openNewest(List<ParameterBuffer.Slice> slices, Consumer<String> warnings) {
     requireOurs();
-    for (Candidate candidate : candidates()) {
+    return open(candidates(), slices, warnings);
+  }
+
+  /**
+   * Opens the checkpoint of a step as {@link #openNewest} does.
+   *
+   * @return to be closed; nothing where there is none that is whole
+   */
+  public Optional<Found> open(
+      long step, List<ParameterBuffer.Slice> slices, Consumer<String> warnings) {
+    List<Candidate> candidates =
+        candidates().stream().filter(candidate -> candidate.step() == step).toList();
+    return open(candidates, slices, warnings);
+  }
+
+  private Optional<Found> open(
+      List<Candidate> candidates, List<ParameterBuffer.Slice> slices, Consumer<String> warnings) {
+    for (Candidate candidate : candidates) {
       try {
         Manifest manifest = manifest(candidate);
         if (manifest.identity().equals(job)) {

@@ -10,8 +10,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.Consumer;
 import java.util.function.LongSupplier;
+import org.ftcluster.worker.checkpoint.CheckpointStore.Found;
 import org.ftcluster.worker.collective.CollectiveException;
+import org.ftcluster.worker.model.ParameterBuffer;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -106,7 +109,7 @@ public final class CheckpointWriter implements AutoCloseable {
    * @throws CheckpointException when it can't be saved
    */
   public Path save(TrainingState state, List<LogFile> logs, Patience patience) {
-    try (Snapshot view = Snapshot.viewOf(state)) {
+    try (Snapshot view = Snapshot.viewOf(state, state.progress())) {
       return save(view, logs, patience);
     }
   }
@@ -181,6 +184,17 @@ public final class CheckpointWriter implements AutoCloseable {
    */
   public Optional<String> copyResults(List<Path> files) {
     return store.copyResults(files);
+  }
+
+  /** As {@link CheckpointStore#holds}; to be called when nothing is being saved. */
+  public boolean holds(long step) {
+    return store.holds(step);
+  }
+
+  /** As {@link CheckpointStore#open}; to be called when nothing is being saved. */
+  public Optional<Found> open(
+      long step, List<ParameterBuffer.Slice> slices, Consumer<String> warnings) {
+    return store.open(step, slices, warnings);
   }
 
   /** As {@link CheckpointStore#fetchResult}. */

@@ -77,9 +77,7 @@ public final class FullModel {
     long from = slice.offset();
     long to = from + slice.size();
     return switch (type) {
-      case FLOAT32 ->
-          new StreamedTensor(
-              slice.name(), DType.F32, slice.shape(), sink -> values.read(from, to, sink));
+      case FLOAT32 -> values.tensor(slice);
       case BFLOAT16 ->
           new StreamedTensor(
               slice.name(),

@@ -31,6 +31,7 @@ record JobIdentity(Map<String, String> settings) {
   private static final List<String> LEFT_OUT =
       List.of(
           "name",
+          "evaluation",
           "parallel",
           "offload",
           "elastic",

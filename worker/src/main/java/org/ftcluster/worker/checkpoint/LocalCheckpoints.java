@@ -24,23 +24,23 @@ final class LocalCheckpoints {
 
   private final Path root;
   private final JobIdentity job;
-  private final int keep;
+  private final Retention retention;
   private final boolean overwrite;
   private final Checkpoint.TensorWriter writer;
   private volatile Fence fence = Fence.NONE;
 
   /**
-   * @param keep how many checkpoints stay, at least 1
    * @param overwrite whether those of another job may be removed
    */
   LocalCheckpoints(
-      Path root, JobIdentity job, int keep, boolean overwrite, Checkpoint.TensorWriter writer) {
-    if (keep < 1) {
-      throw new IllegalArgumentException("keep " + keep + " checkpoints");
-    }
+      Path root,
+      JobIdentity job,
+      Retention retention,
+      boolean overwrite,
+      Checkpoint.TensorWriter writer) {
     this.root = root;
     this.job = job;
-    this.keep = keep;
+    this.retention = retention;
     this.overwrite = overwrite;
     this.writer = writer;
   }
@@ -82,7 +82,7 @@ final class LocalCheckpoints {
       Folders.delete(partial);
     }
     checkFence();
-    prune(step);
+    prune(state.progress());
     return target;
   }
 
@@ -96,18 +96,19 @@ final class LocalCheckpoints {
   }
 
   /**
-   * Removes what the job may. Checkpoints beyond {@code newest} stay, since they may be those of a
-   * newer writer than this one; what can't be understood may be anybody's.
+   * Removes what the job may. Checkpoints of later steps stay, since they may be those of a newer
+   * writer than this one; what can't be understood may be anybody's.
    */
-  private void prune(long newest) throws IOException {
+  private void prune(Progress progress) throws IOException {
     int kept = 0;
     for (Path folder : newestFirst()) {
       boolean ours = identity(folder).equals(Optional.of(job));
       boolean leftover = LEFTOVER.matcher(folder.getFileName().toString()).matches();
-      if (ours && !leftover && stepOf(folder) > newest) {
+      long step = stepOf(folder);
+      if (ours && !leftover && step > progress.step()) {
         continue;
       }
-      if (ours && !leftover && kept < keep) {
+      if (ours && !leftover && retention.keeps(step, kept, progress)) {
         kept++;
       } else if (ours || overwrite) {
         remove(folder);

@@ -16,11 +16,12 @@ import java.util.TreeSet;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec.Adapter;
 import org.ftcluster.protocol.job.JobSpecReader;
+import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ParameterBuffer;
-import org.ftcluster.worker.safetensors.DType;
 import org.ftcluster.worker.safetensors.SafetensorsException;
 import org.ftcluster.worker.safetensors.SafetensorsFile;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
+import org.ftcluster.worker.safetensors.StreamedTensor;
 import org.ftcluster.worker.safetensors.TensorView;
 
 /**
@@ -42,18 +43,17 @@ public final class PeftAdapter {
    * Replaces an adapter folder, see {@link Folders#publish}.
    *
    * @param baseModel the folder of the model that it is for
+   * @param values of all parameters, read tensor by tensor
    * @return SHA-256 of the weights' file, which depends on nothing but names, shapes and values
    * @throws CheckpointException when it can't be written: what was there stays
    */
   public static String write(
-      Path folder, Adapter adapter, Path baseModel, ParameterBuffer parameters) {
-    List<TensorView> tensors =
-        parameters.slices().stream()
-            .map(
-                slice ->
-                    new TensorView(
-                        slice.name(), DType.F32, slice.shape(), slice.of(parameters.values())))
-            .toList();
+      Path folder,
+      Adapter adapter,
+      Path baseModel,
+      List<ParameterBuffer.Slice> parameters,
+      FloatSource values) {
+    List<StreamedTensor> tensors = parameters.stream().map(values::tensor).toList();
     try {
       Path partial = Folders.createPartial(folder);
       try {
@@ -160,15 +160,16 @@ public final class PeftAdapter {
   }
 
   /** Whether the model is a part of another one, whose other parts have no adapter. */
-  private static boolean isOfPart(ParameterBuffer parameters) {
-    return parameters.slices().stream()
+  private static boolean isOfPart(List<ParameterBuffer.Slice> parameters) {
+    return parameters.stream()
         .anyMatch(slice -> slice.name().contains(AdapterConfig.LANGUAGE_MODEL));
   }
 
   /** The layers' own names where the job says {@code all-linear}, as PEFT resolves it. */
-  private static List<String> targetModules(Adapter adapter, ParameterBuffer parameters) {
+  private static List<String> targetModules(
+      Adapter adapter, List<ParameterBuffer.Slice> parameters) {
     return adapter.targetModules().equals(List.of(JobSpecReader.ALL_LINEAR))
-        ? layers(parameters.slices().stream().map(ParameterBuffer.Slice::name).toList())
+        ? layers(parameters.stream().map(ParameterBuffer.Slice::name).toList())
         : adapter.targetModules();
   }
 

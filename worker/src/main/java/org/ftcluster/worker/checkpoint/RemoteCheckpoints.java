@@ -28,13 +28,13 @@ final class RemoteCheckpoints implements AutoCloseable {
 
   private final Storage storage;
   private final JobIdentity job;
-  private final int keep;
+  private final Retention retention;
   private final boolean overwrite;
 
-  RemoteCheckpoints(Storage storage, JobIdentity job, int keep, boolean overwrite) {
+  RemoteCheckpoints(Storage storage, JobIdentity job, Retention retention, boolean overwrite) {
     this.storage = storage;
     this.job = job;
-    this.keep = keep;
+    this.retention = retention;
     this.overwrite = overwrite;
   }
 
@@ -48,14 +48,15 @@ final class RemoteCheckpoints implements AutoCloseable {
     fence.run();
     String manifest = name(step, Manifest.FILE);
     storage.delete(manifest); // of the same step, whose other files are about to be replaced
-    for (Manifest.Entry entry : Manifest.read(folder).files()) {
+    Manifest saved = Manifest.read(folder);
+    for (Manifest.Entry entry : saved.files()) {
       storage.put(name(step, entry.name()), folder.resolve(entry.name()), entry.bytes());
     }
     Path file = folder.resolve(Manifest.FILE);
     fence.run();
     storage.put(manifest, file, Files.size(file));
     fence.run();
-    prune(step);
+    prune(saved.progress());
   }
 
   /** Steps that have a manifest, newest first. */
@@ -128,17 +129,18 @@ final class RemoteCheckpoints implements AutoCloseable {
     }
   }
 
-  /** Checkpoints beyond {@code newest} may be a newer writer's. */
-  private void prune(long newest) {
+  /** Checkpoints of later steps may be a newer writer's. */
+  private void prune(Progress progress) {
     try {
       int kept = 0;
       Map<Long, List<String>> files = files();
       for (long step : files.keySet().stream().sorted(Comparator.reverseOrder()).toList()) {
         boolean complete = files.getOrDefault(step, List.of()).contains(Manifest.FILE);
         boolean ours = complete && identity(step).equals(Optional.of(job));
-        if (ours && (step > newest || kept < keep)) {
-          kept += step > newest ? 0 : 1;
-        } else if (ours || overwrite || (!complete && step < newest)) {
+        boolean later = step > progress.step();
+        if (ours && (later || retention.keeps(step, kept, progress))) {
+          kept += later ? 0 : 1;
+        } else if (ours || overwrite || (!complete && step < progress.step())) {
           delete(step, files.getOrDefault(step, List.of()));
         }
       }

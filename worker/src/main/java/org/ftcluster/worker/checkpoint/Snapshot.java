@@ -78,10 +78,14 @@ public final class Snapshot implements AutoCloseable {
     return copy;
   }
 
-  /** The state's own memory, which must stay as it is until the snapshot was used. */
-  public static Snapshot viewOf(TrainingState state) {
+  /**
+   * The state's own memory, which must stay as it is until the snapshot was used.
+   *
+   * @param progress that it has come to
+   */
+  public static Snapshot viewOf(TrainingState state, Progress progress) {
     List<FloatSource> buffers = state.buffers().stream().map(FloatSource::of).toList();
-    return of(state.parameters().slices(), buffers, state.progress());
+    return of(state.parameters().slices(), buffers, progress);
   }
 
   /**

@@ -5,7 +5,9 @@ import java.io.UncheckedIOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import org.ftcluster.worker.safetensors.DType;
 import org.ftcluster.worker.safetensors.PieceSink;
+import org.ftcluster.worker.safetensors.StreamedTensor;
 import org.ftcluster.worker.tensor.FiledMemory;
 
 /**
@@ -48,6 +50,15 @@ public interface FloatSource {
     } catch (IOException e) {
       throw new UncheckedIOException(e); // memory throws none
     }
+  }
+
+  /** A tensor of them, which is read while it is written. */
+  default StreamedTensor tensor(ParameterBuffer.Slice tensor) {
+    return new StreamedTensor(
+        tensor.name(),
+        DType.F32,
+        tensor.shape(),
+        sink -> read(tensor.offset(), tensor.offset() + tensor.size(), sink));
   }
 
   /** All of them in one buffer, of memory or of a file. */

@@ -2,6 +2,8 @@ package org.ftcluster.worker.training;
 
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
+import java.util.OptionalDouble;
+import java.util.function.BooleanSupplier;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.optimizer.GradientSum;
@@ -15,14 +17,16 @@ final class Evaluation {
   /**
    * Evaluates, on all ranks together.
    *
-   * @param checkpoint called before each batch; throws to end it
-   * @return nats a target token, the same bits for any number of ranks
+   * @param goesOn asked before each round, in which each copy of the model has a batch, and
+   *     answered alike on all ranks; throws to end it at once
+   * @return nats a target token, the same bits for any number of ranks; nothing where it didn't go
+   *     on
    */
-  static double loss(
+  static OptionalDouble loss(
       Replica replica,
       EvalBatches batches,
       MeshRanks ranks,
-      Runnable checkpoint,
+      BooleanSupplier goesOn,
       Duration timeout) {
     // A sum without gradients: the losses' exact one is what is needed.
     try (GradientSum sum = GradientSum.of(JobSpec.Reduction.EXACT, 0, 0)) {
@@ -30,7 +34,9 @@ final class Evaluation {
       sum.start(batches.size());
       int copies = ranks.mesh().data();
       for (int round = 0; round < Math.ceilDiv(batches.size(), copies); round++) {
-        checkpoint.run();
+        if (!goesOn.getAsBoolean()) {
+          return OptionalDouble.empty();
+        }
         int b = round * copies + ranks.place().data();
         if (b >= batches.size()) {
           replica.accompany();
@@ -41,7 +47,7 @@ final class Evaluation {
           sum.add(none, lossSum / batches.targetTokens());
         }
       }
-      return sum.reduce(ranks.all(), none, timeout);
+      return OptionalDouble.of(sum.reduce(ranks.all(), none, timeout));
     }
   }
 }

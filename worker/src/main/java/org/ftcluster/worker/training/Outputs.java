@@ -5,12 +5,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.file.DurableFiles;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.ftcluster.worker.checkpoint.CheckpointStore.Found;
 import org.ftcluster.worker.checkpoint.CheckpointWriter;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Fence;
@@ -28,11 +30,12 @@ import org.slf4j.LoggerFactory;
 
 /**
  * What rank 0 writes into {@code checkpoint.path} while a generation lasts: {@code job.yaml},
- * {@code metrics.jsonl}, {@code samples.jsonl}, {@code step-N/}, and {@code adapter/} or {@code
- * model/}.
+ * {@code metrics.jsonl}, {@code samples.jsonl}, {@code evaluations.jsonl}, {@code step-N/}, and
+ * {@code adapter/} or {@code model/}.
  */
 final class Outputs implements AutoCloseable {
   private static final Logger log = LoggerFactory.getLogger(Outputs.class);
+  private static final String EVALUATIONS = "evaluations.jsonl";
 
   private final JobSpec spec;
   private final GlobalBatches batches;
@@ -42,12 +45,16 @@ final class Outputs implements AutoCloseable {
   private final LogFile jobFile;
   private final StepLog metrics;
   private final @Nullable StepLog samples;
+  private final @Nullable StepLog evaluations;
 
   /** Written by the rank's thread and the checkpoints', one waiting for the other. */
   private volatile long savedStep;
 
   /** A line of {@code samples.jsonl}: which samples a step learned from. */
   private record StepSamples(long step, List<Long> samples) {}
+
+  /** A line of {@code evaluations.jsonl}. */
+  private record StepEvaluation(long step, double evalLoss) {}
 
   private Outputs(
       JobSpec spec,
@@ -58,6 +65,7 @@ final class Outputs implements AutoCloseable {
       LogFile jobFile,
       StepLog metrics,
       @Nullable StepLog samples,
+      @Nullable StepLog evaluations,
       long savedStep) {
     this.spec = spec;
     this.batches = batches;
@@ -67,6 +75,7 @@ final class Outputs implements AutoCloseable {
     this.jobFile = jobFile;
     this.metrics = metrics;
     this.samples = samples;
+    this.evaluations = evaluations;
     this.savedStep = savedStep;
   }
 
@@ -121,6 +130,7 @@ final class Outputs implements AutoCloseable {
         spec.training().logSamples()
             ? StepLog.open(spec.checkpoint().path().resolve("samples.jsonl"), progress.step())
             : null;
+    StepLog evaluations = evaluations(spec, progress);
     long savedStep = checkpoint == null ? -1 : progress.step();
     Outputs outputs =
         new Outputs(
@@ -132,9 +142,34 @@ final class Outputs implements AutoCloseable {
             jobFile,
             metrics,
             samples,
+            evaluations,
             savedStep);
     outputs.logSamples(progress.step());
     return outputs;
+  }
+
+  /** With all lines that there are, since whoever has a state knows them. */
+  private static @Nullable StepLog evaluations(JobSpec spec, Progress progress) {
+    Path file = spec.checkpoint().path().resolve(EVALUATIONS);
+    if (spec.evaluation().everySteps() == 0) {
+      delete(file); // another job's, or what this one wrote under other settings
+      return null;
+    }
+    StepLog log = StepLog.open(file, 0);
+    progress.evaluations().forEach(one -> append(log, one.step(), one.evalLoss()));
+    return log;
+  }
+
+  private static void append(StepLog log, long step, double evalLoss) {
+    log.append(step, new StepEvaluation(step, evalLoss));
+  }
+
+  private static void delete(Path file) {
+    try {
+      Files.deleteIfExists(file);
+    } catch (IOException e) {
+      throw new OutputException(file, e);
+    }
   }
 
   private static LogFile writeJob(JobSpec spec, Path file) {
@@ -152,6 +187,14 @@ final class Outputs implements AutoCloseable {
     fence.check();
     logSamples(line.step());
     metrics.append(line.step(), line);
+  }
+
+  /** Writes its line, where there is a file for it. */
+  void evaluated(long step, double evalLoss) {
+    fence.check();
+    if (evaluations != null) {
+      append(evaluations, step, evalLoss);
+    }
   }
 
   private void logSamples(long through) {
@@ -235,7 +278,7 @@ final class Outputs implements AutoCloseable {
   /** What a generation that is over has left there for a checkpoint, besides the state. */
   static List<LogFile> logsIn(JobSpec spec) {
     List<LogFile> logs = new ArrayList<>();
-    for (String name : List.of("job.yaml", "metrics.jsonl", "samples.jsonl")) {
+    for (String name : List.of("job.yaml", "metrics.jsonl", "samples.jsonl", EVALUATIONS)) {
       Path file = spec.checkpoint().path().resolve(name);
       try {
         if (Files.exists(file)) {
@@ -256,7 +299,26 @@ final class Outputs implements AutoCloseable {
     if (samples != null) {
       logs.add(samples.written());
     }
+    if (evaluations != null) {
+      logs.add(evaluations.written());
+    }
     return logs;
+  }
+
+  /** Whether there is a checkpoint of a step; to be called when none is being written. */
+  boolean holds(long step) {
+    return checkpoints.holds(step);
+  }
+
+  /**
+   * Opens the checkpoint of a step.
+   *
+   * @return to be closed; nothing where there is none
+   * @throws org.ftcluster.worker.checkpoint.CheckpointException when the place off the node doesn't
+   *     answer for long
+   */
+  Optional<Found> open(long step, List<ParameterBuffer.Slice> parameters, Consumer<String> notes) {
+    return persistence.write(() -> checkpoints.open(step, parameters, notes));
   }
 
   /** Where what was trained goes: {@code adapter/}, or {@code model/} without an adapter. */
@@ -273,22 +335,24 @@ final class Outputs implements AutoCloseable {
   /**
    * Writes what was trained, and sees to it that all results are where they belong.
    *
-   * @param values of the parameters, wherever they are
+   * @param values of all parameters, wherever they are
    * @return SHA-256 of its weights' file
    * @throws org.ftcluster.worker.checkpoint.CheckpointException when that fails for long
    */
-  String writeResult(ParameterBuffer parameters, FloatSource values, Consumer<String> notes) {
+  String writeResult(
+      List<ParameterBuffer.Slice> parameters, FloatSource values, Consumer<String> notes) {
     return persistence.write(() -> tryToWriteResult(parameters, values, notes));
   }
 
   private String tryToWriteResult(
-      ParameterBuffer parameters, FloatSource values, Consumer<String> notes) {
+      List<ParameterBuffer.Slice> parameters, FloatSource values, Consumer<String> notes) {
     fence.check();
     String sha256 =
         switch (spec.adapter().type()) {
           case LORA ->
-              PeftAdapter.write(resultFolder(), spec.adapter(), spec.model().path(), parameters);
-          case NONE -> FullModel.write(resultFolder(), spec.model(), parameters.slices(), values);
+              PeftAdapter.write(
+                  resultFolder(), spec.adapter(), spec.model().path(), parameters, values);
+          case NONE -> FullModel.write(resultFolder(), spec.model(), parameters, values);
         };
     List<Path> results = new ArrayList<>();
     logs().forEach(log -> results.add(log.file()));
@@ -308,6 +372,9 @@ final class Outputs implements AutoCloseable {
     metrics.close();
     if (samples != null) {
       samples.close();
+    }
+    if (evaluations != null) {
+      evaluations.close();
     }
   }
 }

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Objects;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
+import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.checkpoint.StateContent;
 import org.ftcluster.worker.checkpoint.TrainingState;
@@ -160,22 +161,26 @@ final class StateSharing {
 
   /** All of the state as rank 0 saves it while training goes on; others {@link #lend} it. */
   Snapshot copy() {
-    return isShared() ? lentState() : Snapshot.copyOf(state);
+    return isShared() ? lentState(state.progress()) : Snapshot.copyOf(state);
   }
 
-  /** The same while nobody trains. */
-  Snapshot view() {
-    return isShared() ? lentState() : Snapshot.viewOf(state);
+  /**
+   * The same while nobody trains.
+   *
+   * @param progress that it has come to
+   */
+  Snapshot view(Progress progress) {
+    return isShared() ? lentState(progress) : Snapshot.viewOf(state, progress);
   }
 
-  private Snapshot lentState() {
+  private Snapshot lentState(Progress progress) {
     return Snapshot.of(
         state.parameters().slices(),
         List.of(
             values(),
             lent.source(StateContent.FIRST_MOMENT),
             lent.source(StateContent.SECOND_MOMENT)),
-        state.progress());
+        progress);
   }
 
   /** All values as rank 0 reads them, of which others lend it their part. */

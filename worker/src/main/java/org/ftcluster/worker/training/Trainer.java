@@ -1,22 +1,30 @@
 package org.ftcluster.worker.training;
 
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.protocol.message.RankReport.TrainingResult;
+import org.ftcluster.worker.checkpoint.CheckpointStore.Found;
 import org.ftcluster.worker.checkpoint.CheckpointWriter.Patience;
 import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.Progress.Evaluated;
 import org.ftcluster.worker.checkpoint.Snapshot;
+import org.ftcluster.worker.checkpoint.StateContent;
 import org.ftcluster.worker.checkpoint.TrainingState;
+import org.ftcluster.worker.collective.Communicator;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.data.GlobalBatches;
+import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.MemorySavings;
-import org.ftcluster.worker.optimizer.GradientSum.Flag;
+import org.ftcluster.worker.model.ParameterBuffer.Slice;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
 import org.ftcluster.worker.optimizer.SumPrecision;
 import org.ftcluster.worker.parallel.MeshRanks;
@@ -35,6 +43,8 @@ final class Trainer implements AutoCloseable {
   private final @Nullable Outputs outputs;
   private final StateSharing sharing;
   private final TrainingStep step;
+  private final EvaluationPlan plan;
+  private final Wishes wishes;
   private boolean precisionNoted;
 
   /** What a rank wants after the step at hand. */
@@ -98,7 +108,9 @@ final class Trainer implements AutoCloseable {
     this.events = part.events();
     this.outputs = outputs;
     this.sharing = new StateSharing(job, part.ranks(), part.timeout());
-    this.step = new TrainingStep(job, part, sharing);
+    this.wishes = new Wishes(part.wish());
+    this.step = new TrainingStep(job, part, sharing, wishes);
+    this.plan = new EvaluationPlan(job.spec().evaluation(), job.batches().steps());
   }
 
   /**
@@ -109,27 +121,113 @@ final class Trainer implements AutoCloseable {
   End run() {
     TrainingState state = job.state();
     if (state.completedStep() == 0 && Double.isNaN(state.progress().evalLossBefore())) {
-      state.completed(state.progress().withEvalLossBefore(evaluate("before training")));
+      double loss = evaluateWhole("before training");
+      state.completed(state.progress().withEvalLossBefore(loss));
     }
-    long every = job.spec().checkpoint().everySteps();
-    while (state.completedStep() < job.batches().steps()) {
+    evaluateIfDue(); // those who left the state to this generation may not have got to it
+    while (!plan.isOver(state.progress()) && !wishes.areToHandOver()) {
       StepMetrics metrics = step.run(state.completedStep());
       if (outputs != null) {
         outputs.stepCompleted(metrics);
         events.stepCompleted(metrics);
         notePrecision(metrics);
       }
-      if (every > 0 && metrics.step() % every == 0 && metrics.step() < job.batches().steps()) {
+      if (!wishes.areToHandOver()) {
+        evaluateIfDue();
+      }
+      if (isCheckpointDue(state.progress())) {
         beginCheckpoint();
       }
-      if (step.raised(Flag.HAND_OVER) > 0) {
-        return handOver();
-      }
     }
+    if (wishes.areToHandOver()) {
+      return handOver();
+    }
+    noteEarlyEnd();
     lastCheckpoint();
-    double lossAfter = evaluate("after training");
-    complete(lossAfter);
+    complete(lossAfter());
     return End.DONE;
+  }
+
+  private boolean isCheckpointDue(Progress progress) {
+    long every = job.spec().checkpoint().everySteps();
+    return every > 0
+        && progress.step() % every == 0
+        && progress.step() < job.batches().steps()
+        && progress.bestKept().stream().noneMatch(best -> best.step() == progress.step());
+  }
+
+  /** Unless somebody won't stay for it: then whoever goes on takes it. */
+  private void evaluateIfDue() {
+    Progress progress = job.state().progress();
+    if (!plan.isDue(progress)) {
+      return;
+    }
+    OptionalDouble loss =
+        evaluate(
+            "after step %d".formatted(progress.step()),
+            () -> {
+              part.stopCheck().run();
+              wishes.ask(part.ranks().all(), part.timeout());
+              return !wishes.areToHandOver();
+            });
+    if (loss.isPresent()) {
+      evaluated(progress, loss.getAsDouble());
+    }
+  }
+
+  private void evaluated(Progress progress, double loss) {
+    if (outputs != null) {
+      outputs.evaluated(progress.step(), loss);
+    }
+    boolean isLast = progress.step() == job.batches().steps(); // which is saved anyway
+    job.state()
+        .completed(
+            plan.isToKeep(loss, progress) && !isLast
+                ? keep(progress, loss)
+                : progress.withEvalLoss(loss, false));
+  }
+
+  /**
+   * Has a checkpoint of what is the best so far.
+   *
+   * @return what all ranks know once it is on a disk, or can't be; until then none knows the loss
+   */
+  private Progress keep(Progress progress, double loss) {
+    Communicator ranks = part.ranks().all();
+    if (outputs != null) {
+      outputs.awaitCheckpoint(patience()); // the one before, which may take its time
+    }
+    ranks.barrier().await(part.timeout());
+    Progress kept = progress.withEvalLoss(loss, true);
+    readState(to -> to.beginCheckpoint(sharing.view(kept), events::noted, patience()));
+    Progress known = null;
+    if (outputs != null) {
+      outputs.awaitCheckpoint(patience());
+      known = outputs.holds(progress.step()) ? kept : progress.withEvalLoss(loss, false);
+    }
+    return StateTransfer.broadcast(ranks, known, 0, part.timeout());
+  }
+
+  private void noteEarlyEnd() {
+    Progress progress = job.state().progress();
+    if (outputs != null && progress.step() < job.batches().steps()) {
+      events.noted(
+          "Training ends after step %d: %d evaluations in a row haven't lowered the loss."
+              .formatted(progress.step(), job.spec().evaluation().patience()));
+    }
+  }
+
+  /** NaN where the job isn't evaluated. */
+  private double lossAfter() {
+    Progress progress = job.state().progress();
+    if (progress.evalLoss().isPresent()) {
+      return progress.evalLoss().getAsDouble();
+    }
+    double loss = evaluateWhole("after training");
+    if (plan.isAskedFor()) {
+      evaluated(progress, loss);
+    }
+    return loss;
   }
 
   private void notePrecision(StepMetrics metrics) {
@@ -155,7 +253,7 @@ final class Trainer implements AutoCloseable {
   private void lastCheckpoint() {
     readState(
         to -> {
-          try (Snapshot all = sharing.view()) {
+          try (Snapshot all = sharing.view(job.state().progress())) {
             to.lastCheckpoint(all, events::noted, patience());
           }
         });
@@ -174,32 +272,42 @@ final class Trainer implements AutoCloseable {
 
   /** Where all ranks leave, their memories do, too; and of shards any that leaves may be missed. */
   private End handOver() {
-    if (sharing.isShared() || step.raised(Flag.LEAVE) == part.ranks().mesh().size()) {
+    if (sharing.isShared() || wishes.leavers() == part.ranks().mesh().size()) {
       lastCheckpoint();
     }
-    return step.leaves() ? End.LEFT : End.HANDED_OVER;
+    return wishes.leaves() ? End.LEFT : End.HANDED_OVER;
   }
 
   /** NaN where the job isn't evaluated. */
-  private double evaluate(String when) {
+  private double evaluateWhole(String when) {
+    return evaluate(
+            when,
+            () -> {
+              part.stopCheck().run();
+              return true;
+            })
+        .orElse(Double.NaN);
+  }
+
+  /** Nothing where the job isn't evaluated, or the evaluation doesn't go on. */
+  private OptionalDouble evaluate(String when, BooleanSupplier goesOn) {
     EvalBatches batches = job.eval();
     if (batches == null) {
-      return Double.NaN;
+      return OptionalDouble.empty();
     }
-    double loss;
+    OptionalDouble loss;
     try {
-      loss =
-          Evaluation.loss(part.replica(), batches, part.ranks(), part.stopCheck(), part.timeout());
+      loss = Evaluation.loss(part.replica(), batches, part.ranks(), goesOn, part.timeout());
     } catch (NonFiniteGradientException e) {
       throw new BadJobException("The evaluation loss %s is not a number.".formatted(when), e);
     }
-    if (outputs != null) {
+    if (outputs != null && loss.isPresent()) {
       events.noted(
           String.format(
               Locale.ROOT,
               "Evaluation loss %s: %.4f over %d target tokens.",
               when,
-              loss,
+              loss.getAsDouble(),
               batches.targetTokens()));
     }
     return loss;
@@ -224,19 +332,56 @@ final class Trainer implements AutoCloseable {
       sharing.lend();
       return;
     }
-    TrainingState state = job.state();
-    String sha256 = outputs.writeResult(state.parameters(), sharing.values(), events::noted);
-    sharing.giveBack();
-    Progress progress = state.progress();
+    Progress progress = job.state().progress();
+    Result result =
+        plan.result(progress)
+            .flatMap(best -> writeKept(outputs, best))
+            .orElseGet(() -> writeLast(outputs, lossAfter));
     events.completed(
         new TrainingResult(
             progress.step(),
+            result.step(),
             progress.evalLossBefore(),
-            lossAfter,
+            result.evalLoss(),
             outputs.resultFolder().toString(),
-            sha256,
+            result.sha256(),
             progress.tokensPerSecond(),
             (System.nanoTime() - job.startNs()) / 1e9,
             progress.samples()));
+  }
+
+  /** What was written, of which step. */
+  private record Result(long step, double evalLoss, String sha256) {}
+
+  /** Nothing where its checkpoint is gone. */
+  private Optional<Result> writeKept(Outputs to, Evaluated best) {
+    String which =
+        String.format(
+            Locale.ROOT,
+            "step %d, after which the evaluation loss was %.4f",
+            best.step(),
+            best.evalLoss());
+    Optional<Found> found = to.open(best.step(), slices(), events::noted);
+    if (found.isEmpty()) {
+      events.noted("The checkpoint of %s, is gone; the result is of the last.".formatted(which));
+      return Optional.empty();
+    }
+    try (Found checkpoint = found.get()) {
+      sharing.giveBack(); // nobody needs to wait for what comes from a file
+      events.noted("The result is of %s.".formatted(which));
+      FloatSource values = checkpoint.state().content(StateContent.VALUE);
+      String sha256 = to.writeResult(slices(), values, events::noted);
+      return Optional.of(new Result(best.step(), best.evalLoss(), sha256));
+    }
+  }
+
+  private Result writeLast(Outputs to, double loss) {
+    String sha256 = to.writeResult(slices(), sharing.values(), events::noted);
+    sharing.giveBack();
+    return new Result(job.state().completedStep(), loss, sha256);
+  }
+
+  private List<Slice> slices() {
+    return job.state().parameters().slices();
   }
 }

@@ -7,7 +7,6 @@ import org.ftcluster.worker.data.GlobalBatch;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.GradientSum;
-import org.ftcluster.worker.optimizer.GradientSum.Flag;
 import org.ftcluster.worker.optimizer.LearningRate;
 import org.ftcluster.worker.optimizer.NonFiniteGradientException;
 import org.ftcluster.worker.optimizer.ParameterUpdate;
@@ -18,7 +17,6 @@ import org.ftcluster.worker.parallel.Replica;
 import org.ftcluster.worker.tensor.SplitMix64;
 import org.ftcluster.worker.training.Trainer.Job;
 import org.ftcluster.worker.training.Trainer.Part;
-import org.ftcluster.worker.training.Trainer.Wish;
 
 /**
  * One optimizer step after the other, on one rank of a generation.
@@ -35,9 +33,12 @@ final class TrainingStep implements AutoCloseable {
   private final ParameterUpdate update;
   private final GradientSum sum;
   private final Balance balance;
-  private boolean leaving;
+  private final Wishes wishes;
 
-  TrainingStep(Job job, Part part, StateSharing sharing) {
+  /**
+   * @param wishes told and heard with each step's gradients
+   */
+  TrainingStep(Job job, Part part, StateSharing sharing, Wishes wishes) {
     this.job = job;
     this.part = part;
     this.ranks = part.ranks();
@@ -45,6 +46,7 @@ final class TrainingStep implements AutoCloseable {
     this.update = sharing.update();
     this.sum = sharing.newSum(part.replica().trained());
     this.balance = new Balance(job.spec(), ranks, sum, part.events());
+    this.wishes = wishes;
   }
 
   /**
@@ -88,8 +90,9 @@ final class TrainingStep implements AutoCloseable {
       job.pulse().forget();
     }
     balance.worked(System.nanoTime() - workNs);
-    raise(part.wish().get());
+    wishes.tell(sum);
     double loss = reduce(step);
+    wishes.hear(sum);
     job.slowness().set(balance.learn());
     double norm = update.gradientNorm();
     double learningRate = schedule.at(step);
@@ -132,18 +135,6 @@ final class TrainingStep implements AutoCloseable {
     }
   }
 
-  private void raise(Wish wish) {
-    switch (wish) {
-      case GO_ON -> {}
-      case HAND_OVER -> sum.raise(Flag.HAND_OVER);
-      case LEAVE -> {
-        sum.raise(Flag.HAND_OVER);
-        sum.raise(Flag.LEAVE);
-        leaving = true;
-      }
-    }
-  }
-
   private double reduce(long step) {
     try {
       return sum.reduce(ranks.background(), job.state().parameters().gradients(), part.timeout());
@@ -153,16 +144,6 @@ final class TrainingStep implements AutoCloseable {
               .formatted(step + 1, e.getMessage()),
           e);
     }
-  }
-
-  /** As {@link GradientSum#raised}, of the step that was taken last. */
-  int raised(Flag flag) {
-    return sum.raised(flag);
-  }
-
-  /** Whether this rank has told the others that it won't be there for another generation. */
-  boolean leaves() {
-    return leaving;
   }
 
   /** Bytes that sums of gradients take. */

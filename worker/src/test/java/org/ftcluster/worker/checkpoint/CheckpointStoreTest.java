@@ -19,7 +19,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.job.BadJobException;
+import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
+import org.ftcluster.worker.checkpoint.storage.Storage;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
 import org.junit.jupiter.api.AfterEach;
@@ -61,16 +63,48 @@ class CheckpointStoreTest {
     float[][] saved = values();
     reach(8);
     assertEquals(Optional.of(folder), store(3).readNewest(state, warnings::add));
-    assertEquals(new Progress(7, 1.5, 70, 700, 7.25, null), state.progress());
+    assertEquals(new Progress(7, 1.5, List.of(), 70, 700, 7.25, null), state.progress());
     assertArrayEquals(saved, values());
   }
 
   @Test
+  void theBestThatIsKeptStaysWhereThatIsAskedFor() throws IOException {
+    Path away = Files.createDirectory(root.resolve("away"));
+    Storage storage =
+        Storage.of(
+            away.toString(),
+            new JobSpec.Checkpoint(root, 0, 1, false, away.toString(), null, null));
+    try (CheckpointStore best =
+        TestCheckpoints.in(root.resolve("here"), JOB, new Retention(1, true), storage)) {
+      Progress progress = Progress.NONE;
+      for (double loss : new double[] {0.9, 0.7, 0.8, 0.65}) {
+        long step = progress.step() + 1;
+        progress =
+            new Progress(step, 1.5, progress.evaluations(), step, step, step, null)
+                .withEvalLoss(loss, loss == 0.7);
+        state.completed(progress);
+        save(best);
+      }
+      for (Path place : List.of(root.resolve("here"), away)) {
+        assertTrue(Files.exists(place.resolve("step-2/checkpoint.json")));
+        assertTrue(Files.exists(place.resolve("step-4/checkpoint.json")));
+        assertFalse(Files.exists(place.resolve("step-1/checkpoint.json")));
+        assertFalse(Files.exists(place.resolve("step-3/checkpoint.json")));
+      }
+      try (CheckpointStore.Found found =
+          best.open(2, parameters.slices(), warnings::add).orElseThrow()) {
+        assertEquals(progress.evaluations().subList(0, 2), found.state().progress().evaluations());
+      }
+      assertEquals(Optional.empty(), best.open(3, parameters.slices(), warnings::add));
+    }
+  }
+
+  @Test
   void withoutEvaluationTheLossBeforeStaysUnknown() {
-    state.completed(new Progress(1, Double.NaN, 1, 1, 1, LAST));
+    state.completed(new Progress(1, Double.NaN, List.of(), 1, 1, 1, LAST));
     save(store(1));
     store(1).readNewest(state, warnings::add);
-    assertEquals(new Progress(1, Double.NaN, 1, 1, 1, LAST), state.progress());
+    assertEquals(new Progress(1, Double.NaN, List.of(), 1, 1, 1, LAST), state.progress());
   }
 
   @Test
@@ -246,7 +280,7 @@ class CheckpointStoreTest {
         buffer.setAtIndex(ValueLayout.JAVA_FLOAT, i, (float) (step + i + buffer.address() % 1000));
       }
     }
-    state.completed(new Progress(step, 1.5, 10 * step, 100 * step, step + 0.25, null));
+    state.completed(new Progress(step, 1.5, List.of(), 10 * step, 100 * step, step + 0.25, null));
   }
 
   private float[][] values() {

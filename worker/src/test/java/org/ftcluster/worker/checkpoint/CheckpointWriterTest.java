@@ -167,7 +167,7 @@ class CheckpointWriterTest {
   void aStateThatIsNotCopiedIsReadBeforeTrainingGoesOn() throws Exception {
     reach(1);
     Patience firstLook = new Patience(Duration.ofSeconds(30), disk::countDown);
-    writer.begin(Snapshot.viewOf(state), List.of(), listener, firstLook);
+    writer.begin(Snapshot.viewOf(state, state.progress()), List.of(), listener, firstLook);
     reach(2);
     assertEquals("saved step-1", heard.poll(30, TimeUnit.SECONDS));
     assertEquals(Optional.of(root.resolve("step-1")), read());
@@ -190,7 +190,7 @@ class CheckpointWriterTest {
                   awaitDisk();
                 }));
     reach(1);
-    slow.begin(Snapshot.viewOf(state), List.of(), listener, PATIENCE);
+    slow.begin(Snapshot.viewOf(state, state.progress()), List.of(), listener, PATIENCE);
     assertTrue(heard.isEmpty());
     disk.countDown();
     assertEquals("saved step-1", heard.poll(30, TimeUnit.SECONDS));
@@ -274,7 +274,7 @@ class CheckpointWriterTest {
         buffer.setAtIndex(ValueLayout.JAVA_FLOAT, i, step);
       }
     }
-    state.completed(new Progress(step, 1.5, step, step, step, null));
+    state.completed(new Progress(step, 1.5, List.of(), step, step, step, null));
   }
 
   private List<String> names() throws IOException {

@@ -40,6 +40,7 @@ class JobIdentityTest {
   @ValueSource(
       strings = {
         "name=other",
+        "evaluation.every_steps=2",
         "training.micro_batch_size=2",
         "training.gradient_checkpointing=true",
         "training.log_samples=true",

@@ -22,6 +22,7 @@ import java.util.Set;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec.Adapter;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
+import org.ftcluster.worker.model.FloatSource;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.DType;
 import org.ftcluster.worker.safetensors.SafetensorsFile;
@@ -38,11 +39,16 @@ class PeftAdapterTest {
 
   @TempDir private Path root;
 
+  private static String write(Path folder, Adapter adapter, ParameterBuffer parameters) {
+    return PeftAdapter.write(
+        folder, adapter, BASE, parameters.slices(), FloatSource.of(parameters.values()));
+  }
+
   @Test
   void anAdapterIsWrittenAsPeftWritesIt() throws IOException {
     Path folder = root.resolve("adapter");
     try (ParameterBuffer parameters = parameters(MODULES, 4)) {
-      PeftAdapter.write(folder, lora(4, List.of("all-linear")), BASE, parameters);
+      write(folder, lora(4, List.of("all-linear")), parameters);
     }
     JsonNode config = new JsonMapper().readTree(folder.resolve("adapter_config.json").toFile());
     assertEquals("LORA", config.get("peft_type").asText());
@@ -67,7 +73,7 @@ class PeftAdapterTest {
     Path folder = root.resolve("adapter");
     String prefix = PREFIX.replace("layers", "language_model.layers");
     try (ParameterBuffer parameters = parameters(prefix, MODULES, 4)) {
-      PeftAdapter.write(folder, lora(4, List.of("q_proj")), BASE, parameters);
+      write(folder, lora(4, List.of("q_proj")), parameters);
     }
     String excluded =
         new JsonMapper()
@@ -83,7 +89,7 @@ class PeftAdapterTest {
     Path folder = root.resolve("adapter");
     Path file = folder.resolve("adapter_config.json");
     try (ParameterBuffer parameters = parameters(MODULES, 4)) {
-      PeftAdapter.write(folder, lora(4, List.of("q_proj", "down_proj")), BASE, parameters);
+      write(folder, lora(4, List.of("q_proj", "down_proj")), parameters);
       assertEquals(List.of("q_proj", "down_proj"), PeftAdapter.read(folder).targetModules());
       String json = Files.readString(file).replaceFirst("\\[[^]]*\\]", "\".*layers.*proj\"");
       Files.writeString(file, json);
@@ -99,7 +105,7 @@ class PeftAdapterTest {
     Path folder = root.resolve("adapter");
     try (ParameterBuffer saved = parameters(older, List.of("self_attn.q_proj"), 4);
         ParameterBuffer read = parameters(newer, List.of("self_attn.q_proj"), 4)) {
-      PeftAdapter.write(folder, adapter, BASE, saved);
+      write(folder, adapter, saved);
       PeftAdapter.readInto(folder, adapter, read);
       assertEquals(-1, read.values().mismatch(saved.values()));
     }
@@ -110,11 +116,11 @@ class PeftAdapterTest {
     try (ParameterBuffer parameters = parameters(MODULES, 4);
         ParameterBuffer reordered = parameters(MODULES.reversed(), 4)) {
       Adapter adapter = lora(4, MODULES);
-      String first = PeftAdapter.write(root.resolve("a"), adapter, BASE, parameters);
-      assertEquals(first, PeftAdapter.write(root.resolve("b"), adapter, BASE, parameters));
-      assertEquals(first, PeftAdapter.write(root.resolve("c"), adapter, BASE, reordered));
+      String first = write(root.resolve("a"), adapter, parameters);
+      assertEquals(first, write(root.resolve("b"), adapter, parameters));
+      assertEquals(first, write(root.resolve("c"), adapter, reordered));
       parameters.values().setAtIndex(ValueLayout.JAVA_FLOAT, 3, 0.5f);
-      assertFalse(first.equals(PeftAdapter.write(root.resolve("a"), adapter, BASE, parameters)));
+      assertFalse(first.equals(write(root.resolve("a"), adapter, parameters)));
     }
   }
 
@@ -124,7 +130,7 @@ class PeftAdapterTest {
     Path folder = root.resolve("adapter");
     try (ParameterBuffer parameters = parameters(MODULES, 4);
         ParameterBuffer read = parameters(MODULES, 4)) {
-      PeftAdapter.write(folder, adapter, BASE, parameters);
+      write(folder, adapter, parameters);
       read.values().fill((byte) 0);
       PeftAdapter.readInto(folder, adapter, read);
       assertEquals(-1, read.values().mismatch(parameters.values()));
@@ -138,7 +144,7 @@ class PeftAdapterTest {
     Path folder = root.resolve("adapter");
     Adapter adapter = lora(4, List.of("q_proj"));
     try (ParameterBuffer parameters = parameters(List.of("self_attn.q_proj"), 4)) {
-      PeftAdapter.write(folder, adapter, BASE, parameters);
+      write(folder, adapter, parameters);
       for (DType type : List.of(DType.BF16, DType.F16)) {
         // One and a half in either type.
         short bits = type == DType.BF16 ? (short) 0x3fc0 : Float.floatToFloat16(1.5f);
@@ -163,7 +169,7 @@ class PeftAdapterTest {
   void anAdapterThatDoesNotFitIsRefusedInASentence() {
     Path folder = root.resolve("adapter");
     try (ParameterBuffer parameters = parameters(MODULES, 4)) {
-      PeftAdapter.write(folder, lora(4, List.of("all-linear")), BASE, parameters);
+      write(folder, lora(4, List.of("all-linear")), parameters);
     }
     assertRefused(
         folder,
@@ -196,7 +202,7 @@ class PeftAdapterTest {
   void anAdapterForAnotherModelIsRefusedWithBothShapes() throws IOException {
     Path folder = root.resolve("adapter");
     try (ParameterBuffer narrow = parameters(List.of("self_attn.q_proj"), 2)) {
-      PeftAdapter.write(folder, lora(4, List.of("q_proj")), BASE, narrow);
+      write(folder, lora(4, List.of("q_proj")), narrow);
     }
     assertRefused(
         folder,
@@ -227,14 +233,12 @@ class PeftAdapterTest {
   void aFailureLeavesTheFormerAdapter() throws IOException {
     Path folder = root.resolve("adapter");
     try (ParameterBuffer parameters = parameters(MODULES, 4)) {
-      String sha256 = PeftAdapter.write(folder, lora(4, MODULES), BASE, parameters);
+      String sha256 = write(folder, lora(4, MODULES), parameters);
       Path inTheWay = Files.createDirectories(root.resolve("adapter.partial/folder"));
-      assertThrows(
-          CheckpointException.class,
-          () -> PeftAdapter.write(folder, lora(4, MODULES), BASE, parameters));
+      assertThrows(CheckpointException.class, () -> write(folder, lora(4, MODULES), parameters));
       assertEquals(sha256, Checksums.sha256(folder.resolve("adapter_model.safetensors")));
       Files.delete(inTheWay);
-      assertEquals(sha256, PeftAdapter.write(folder, lora(4, MODULES), BASE, parameters));
+      assertEquals(sha256, write(folder, lora(4, MODULES), parameters));
     }
     assertEquals(Set.of(folder), Set.copyOf(Folders.list(root)));
   }

@@ -238,7 +238,7 @@ class RemoteCheckpointsTest {
         buffer.setAtIndex(ValueLayout.JAVA_FLOAT, i, step);
       }
     }
-    state.completed(new Progress(step, 1.5, step, step, step, null));
+    state.completed(new Progress(step, 1.5, List.of(), step, step, step, null));
     return Snapshot.copyOf(state);
   }
 }

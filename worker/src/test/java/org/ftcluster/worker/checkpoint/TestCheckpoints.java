@@ -15,15 +15,22 @@ final class TestCheckpoints {
   static CheckpointStore in(
       Path root, JobIdentity job, int keep, boolean overwrite, Checkpoint.TensorWriter writer) {
     return new CheckpointStore(
-        job, overwrite, new LocalCheckpoints(root, job, keep, overwrite, writer), null);
+        job,
+        overwrite,
+        new LocalCheckpoints(root, job, new Retention(keep, false), overwrite, writer),
+        null);
   }
 
   /** With a copy off the node. */
   static CheckpointStore in(Path root, JobIdentity job, int keep, Storage storage) {
+    return in(root, job, new Retention(keep, false), storage);
+  }
+
+  static CheckpointStore in(Path root, JobIdentity job, Retention retention, Storage storage) {
     return new CheckpointStore(
         job,
         false,
-        new LocalCheckpoints(root, job, keep, false, SafetensorsWriter::write),
-        new RemoteCheckpoints(storage, job, keep, false));
+        new LocalCheckpoints(root, job, retention, false, SafetensorsWriter::write),
+        new RemoteCheckpoints(storage, job, retention, false));
   }
 }

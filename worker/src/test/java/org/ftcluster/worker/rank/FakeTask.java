@@ -70,7 +70,7 @@ final class FakeTask implements RankTask {
     events.started(0);
     try {
       endings.take().run();
-      events.completed(new TrainingResult(10, 2, 1, "/out", "ab", 1, 1, 1));
+      events.completed(new TrainingResult(10, 10, 2, 1, "/out", "ab", 1, 1, 1));
     } catch (HandedOverException e) {
       events.handedOver(7);
     } catch (InterruptedException e) {

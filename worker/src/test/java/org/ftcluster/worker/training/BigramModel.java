@@ -23,6 +23,7 @@ final class BigramModel implements TrainableModel {
 
   private final ParameterBuffer parameters = new ParameterBuffer(slices());
   private final Runnable beforePass;
+  private final Runnable beforeEvaluating;
   private float[] a = new float[0];
   private float[] b = new float[0];
 
@@ -30,7 +31,15 @@ final class BigramModel implements TrainableModel {
    * @param beforePass called before each forward and backward; may throw
    */
   BigramModel(Runnable beforePass) {
+    this(beforePass, () -> {});
+  }
+
+  /**
+   * @param beforeEvaluating called before each batch that is evaluated; may throw
+   */
+  BigramModel(Runnable beforePass, Runnable beforeEvaluating) {
     this.beforePass = beforePass;
+    this.beforeEvaluating = beforeEvaluating;
   }
 
   private static List<ParameterBuffer.Slice> slices() {
@@ -70,6 +79,7 @@ final class BigramModel implements TrainableModel {
 
   @Override
   public double lossSum(TokenBatch batch) {
+    beforeEvaluating.run();
     return pass(batch, 0, 0, new float[0]);
   }
 

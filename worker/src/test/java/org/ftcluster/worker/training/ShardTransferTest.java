@@ -203,7 +203,7 @@ class ShardTransferTest {
   }
 
   private static Progress progress(long step) {
-    return new Progress(step, Double.NaN, 0, 0, 0, null);
+    return new Progress(step, Double.NaN, List.of(), 0, 0, 0, null);
   }
 
   private static void assertSame(TrainingState whole, TrainingState state) {
