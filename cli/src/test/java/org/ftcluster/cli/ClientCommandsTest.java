@@ -156,6 +156,7 @@ class ClientCommandsTest {
     assertEquals(0.25, step.path("loss").asDouble());
     JsonNode last = Json.parse(result.lines().getLast());
     assertEquals("SUCCEEDED", last.path("state").asText());
+    assertEquals(250, last.path("result_step").asLong(), "which older ones leave out");
     assertEquals(0.6, last.path("eval_loss_before").asDouble());
     assertTrue(last.path("eval_loss_after").isNull());
     assertEquals(
@@ -163,6 +164,7 @@ class ClientCommandsTest {
             "job",
             "state",
             "steps",
+            "result_step",
             "eval_loss_before",
             "eval_loss_after",
             "adapter",

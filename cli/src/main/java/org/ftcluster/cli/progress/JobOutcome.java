@@ -72,7 +72,7 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
             job.getJob(),
             job.getState(),
             result.getSteps(),
-            result.getResultStep(),
+            resultStep(result),
             result.getEvalLossBefore(),
             result.getEvalLossAfter(),
             result.getAdapter(),
@@ -106,12 +106,17 @@ public record JobOutcome(JobSummary job, @Nullable JobResult result) {
               "%nEvaluation loss: %.4f before, %.4f after%s.",
               result.getEvalLossBefore(),
               result.getEvalLossAfter(),
-              result.getResultStep() == result.getSteps()
+              resultStep(result) == result.getSteps()
                   ? ""
-                  : " step %d, the best".formatted(result.getResultStep()));
+                  : " step %d, the best".formatted(resultStep(result)));
     }
     boolean model = Path.of(result.getAdapter()).endsWith("model");
     return text + (model ? "\nModel: " : "\nAdapter: ") + result.getAdapter();
+  }
+
+  /** Earlier versions' coordinators don't say it. */
+  private static long resultStep(JobResult result) {
+    return result.getResultStep() == 0 ? result.getSteps() : result.getResultStep();
   }
 
   /** Prints both forms. */

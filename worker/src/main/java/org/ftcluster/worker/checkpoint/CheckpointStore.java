@@ -135,10 +135,12 @@ public final class CheckpointStore implements AutoCloseable {
     }
   }
 
-  /** Whether the folder has a checkpoint of this job after a step. */
+  /** Whether the folder has a checkpoint of this job after a step, which is whole. */
   public boolean holds(long step) {
     try {
-      return Manifest.read(local.folder(step)).identity().equals(job);
+      Manifest manifest = Manifest.read(local.folder(step));
+      manifest.check(local.folder(step));
+      return manifest.identity().equals(job);
     } catch (CheckpointException e) {
       return false;
     }

@@ -37,6 +37,9 @@ import org.jspecify.annotations.Nullable;
  * other, checkpoints, and how it ends. Whatever ends it, the state is that of a completed step.
  */
 final class Trainer implements AutoCloseable {
+  /** Stages of a pipeline go on to other batches meanwhile, and would wait for each question. */
+  private static final int ROUNDS_A_STAGE = 4;
+
   private final Job job;
   private final Part part;
   private final RankEvents events;
@@ -124,7 +127,9 @@ final class Trainer implements AutoCloseable {
       double loss = evaluateWhole("before training");
       state.completed(state.progress().withEvalLossBefore(loss));
     }
-    evaluateIfDue(); // those who left the state to this generation may not have got to it
+    if (plan.isDue(state.progress())) {
+      endStep(); // those who left the state to this generation haven't got to it
+    }
     while (!plan.isOver(state.progress()) && !wishes.areToHandOver()) {
       StepMetrics metrics = step.run(state.completedStep());
       if (outputs != null) {
@@ -132,12 +137,7 @@ final class Trainer implements AutoCloseable {
         events.stepCompleted(metrics);
         notePrecision(metrics);
       }
-      if (!wishes.areToHandOver()) {
-        evaluateIfDue();
-      }
-      if (isCheckpointDue(state.progress())) {
-        beginCheckpoint();
-      }
+      endStep();
     }
     if (wishes.areToHandOver()) {
       return handOver();
@@ -146,6 +146,17 @@ final class Trainer implements AutoCloseable {
     lastCheckpoint();
     complete(lossAfter());
     return End.DONE;
+  }
+
+  /** What is due after a step; where its evaluation is left to others, so is its checkpoint. */
+  private void endStep() {
+    if (plan.isDue(job.state().progress()) && !wishes.areToHandOver()) {
+      evaluateStep();
+    }
+    Progress progress = job.state().progress();
+    if (isCheckpointDue(progress) && !plan.isDue(progress)) {
+      beginCheckpoint();
+    }
   }
 
   private boolean isCheckpointDue(Progress progress) {
@@ -157,17 +168,19 @@ final class Trainer implements AutoCloseable {
   }
 
   /** Unless somebody won't stay for it: then whoever goes on takes it. */
-  private void evaluateIfDue() {
+  private void evaluateStep() {
     Progress progress = job.state().progress();
-    if (!plan.isDue(progress)) {
-      return;
-    }
+    int stages = part.ranks().mesh().pipeline();
+    int between = stages == 1 ? 1 : ROUNDS_A_STAGE * stages;
+    int[] rounds = {0};
     OptionalDouble loss =
         evaluate(
             "after step %d".formatted(progress.step()),
             () -> {
               part.stopCheck().run();
-              wishes.ask(part.ranks().all(), part.timeout());
+              if (rounds[0]++ % between == 0) {
+                wishes.ask(part.ranks().all(), part.timeout());
+              }
               return !wishes.areToHandOver();
             });
     if (loss.isPresent()) {
