@@ -17,6 +17,7 @@ import org.ftcluster.cli.local.TrainCommand;
 import org.ftcluster.cli.model.BenchCommand;
 import org.ftcluster.cli.model.EvalCommand;
 import org.ftcluster.cli.model.GenerateCommand;
+import org.ftcluster.cli.model.MergeCommand;
 import org.ftcluster.cli.node.CoordinatorCommand;
 import org.ftcluster.cli.node.KeysCommand;
 import org.ftcluster.cli.node.WorkerCommand;
@@ -50,6 +51,7 @@ import picocli.CommandLine.Spec;
       MeshCommand.class,
       EvalCommand.class,
       GenerateCommand.class,
+      MergeCommand.class,
       BenchCommand.class,
       ChaosCommand.class,
     },

@@ -64,7 +64,7 @@ public final class Installation {
   private static String kept(String command) {
     return switch (command) {
       case "coordinator" -> "coordinator";
-      case "worker", "eval", "generate", "bench", "validate", "plan", "mesh" -> "worker";
+      case "worker", "eval", "generate", "merge", "bench", "validate", "plan", "mesh" -> "worker";
       default -> "client";
     };
   }

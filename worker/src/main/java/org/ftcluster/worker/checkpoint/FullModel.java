@@ -96,17 +96,22 @@ public final class FullModel {
   }
 
   /** Tokenizer, chat template, generation settings, licence. */
-  private static void copyOthers(Path from, Path to) throws IOException {
+  static void copyOthers(Path from, Path to) throws IOException {
     List<Path> files;
     try (Stream<Path> all = Files.list(from)) {
       files = all.filter(Files::isRegularFile).filter(file -> !isWeights(file)).sorted().toList();
     }
     for (Path file : files) {
-      byte[] bytes = Files.readAllBytes(file);
-      DurableFiles.write(
-          to.resolve(file.getFileName().toString()),
-          channel -> DurableFiles.writeFully(channel, bytes));
+      copy(file, to);
     }
+  }
+
+  /** A small file. */
+  static void copy(Path file, Path to) throws IOException {
+    byte[] bytes = Files.readAllBytes(file);
+    DurableFiles.write(
+        to.resolve(file.getFileName().toString()),
+        channel -> DurableFiles.writeFully(channel, bytes));
   }
 
   private static boolean isWeights(Path file) {

@@ -10,8 +10,11 @@ import java.nio.file.Path;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
 
 /**
  * The weights of a Hugging Face model folder: {@code model.safetensors}, or the shards that {@code
@@ -19,7 +22,10 @@ import java.util.Set;
  */
 public final class SafetensorsFolder implements TensorSource {
   private static final String SINGLE = "model.safetensors";
-  private static final String INDEX = "model.safetensors.index.json";
+
+  /** Says which file has which tensor, where there are several. */
+  public static final String INDEX = "model.safetensors.index.json";
+
   private static final JsonMapper JSON =
       JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION).build();
 
@@ -110,6 +116,16 @@ public final class SafetensorsFolder implements TensorSource {
   @Override
   public Set<String> names() {
     return Collections.unmodifiableSet(byName.keySet());
+  }
+
+  /** The names of each file's tensors. */
+  public Map<Path, List<String>> namesByFile() {
+    return byName.entrySet().stream()
+        .collect(
+            Collectors.groupingBy(
+                entry -> entry.getValue().path(),
+                TreeMap::new,
+                Collectors.mapping(Map.Entry::getKey, Collectors.toList())));
   }
 
   @Override

@@ -14,6 +14,8 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.checkpoint.MergedModel;
+import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.OptimizerState;
@@ -21,6 +23,7 @@ import org.ftcluster.worker.safetensors.SafetensorsFile;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.TestFactory;
+import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Every case below {@code -Dgolden.dir=}, by default those of the test resources: what Transformers
@@ -29,6 +32,8 @@ import org.junit.jupiter.api.TestFactory;
 class GoldenCasesTest {
   private static final double RELATIVE = 1e-4;
   private static final double ABSOLUTE = 2e-5;
+
+  @TempDir private Path temporary;
 
   @TestFactory
   Stream<DynamicTest> cases() throws IOException {
@@ -43,25 +48,52 @@ class GoldenCasesTest {
               .toList();
     }
     assertFalse(cases.isEmpty(), "no case below " + folder);
-    return cases.stream()
-        .flatMap(
-            path ->
-                Stream.of(MemorySavings.NONE, MemorySavings.RECOMPUTED)
-                    .map(
-                        savings ->
-                            DynamicTest.dynamicTest(
-                                path.getFileName()
-                                    + (savings.recomputedLayers() > 0 ? ", recomputed" : ""),
-                                () -> check(path, savings))));
+    return cases.stream().flatMap(path -> tests(path).stream());
   }
 
-  private static void check(Path folder, MemorySavings savings) throws IOException {
+  private List<DynamicTest> tests(Path path) {
+    return List.of(
+        DynamicTest.dynamicTest(path.getFileName() + "", () -> check(path, MemorySavings.NONE)),
+        DynamicTest.dynamicTest(
+            path.getFileName() + ", recomputed", () -> check(path, MemorySavings.RECOMPUTED)),
+        DynamicTest.dynamicTest(path.getFileName() + ", merged", () -> checkMerged(path)));
+  }
+
+  /** The adapter's file, and the model that is made of it and the base. */
+  private void checkMerged(Path folder) throws IOException {
+    JsonNode settings = settings(folder);
+    Assumptions.assumeTrue(settings.has("lora"), "all of the model is trained");
+    JobSpec.Adapter lora = adapter(settings.path("lora"));
+    Path adapter = temporary.resolve(folder.getFileName() + "-adapter");
+    Path merged = temporary.resolve(folder.getFileName() + "-merged");
+    try (SafetensorsFile golden = SafetensorsFile.open(folder.resolve("golden.safetensors"))) {
+      try (CausalLanguageModel model =
+          ModelLoader.load(TestModels.float32(folder), lora, MemorySavings.NONE, 1)) {
+        new Case(golden, settings, model).setAdapter();
+        ParameterBuffer parameters = model.parameters();
+        PeftAdapter.write(
+            adapter, lora, folder, parameters.slices(), FloatSource.of(parameters.values()));
+      }
+      MergedModel.write(merged, folder, adapter, 1);
+      try (CausalLanguageModel model =
+          ModelLoader.loadFrozen(TestModels.float32(merged), 1, null)) {
+        Case alone = new Case(golden, settings, model);
+        alone.checkLogits("logits", alone.batch());
+      }
+    }
+  }
+
+  private static JsonNode settings(Path folder) throws IOException {
     try {
       ModelConfigReader.read(folder);
     } catch (BadJobException e) {
       Assumptions.abort(e.getMessage());
     }
-    JsonNode settings = new JsonMapper().readTree(folder.resolve("golden.json").toFile());
+    return new JsonMapper().readTree(folder.resolve("golden.json").toFile());
+  }
+
+  private static void check(Path folder, MemorySavings savings) throws IOException {
+    JsonNode settings = settings(folder);
     try (SafetensorsFile golden = SafetensorsFile.open(folder.resolve("golden.safetensors"));
         CausalLanguageModel model =
             ModelLoader.load(
@@ -86,10 +118,7 @@ class GoldenCasesTest {
       TokenBatch batch = batch();
       model.initialize(0);
       checkLogits("base_logits", batch);
-      for (ParameterBuffer.Slice slice : model.parameters().slices()) {
-        TestModels.set(model.parameters().values(), slice, floats("init." + slice.name()));
-      }
-      model.parametersChanged();
+      setAdapter();
       checkLogits("logits", batch);
 
       float[] losses = floats("loss");
@@ -109,6 +138,14 @@ class GoldenCasesTest {
       for (ParameterBuffer.Slice slice : model.parameters().slices()) {
         checkFinal(slice, losses.length);
       }
+    }
+
+    /** Gives it the values that the golden ones begin with. */
+    void setAdapter() {
+      for (ParameterBuffer.Slice slice : model.parameters().slices()) {
+        TestModels.set(model.parameters().values(), slice, floats("init." + slice.name()));
+      }
+      model.parametersChanged();
     }
 
     private void checkGradients() {
