@@ -166,7 +166,7 @@ public final class GenerateCommand implements Callable<Integer> {
 
   private void compare(Path data, Sampling sampling, Console console) {
     Templates templates = Templates.of(options.job());
-    if (chat.given() != null && templates.messages() == null) {
+    if (chat.given() != null && templates.messages().isEmpty()) {
       throw CommandException.badRequest(
           "%s is for conversations, of which the job has none; leave it out, or name the job by --job"
               .formatted(chat.given()));

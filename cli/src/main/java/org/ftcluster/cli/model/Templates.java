@@ -1,6 +1,7 @@
 package org.ftcluster.cli.model;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
@@ -10,21 +11,22 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * How samples are made from the lines of a data set: by templates of prompt and response, or of the
- * conversations in a field.
+ * conversations in a field. Of pairs that is the better answer.
  */
 record Templates(
     @Nullable String prompt,
     @Nullable String response,
-    @Nullable String messages,
+    List<String> messages,
     @Nullable Path chatTemplate,
     Map<String, Object> chatTemplateKwargs) {
   private static final Templates DEFAULT =
-      new Templates("{prompt}", "{completion}", null, null, Map.of());
+      new Templates("{prompt}", "{completion}", List.of(), null, Map.of());
 
   /** Those of a job; without one, the defaults of the job file. */
   static Templates of(Optional<JobSpec> job) {
     return job.map(JobSpec::data)
         .map(JobSpec.Data::train)
+        .map(JobSpec.Source::better)
         .map(
             train ->
                 new Templates(
@@ -47,11 +49,11 @@ record Templates(
       throw CommandException.badRequest(
           "--messages stands beside --prompt or --response; leave one out");
     }
-    if (!texts && (newMessages != null || messages != null)) {
+    if (!texts && (newMessages != null || !messages.isEmpty())) {
       return new Templates(
           null,
           null,
-          newMessages == null ? messages : newMessages,
+          newMessages == null ? messages : List.of(newMessages),
           chatTemplate(chat),
           chatTemplateKwargs(chat));
     }
@@ -62,7 +64,7 @@ record Templates(
     return new Templates(
         newPrompt != null ? newPrompt : Objects.requireNonNullElse(prompt, DEFAULT.prompt),
         newResponse != null ? newResponse : Objects.requireNonNullElse(response, DEFAULT.response),
-        null,
+        List.of(),
         null,
         Map.of());
   }
@@ -80,12 +82,9 @@ record Templates(
   }
 
   JobSpec.Source source(Path data) {
-    return new JobSpec.Source(
-        data.toAbsolutePath().normalize(),
-        prompt,
-        response,
-        messages,
-        chatTemplate,
-        chatTemplateKwargs);
+    Path path = data.toAbsolutePath().normalize();
+    return messages.isEmpty()
+        ? JobSpec.Source.ofTexts(path, prompt, response)
+        : JobSpec.Source.ofChats(path, messages, chatTemplate, chatTemplateKwargs);
   }
 }

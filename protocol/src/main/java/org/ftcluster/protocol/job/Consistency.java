@@ -3,6 +3,7 @@ package org.ftcluster.protocol.job;
 import java.util.Locale;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
+import org.ftcluster.protocol.job.JobSpec.PreferenceLoss;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 
@@ -27,6 +28,7 @@ final class Consistency {
           "is %d, but must not be above elastic.max_workers, which is %d"
               .formatted(elastic.minWorkers(), elastic.maxWorkers()));
     }
+    checkPreference(spec, problems);
     checkEvaluation(spec, problems);
     checkMesh(spec, problems);
     checkShardingGroup(spec.parallel(), problems);
@@ -46,6 +48,42 @@ final class Consistency {
     }
     checkOffload(spec, problems);
     RemoteCheck.check(spec.checkpoint(), problems);
+  }
+
+  private static void checkPreference(JobSpec spec, Problems problems) {
+    JobSpec.Preference preference = spec.preference();
+    if (preference == null) {
+      return;
+    }
+    PreferenceLoss loss = preference.loss();
+    String name = loss.name().toLowerCase(Locale.ROOT);
+    if (loss != PreferenceLoss.DPO && preference.labelSmoothing() > 0) {
+      problems.add(
+          "preference.label_smoothing", "is for loss dpo, not %s; leave it out".formatted(name));
+    }
+    if (loss != PreferenceLoss.SIMPO && preference.gamma() > 0) {
+      problems.add("preference.gamma", "is for loss simpo, not %s; leave it out".formatted(name));
+    }
+    if (spec.data().packing()) {
+      problems.add(
+          "data.packing",
+          "is true, but pairs of answers aren't packed; leave it out, or preference");
+    }
+    if (!loss.needsReference()) {
+      return;
+    }
+    if (spec.adapter().type() == AdapterType.NONE) {
+      problems.add(
+          "preference.loss",
+          "is %s, which compares the model with what it was before, but adapter.type none leaves nothing of that; give simpo or orpo, or train an adapter"
+              .formatted(name));
+    }
+    if (spec.adapter().initFrom() != null) {
+      problems.add(
+          "adapter.init_from",
+          "is given, but preference.loss %s compares with the model without its adapter; make one model of both with `ftcluster merge` and begin from that"
+              .formatted(name));
+    }
   }
 
   private static void checkEvaluation(JobSpec spec, Problems problems) {

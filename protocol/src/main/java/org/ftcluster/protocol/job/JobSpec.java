@@ -10,6 +10,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * A fine-tuning job, checked and complete: every default is filled in and every path is absolute.
  * Only {@link JobSpecReader} makes one.
+ *
+ * @param preference {@code null} where answers are learned, instead of which of two is better
  */
 public record JobSpec(
     String name,
@@ -17,6 +19,7 @@ public record JobSpec(
     Adapter adapter,
     Data data,
     Training training,
+    @Nullable Preference preference,
     Evaluation evaluation,
     Parallel parallel,
     Offload offload,
@@ -32,6 +35,7 @@ public record JobSpec(
         adapter,
         data,
         training,
+        preference,
         evaluation,
         other,
         offload,
@@ -117,13 +121,18 @@ public record JobSpec(
   public record Data(Source train, @Nullable Source eval, int maxLength, boolean packing) {}
 
   /**
-   * A JSONL file, of prompts and responses or of conversations.
+   * A JSONL file, of prompts and responses or of conversations; or of pairs of either, whose texts
+   * are the same up to the answer.
    *
    * @param prompt a template whose {@code {field}} places are filled from each line; {@code null}
    *     with conversations
-   * @param response the same; only what it makes, and its end token, train
-   * @param messages the field that has a line's conversation, of which only the assistant's
-   *     messages train; {@code null} with prompts and responses
+   * @param response the same; only what it makes, and its end token, train; {@code null} with pairs
+   * @param chosen in place of the response the better one of a pair
+   * @param rejected the worse one
+   * @param messages the fields that have a line's conversation, one after the other, of which only
+   *     the assistant's messages train; empty with prompts, and with pairs
+   * @param chosenMessages in their place those of the conversation with the better answer
+   * @param rejectedMessages with the worse one
    * @param chatTemplate a file with the Jinja template that makes text of conversations; {@code
    *     null} for the model's own
    * @param chatTemplateKwargs what the template is told besides: truths, whole numbers, numbers
@@ -133,16 +142,94 @@ public record JobSpec(
       Path path,
       @Nullable String prompt,
       @Nullable String response,
-      @Nullable String messages,
+      @Nullable String chosen,
+      @Nullable String rejected,
+      List<String> messages,
+      List<String> chosenMessages,
+      List<String> rejectedMessages,
       @Nullable Path chatTemplate,
       Map<String, Object> chatTemplateKwargs) {
     public Source {
+      messages = List.copyOf(messages);
+      chosenMessages = List.copyOf(chosenMessages);
+      rejectedMessages = List.copyOf(rejectedMessages);
       chatTemplateKwargs = Collections.unmodifiableMap(new TreeMap<>(chatTemplateKwargs));
     }
 
     /** Prompts and responses. */
-    public Source(Path path, String prompt, String response) {
-      this(path, prompt, response, null, null, Map.of());
+    public static Source ofTexts(Path path, @Nullable String prompt, @Nullable String response) {
+      return new Source(
+          path, prompt, response, null, null, List.of(), List.of(), List.of(), null, Map.of());
+    }
+
+    /** Prompts, each with a better and a worse response. */
+    public static Source ofTextPairs(
+        Path path, @Nullable String prompt, @Nullable String chosen, @Nullable String rejected) {
+      return new Source(
+          path, prompt, null, chosen, rejected, List.of(), List.of(), List.of(), null, Map.of());
+    }
+
+    /** Conversations. */
+    public static Source ofChats(
+        Path path,
+        List<String> messages,
+        @Nullable Path chatTemplate,
+        Map<String, Object> chatTemplateKwargs) {
+      return new Source(
+          path,
+          null,
+          null,
+          null,
+          null,
+          messages,
+          List.of(),
+          List.of(),
+          chatTemplate,
+          chatTemplateKwargs);
+    }
+
+    /** Conversations, each with a better and a worse answer. */
+    public static Source ofChatPairs(
+        Path path,
+        List<String> chosenMessages,
+        List<String> rejectedMessages,
+        @Nullable Path chatTemplate,
+        Map<String, Object> chatTemplateKwargs) {
+      return new Source(
+          path,
+          null,
+          null,
+          null,
+          null,
+          List.of(),
+          chosenMessages,
+          rejectedMessages,
+          chatTemplate,
+          chatTemplateKwargs);
+    }
+
+    public boolean isChats() {
+      return !messages.isEmpty() || !chosenMessages.isEmpty();
+    }
+
+    public boolean isPairs() {
+      return chosen != null || !chosenMessages.isEmpty();
+    }
+
+    /** Of pairs the better ones alone; of what has no pairs itself. */
+    public Source better() {
+      return !isPairs()
+          ? this
+          : isChats()
+              ? ofChats(path, chosenMessages, chatTemplate, chatTemplateKwargs)
+              : ofTexts(path, prompt, chosen);
+    }
+
+    /** Of pairs the worse ones alone. */
+    public Source worse() {
+      return isChats()
+          ? ofChats(path, rejectedMessages, chatTemplate, chatTemplateKwargs)
+          : ofTexts(path, prompt, rejected);
     }
   }
 
@@ -175,6 +262,38 @@ public record JobSpec(
       GradientCheckpointing gradientCheckpointing,
       Reduction reduction,
       boolean logSamples) {}
+
+  /**
+   * How pairs of answers are learned from.
+   *
+   * @param beta how much a difference between the two counts; of {@code orpo} the weight of odds
+   * @param labelSmoothing share of pairs that are taken to be the wrong way round
+   * @param gamma of {@code simpo}: by how much the better one should be ahead
+   */
+  public record Preference(PreferenceLoss loss, double beta, double labelSmoothing, double gamma) {}
+
+  /**
+   * {@code dpo} (arXiv:2305.18290) and {@code ipo} (arXiv:2310.12036) look at how far a model moved
+   * from the base; {@code simpo} (arXiv:2405.14734) and {@code orpo} (arXiv:2403.07691) at the
+   * model alone.
+   */
+  public enum PreferenceLoss {
+    DPO(true),
+    IPO(true),
+    SIMPO(false),
+    ORPO(false);
+
+    private final boolean needsReference;
+
+    PreferenceLoss(boolean needsReference) {
+      this.needsReference = needsReference;
+    }
+
+    /** Whether it is computed from what the base makes of the same answers, too. */
+    public boolean needsReference() {
+      return needsReference;
+    }
+  }
 
   /**
    * When {@code data.eval} is evaluated besides before and after training, and what follows.

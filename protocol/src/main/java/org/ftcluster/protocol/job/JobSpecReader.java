@@ -7,12 +7,11 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
-import java.util.Objects;
-import java.util.Set;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.ComputeType;
 import org.ftcluster.protocol.job.JobSpec.GradientCheckpointing;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
+import org.ftcluster.protocol.job.JobSpec.PreferenceLoss;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.protocol.job.JobSpec.Scheduler;
@@ -28,15 +27,6 @@ import org.jspecify.annotations.Nullable;
 public final class JobSpecReader {
   /** Target modules that stand for every linear layer but the head. */
   public static final String ALL_LINEAR = "all-linear";
-
-  private static final String PROMPT = "{prompt}";
-  private static final String KWARGS = "chat_template_kwargs";
-
-  /** What no job can say otherwise. */
-  private static final Set<String> OURS_TO_TELL =
-      Set.of("messages", "tools", "add_generation_prompt");
-
-  private static final String RESPONSE = "{completion}";
 
   private final Path folder;
   private final Problems problems;
@@ -120,8 +110,9 @@ public final class JobSpecReader {
         name(root, source),
         model(root.section("model")),
         adapter,
-        data(root.section("data")),
+        data(root.section("data"), root.has("preference")),
         training(root.section("training"), adapter.type()),
+        root.has("preference") ? preference(root.section("preference")) : null,
         evaluation(root.section("evaluation")),
         parallel(root.section("parallel")),
         offload(root.section("offload")),
@@ -166,58 +157,14 @@ public final class JobSpecReader {
         adapter.path("init_from", folder).orElse(null));
   }
 
-  private JobSpec.Data data(Section data) {
-    Section train = data.section("train");
-    JobSpec.Source trainSource = source(train, new JobSpec.Source(folder, PROMPT, RESPONSE));
+  private JobSpec.Data data(Section data, boolean pairs) {
+    SourceReader sources = new SourceReader(folder, pairs);
+    JobSpec.Source train = sources.read(data.section("train"), null);
     return new JobSpec.Data(
-        trainSource,
-        data.has("eval") ? source(data.section("eval"), trainSource) : null,
+        train,
+        data.has("eval") ? sources.read(data.section("eval"), train) : null,
         data.integer("max_length", 2048, 2),
         data.truth("packing", false));
-  }
-
-  private JobSpec.Source source(Section source, JobSpec.Source fallback) {
-    Path path = source.path("path", folder, "a JSONL file, one sample a line");
-    String messages = source.has("messages") ? messages(source) : null;
-    Path chatTemplate = source.path("chat_template", folder).orElse(null);
-    Map<String, Object> kwargs = source.settings(KWARGS);
-    kwargs.keySet().stream()
-        .filter(OURS_TO_TELL::contains)
-        .forEach(
-            name -> source.problem(KWARGS + "." + name, "is told to every template; leave it out"));
-    boolean templates = source.has("prompt") || source.has("response");
-    if (messages == null && !templates && fallback.messages() != null) {
-      messages = fallback.messages();
-    }
-    if (messages != null) {
-      if (templates) {
-        source.problem("messages", "stands beside prompt or response; leave one out");
-      }
-      return new JobSpec.Source(
-          path,
-          null,
-          null,
-          messages,
-          chatTemplate == null ? fallback.chatTemplate() : chatTemplate,
-          source.has(KWARGS) ? kwargs : fallback.chatTemplateKwargs());
-    }
-    for (String key : List.of("chat_template", KWARGS)) {
-      if (source.has(key)) {
-        source.problem(key, "is for conversations; give messages, their field, too");
-      }
-    }
-    return new JobSpec.Source(
-        path,
-        source.string("prompt", Objects.requireNonNullElse(fallback.prompt(), PROMPT)),
-        source.string("response", Objects.requireNonNullElse(fallback.response(), RESPONSE)));
-  }
-
-  private static String messages(Section source) {
-    String field = source.string("messages", "");
-    if (field.isBlank()) {
-      source.problem("messages", "is empty; give the field that has a line's conversation");
-    }
-    return field;
   }
 
   private static JobSpec.Training training(Section training, AdapterType adapter) {
@@ -247,6 +194,16 @@ public final class JobSpecReader {
       case LORA -> Reduction.EXACT;
       case NONE -> Reduction.FAST;
     };
+  }
+
+  private static JobSpec.Preference preference(Section preference) {
+    PreferenceLoss loss = preference.choice("loss", PreferenceLoss.DPO);
+    boolean isSimpo = loss == PreferenceLoss.SIMPO;
+    return new JobSpec.Preference(
+        loss,
+        preference.number("beta", isSimpo ? 2 : 0.1, Bounds.POSITIVE),
+        preference.number("label_smoothing", 0, Bounds.BELOW_HALF),
+        preference.number("gamma", isSimpo ? 0.5 : 0, Bounds.NOT_NEGATIVE));
   }
 
   private static JobSpec.Evaluation evaluation(Section evaluation) {

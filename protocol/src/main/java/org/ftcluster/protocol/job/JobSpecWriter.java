@@ -2,6 +2,7 @@ package org.ftcluster.protocol.job;
 
 import java.lang.reflect.RecordComponent;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -41,8 +42,11 @@ public final class JobSpecWriter {
       case Enum<?> choice -> Section.word(choice);
       case Path file -> file.toString();
       case Map<?, ?> settings when settings.isEmpty() -> null;
+      case List<?> fields when fields.isEmpty() -> null;
+      case List<?> fields when path.startsWith("data.") && fields.size() == 1 -> fields.getFirst();
       case List<?> words when words.equals(List.of(JobSpecReader.ALL_LINEAR)) ->
           JobSpecReader.ALL_LINEAR;
+      case List<?> words -> new ArrayList<>(words); // the same list twice would be an alias
       case Integer ranks when path.startsWith("parallel.") && ranks == 0 -> "auto";
       case Map<?, ?> settings -> new LinkedHashMap<>(settings);
       default -> value;

@@ -27,6 +27,8 @@ final class Section {
         new Bounds("a number from 0 to 1", value -> value >= 0 && value <= 1);
     static final Bounds BELOW_ONE =
         new Bounds("a number of at least 0 and below 1", value -> value >= 0 && value < 1);
+    static final Bounds BELOW_HALF =
+        new Bounds("a number of at least 0 and below 0.5", value -> value >= 0 && value < 0.5);
   }
 
   private final String path;
@@ -232,6 +234,31 @@ final class Section {
     }
     mustBe(key, "%s or a list such as [q_proj, v_proj]".formatted(shorthand), value);
     return List.of(shorthand);
+  }
+
+  /**
+   * A field of data, or a list of some.
+   *
+   * @param meaning of it
+   */
+  List<String> fields(String key, String meaning) {
+    YamlNode value = value(key);
+    List<YamlNode> items =
+        value instanceof YamlNode.Sequence sequence
+            ? sequence.items()
+            : value == null ? List.of() : List.of(value);
+    List<String> fields = new ArrayList<>();
+    for (YamlNode item : items) {
+      if (item instanceof YamlNode.Scalar scalar && !scalar.text().isBlank()) {
+        fields.add(scalar.text());
+      }
+    }
+    if (fields.isEmpty()) {
+      problem(key, "is empty; give " + meaning);
+    } else if (fields.size() < items.size()) {
+      problem(key, "must be a field or a list of fields such as [prompt, completion]");
+    }
+    return fields;
   }
 
   /** Truths, numbers and texts by names that are the user's own. */

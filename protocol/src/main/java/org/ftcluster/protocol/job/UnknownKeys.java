@@ -29,6 +29,10 @@ final class UnknownKeys {
           Map.entry("eval_steps", "evaluation.every_steps"),
           Map.entry("load_best_model_at_end", "evaluation.keep_best"),
           Map.entry("early_stopping_patience", "evaluation.patience"),
+          Map.entry("loss_type", "preference.loss"),
+          Map.entry("rl", "preference.loss"),
+          Map.entry("pref_beta", "preference.beta"),
+          Map.entry("simpo_gamma", "preference.gamma"),
           Map.entry("save_total_limit", "checkpoint.keep"));
 
   private UnknownKeys() {}

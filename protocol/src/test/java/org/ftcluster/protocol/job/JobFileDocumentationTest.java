@@ -53,7 +53,7 @@ class JobFileDocumentationTest {
     for (; example.find(); examples++) {
       JobSpecReader.parse(example.group(1), "job.yaml", folder, List.of());
     }
-    assertEquals(4, examples);
+    assertEquals(5, examples);
   }
 
   /** Numbers in one form: 2e-4 is 2.0E-4. */

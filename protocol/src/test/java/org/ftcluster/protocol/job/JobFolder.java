@@ -24,6 +24,7 @@ final class JobFolder {
     Files.writeString(folder.resolve("adapter/adapter_config.json"), "{}");
     Files.writeString(folder.resolve("train.jsonl"), "{}");
     Files.writeString(folder.resolve("eval.jsonl"), "{}");
+    Files.writeString(folder.resolve("pairs.jsonl"), "{}");
     return folder;
   }
 }

@@ -2,6 +2,7 @@ package org.ftcluster.protocol.job;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -75,6 +76,13 @@ class JobSpecProblemsTest {
           evaluation: {keep_best: true}              | evaluation.keep_best is true, but evaluation.every_steps is 0; give the steps between evaluations, or leave it out.
           evaluation: {patience: 3}                  | evaluation.patience is 3, but evaluation.every_steps is 0; give the steps between evaluations, or leave it out.
           evaluation: {patience: -1}                 | evaluation.patience must be a whole number of 0 or more, not -1.
+          preference: {loss: kto}                    | preference.loss must be dpo or ipo or simpo or orpo, not kto.
+          preference: {beta: 0}                      | preference.beta must be a number above 0, not 0.
+          preference: {label_smoothing: 0.5}         | preference.label_smoothing must be a number of at least 0 and below 0.5, not 0.5.
+          preference: {loss: ipo, label_smoothing: 0.1} | preference.label_smoothing is for loss dpo, not ipo; leave it out.
+          preference: {gamma: 1}                     | preference.gamma is for loss simpo, not dpo; leave it out.
+          preference: {loss: dpo}\\nadapter: {type: none} | preference.loss is dpo, which compares the model with what it was before, but adapter.type none leaves nothing of that; give simpo or orpo, or train an adapter.
+          preference: {rl: dpo}                      | preference.rl is unknown; the nearest known key is preference.loss.
           parallel: {tensor: 16}                     | parallel.tensor is 16, but data 1 x tensor 16 x pipeline 1 are 16 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {data: 3, tensor: 3}             | parallel.tensor is 3, but data 3 x tensor 3 x pipeline 1 are 9 workers, which must not be above elastic.max_workers, which is 8.
           parallel: {pipeline: 9}                    | parallel.pipeline is 9, but data 1 x tensor 1 x pipeline 9 are 9 workers, which must not be above elastic.max_workers, which is 8.
@@ -159,6 +167,9 @@ class JobSpecProblemsTest {
           {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: yes} | data.train.chat_template_kwargs must be settings such as {enable_thinking: false}, not yes.
           {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: {a: [1]}} | data.train.chat_template_kwargs.a must be true, false, a number or text, not a list.
           {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: {tools: x}} | data.train.chat_template_kwargs.tools is told to every template; leave it out.
+          {path: train.jsonl}    | {path: train.jsonl, messages: [a, [b]]}  | data.train.messages must be a field or a list of fields such as [prompt, completion].
+          {path: train.jsonl}    | {path: train.jsonl, chosen: c}           | data.train.chosen is for pairs of answers; give preference, too.
+          {path: train.jsonl}    | {path: train.jsonl, rejected_messages: r} | data.train.rejected_messages is for pairs of answers; give preference, too.
           {path: train.jsonl}}   | {path: train.jsonl}, eval: {}}           | data.eval.path is missing; it is a JSONL file, one sample a line.
           {path: train.jsonl}}   | {path: train.jsonl}, eval: {path: x}}    | data.eval.path names DIR/x, but there is no such file.
           {path: train.jsonl}}   | {path: train.jsonl}, max_length: 1}      | data.max_length must be a whole number of 2 or more, not 1.
@@ -171,6 +182,24 @@ class JobSpecProblemsTest {
             ? "job.yaml" + sentence.substring("NOWHERE".length())
             : "job.yaml:" + line + ": " + sentence;
     assertEquals(List.of(expected.replace("DIR", folder.toString())), problems(yaml));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      quoteCharacter = '\0',
+      textBlock =
+          """
+          data.train.response=r             | data.train.response is for samples of one answer, but preference asks for two; give chosen and rejected, or chosen_messages and rejected_messages.
+          data.train.chosen_messages=c      | data.train.rejected_messages is missing; give the field that has a line's conversation.
+          data.packing=true                 | data.packing is true, but pairs of answers aren't packed; leave it out, or preference.
+          adapter.init_from=adapter         | adapter.init_from is given, but preference.loss dpo compares with the model without its adapter; make one model of both with `ftcluster merge` and begin from that.
+          """)
+  void saysWhatPairsAsk(String set, String sentence) {
+    List<String> problems = problems(START, "preference.loss=dpo", set);
+
+    assertEquals(1, problems.size(), problems.toString());
+    assertTrue(problems.getFirst().endsWith(": " + sentence), problems.getFirst());
   }
 
   @Test

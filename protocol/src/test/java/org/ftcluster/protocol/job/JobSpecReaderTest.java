@@ -22,6 +22,8 @@ import org.ftcluster.protocol.job.JobSpec.Model;
 import org.ftcluster.protocol.job.JobSpec.Offload;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
+import org.ftcluster.protocol.job.JobSpec.Preference;
+import org.ftcluster.protocol.job.JobSpec.PreferenceLoss;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
@@ -100,7 +102,7 @@ class JobSpecReaderTest {
                 new Quantization(QuantizationType.NONE, true)),
             new Adapter(AdapterType.LORA, 16, 32, 0, List.of("all-linear"), false, null),
             new Data(
-                new Source(folder.resolve("train.jsonl"), "{prompt}", "{completion}"),
+                Source.ofTexts(folder.resolve("train.jsonl"), "{prompt}", "{completion}"),
                 null,
                 2048,
                 false),
@@ -122,6 +124,7 @@ class JobSpecReaderTest {
                 GradientCheckpointing.AUTO,
                 Reduction.EXACT,
                 false),
+            null,
             new Evaluation(0, false, 0),
             new Parallel(0, 1, 1, 1, Sharding.NONE, 0, true),
             new Offload(OffloadTarget.AUTO, OffloadTarget.AUTO, OffloadTarget.AUTO, null),
@@ -152,8 +155,8 @@ class JobSpecReaderTest {
                 true,
                 folder.resolve("adapter")),
             new Data(
-                new Source(folder.resolve("train.jsonl"), "### In:\n{in}\n", "{out}"),
-                new Source(folder.resolve("eval.jsonl"), "### In:\n{in}\n", "{out}"),
+                Source.ofTexts(folder.resolve("train.jsonl"), "### In:\n{in}\n", "{out}"),
+                Source.ofTexts(folder.resolve("eval.jsonl"), "### In:\n{in}\n", "{out}"),
                 512,
                 true),
             new Training(
@@ -174,6 +177,7 @@ class JobSpecReaderTest {
                 GradientCheckpointing.TRUE,
                 Reduction.FAST,
                 true),
+            null,
             new Evaluation(20, true, 3),
             new Parallel(1, 2, 2, 3, Sharding.NONE, 0, false),
             new Offload(
@@ -199,8 +203,8 @@ class JobSpecReaderTest {
   void everyKeyOfTheSpecIsReadFromTheFile() {
     String defaults = JobSpecWriter.toYaml(parse(JobFolder.MINIMAL));
     String changed = JobSpecWriter.toYaml(parse(EVERYTHING));
-    // An adapter of type none, shares, GPUs, and conversations go with fewer settings than there
-    // are.
+    // An adapter of type none, shares, GPUs, conversations and pairs go with fewer settings than
+    // there are.
     List<String> fixed =
         List.of(
             "adapter.type",
@@ -216,6 +220,7 @@ class JobSpecReaderTest {
     List<String> same =
         JobKeys.leaves().stream()
             .filter(key -> !fixed.contains(key))
+            .filter(key -> !key.matches("preference.*|data.*(chosen|rejected).*"))
             .filter(key -> TestYaml.at(defaults, key).equals(TestYaml.at(changed, key)))
             .toList();
     assertEquals(List.of("model.path", "data.train.path"), same);
@@ -235,7 +240,7 @@ class JobSpecReaderTest {
         List.of("  two\n\n spaces \t", "null", "1e3", "{a}: #b\n---\n'\"\\", "é漢🙂\r\n", "[x]")) {
       JobSpec spec = parse(JobFolder.MINIMAL);
       Data data = spec.data();
-      Source train = new Source(data.train().path(), template, template);
+      Source train = Source.ofTexts(data.train().path(), template, template);
       JobSpec changed =
           new JobSpec(
               spec.name(),
@@ -243,6 +248,7 @@ class JobSpecReaderTest {
               spec.adapter(),
               new Data(train, null, data.maxLength(), data.packing()),
               spec.training(),
+              spec.preference(),
               spec.evaluation(),
               spec.parallel(),
               spec.offload(),
@@ -267,7 +273,7 @@ class JobSpecReaderTest {
             JobFolder.MINIMAL.replace(
                 "checkpoint", "  eval: {path: eval.jsonl, prompt: \"Q: {question}\"}\ncheckpoint"));
     assertEquals(
-        new Source(folder.resolve("eval.jsonl"), "Q: {question}", "{completion}"),
+        Source.ofTexts(folder.resolve("eval.jsonl"), "Q: {question}", "{completion}"),
         spec.data().eval());
   }
 
@@ -281,10 +287,10 @@ class JobSpecReaderTest {
     JobSpec spec = parse(yaml);
 
     assertEquals(
-        new Source(folder.resolve("train.jsonl"), null, null, "turns", template, Map.of()),
+        Source.ofChats(folder.resolve("train.jsonl"), List.of("turns"), template, Map.of()),
         spec.data().train());
     assertEquals(
-        new Source(folder.resolve("eval.jsonl"), null, null, "turns", template, Map.of()),
+        Source.ofChats(folder.resolve("eval.jsonl"), List.of("turns"), template, Map.of()),
         spec.data().eval());
     assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
   }
@@ -324,7 +330,7 @@ class JobSpecReaderTest {
                 "train.jsonl, messages: turns, chat_template: chat.jinja}\n"
                     + "  eval: {path: eval.jsonl, messages: talks}"));
     assertEquals(
-        new Source(folder.resolve("eval.jsonl"), null, null, "talks", template, Map.of()),
+        Source.ofChats(folder.resolve("eval.jsonl"), List.of("talks"), template, Map.of()),
         spec.data().eval());
   }
 
@@ -336,7 +342,66 @@ class JobSpecReaderTest {
                 "train.jsonl}",
                 "train.jsonl, messages: turns}\n  eval: {path: eval.jsonl, prompt: \"Q: {q}\"}"));
     assertEquals(
-        new Source(folder.resolve("eval.jsonl"), "Q: {q}", "{completion}"), spec.data().eval());
+        Source.ofTexts(folder.resolve("eval.jsonl"), "Q: {q}", "{completion}"), spec.data().eval());
+  }
+
+  @Test
+  void aConversationMayBeInSeveralFields() {
+    JobSpec spec =
+        parse(
+            JobFolder.MINIMAL.replace(
+                "train.jsonl}", "train.jsonl, messages: [prompt, completion]}"));
+    assertEquals(List.of("prompt", "completion"), spec.data().train().messages());
+    assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
+  }
+
+  @Test
+  void pairsOfAnswersAreTextsOrConversations() {
+    JobSpec texts =
+        parse(
+            JobFolder.MINIMAL.replace(
+                    "train.jsonl}",
+                    "train.jsonl, prompt: \"Q: {q}\"}\n  eval: {path: eval.jsonl, chosen: \"{good}\"}")
+                + "preference: {}\n");
+    assertEquals(
+        Source.ofTextPairs(folder.resolve("train.jsonl"), "Q: {q}", "{chosen}", "{rejected}"),
+        texts.data().train());
+    assertEquals(
+        Source.ofTextPairs(folder.resolve("eval.jsonl"), "Q: {q}", "{good}", "{rejected}"),
+        texts.data().eval());
+    assertEquals(new Preference(PreferenceLoss.DPO, 0.1, 0, 0), texts.preference());
+    assertEquals(texts, JobSpecReader.resolved(JobSpecWriter.toYaml(texts)));
+
+    JobSpec chats =
+        parse(
+            JobFolder.MINIMAL.replace(
+                    "train.jsonl}",
+                    "train.jsonl, chosen_messages: [prompt, good], rejected_messages: [prompt, bad]}\n"
+                        + "  eval: {path: eval.jsonl}")
+                + "preference: {loss: simpo}\n");
+    List<String> good = List.of("prompt", "good");
+    List<String> bad = List.of("prompt", "bad");
+    assertEquals(
+        Source.ofChatPairs(folder.resolve("train.jsonl"), good, bad, null, Map.of()),
+        chats.data().train());
+    assertEquals(
+        Source.ofChatPairs(folder.resolve("eval.jsonl"), good, bad, null, Map.of()),
+        chats.data().eval());
+    assertEquals(new Preference(PreferenceLoss.SIMPO, 2, 0, 0.5), chats.preference());
+    assertEquals(chats, JobSpecReader.resolved(JobSpecWriter.toYaml(chats)));
+  }
+
+  @Test
+  void ofPairsTheBetterAnswersAloneAreSamples() {
+    Path file = folder.resolve("train.jsonl");
+    assertEquals(
+        Source.ofTexts(file, "{p}", "{c}"), Source.ofTextPairs(file, "{p}", "{c}", "{r}").better());
+    assertEquals(
+        Source.ofTexts(file, "{p}", "{r}"), Source.ofTextPairs(file, "{p}", "{c}", "{r}").worse());
+    Source chats = Source.ofChatPairs(file, List.of("c"), List.of("r"), null, Map.of());
+    assertEquals(Source.ofChats(file, List.of("c"), null, Map.of()), chats.better());
+    assertEquals(Source.ofChats(file, List.of("r"), null, Map.of()), chats.worse());
+    assertEquals(chats.better(), chats.better().better());
   }
 
   @Test

@@ -79,6 +79,7 @@ final class MeshRun implements AutoCloseable {
             t.gradientCheckpointing(),
             t.reduction(),
             false),
+        job.preference(),
         JobSpec.Evaluation.NONE,
         mesh,
         job.offload(),

@@ -76,7 +76,7 @@ record JobIdentity(Map<String, String> settings) {
   private static void source(
       String key, JobSpec.Source source, JobSpec spec, Map<String, String> settings) {
     settings.put(key + ".path", FileContent.ofFile(key + ".path", source.path()));
-    if (source.messages() != null) {
+    if (source.isChats()) {
       String template = key + ".chat_template";
       Path own = source.chatTemplate();
       String models = FileContent.ofFiles(template, spec.model().path(), ChatTemplate.FILES);

@@ -11,31 +11,32 @@ import org.ftcluster.worker.jinja.Template.Span;
 final class ChatEncoder implements SampleEncoder {
   private final Tokenizer tokenizer;
   private final ChatTemplate template;
-  private final String field;
+  private final List<String> fields;
   private final int maxLength;
 
   /**
-   * @param field of a line that has its messages
+   * @param fields of a line that have its messages, one after the other
    * @param maxLength tokens a sample may have: what is longer is cut there
    */
-  ChatEncoder(Tokenizer tokenizer, ChatTemplate template, String field, int maxLength) {
+  ChatEncoder(Tokenizer tokenizer, ChatTemplate template, List<String> fields, int maxLength) {
     this.tokenizer = tokenizer;
     this.template = template;
-    this.field = field;
+    this.fields = fields;
     this.maxLength = maxLength;
   }
 
   @Override
-  public Encoded encode(JsonlReader.Line line) {
-    ChatText chat = template.text(line, field);
+  public List<Encoded> encode(JsonlReader.Line line) {
+    ChatText chat = template.text(line, fields);
     Tokenizer.Encoding encoding = tokenizer.encodeWithPlaces(chat.text());
     int length = Math.min(encoding.tokens().length, maxLength);
     int[] answers = answers(line, chat.answers(), encoding, length);
     boolean truncated = encoding.tokens().length > maxLength;
-    return new Encoded(
-        truncated ? Arrays.copyOf(encoding.tokens(), maxLength) : encoding.tokens(),
-        answers,
-        truncated);
+    return List.of(
+        new Encoded(
+            truncated ? Arrays.copyOf(encoding.tokens(), maxLength) : encoding.tokens(),
+            answers,
+            truncated));
   }
 
   /**

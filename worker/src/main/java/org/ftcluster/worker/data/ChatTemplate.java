@@ -165,11 +165,11 @@ public final class ChatTemplate {
   /**
    * A line's conversation.
    *
-   * @param field that has its messages
+   * @param fields that have its messages, one after the other
    * @throws BadJobException when it has none that the template takes, or none of the assistant
    */
-  public ChatText text(JsonlReader.Line line, String field) {
-    Conversation conversation = Conversation.of(line, field);
+  public ChatText text(JsonlReader.Line line, List<String> fields) {
+    Conversation conversation = Conversation.of(line, fields);
     ChatText chat;
     try {
       chat = text(conversation);

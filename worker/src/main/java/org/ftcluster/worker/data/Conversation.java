@@ -68,23 +68,26 @@ public record Conversation(List<Map<String, @Nullable Object>> messages, @Nullab
   /**
    * A line's conversation.
    *
-   * @param field of the line that has its messages; its tools are in {@code tools}
+   * @param named fields of the line that have its messages, one after the other; its tools are in
+   *     {@code tools}
    * @throws BadJobException when it is none
    */
-  public static Conversation of(JsonlReader.Line line, String field) {
+  public static Conversation of(JsonlReader.Line line, List<String> named) {
     JsonNode fields = line.fields();
-    JsonNode given = fields.path(field);
-    if (!given.isArray() || given.isEmpty()) {
-      throw new BadJobException(
-          "%s: %s must be a list of messages such as {\"role\": \"user\", \"content\": ...}; it is %s."
-              .formatted(
-                  line.where(),
-                  field,
-                  given.isMissingNode() ? "missing" : given.isArray() ? "empty" : "none"));
-    }
     List<Map<String, @Nullable Object>> messages = new ArrayList<>();
-    for (JsonNode message : given) {
-      messages.add(message(line, messages.size() + 1, message));
+    for (String field : named) {
+      JsonNode given = fields.path(field);
+      if (!given.isArray() || given.isEmpty()) {
+        throw new BadJobException(
+            "%s: %s must be a list of messages such as {\"role\": \"user\", \"content\": ...}; it is %s."
+                .formatted(
+                    line.where(),
+                    field,
+                    given.isMissingNode() ? "missing" : given.isArray() ? "empty" : "none"));
+      }
+      for (JsonNode message : given) {
+        messages.add(message(line, messages.size() + 1, message));
+      }
     }
     return new Conversation(messages, tools(line, fields.path("tools")));
   }

@@ -20,8 +20,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A JSONL file as tokens, all in memory: four bytes a token, eight a sample and eight an answer. A
- * sample's id is its place in the file, from 0, so that every rank means the same by it. Immutable.
+ * A JSONL file as tokens, all in memory: four bytes a token, eight a sequence and eight an answer.
+ * A sample is a line: one sequence, or a pair of two. Its id is its place in the file, from 0, so
+ * that every rank means the same by it. Immutable.
  */
 public final class Dataset {
   private static final Logger LOG = LoggerFactory.getLogger(Dataset.class);
@@ -30,13 +31,16 @@ public final class Dataset {
   private static final int CHUNK = 1024;
 
   /**
-   * Some samples, their tokens one after the other.
+   * Some sequences, their tokens one after the other.
    *
-   * @param ends where each sample's tokens end
-   * @param answers as in {@link Sample}, one sample's after the other's
-   * @param answerEnds where each sample's answers end
+   * @param ends where each sequence's tokens end
+   * @param answers as in {@link Sequence}, one sequence's after the other's
+   * @param answerEnds where each sequence's answers end
+   * @param truncated sequences that were cut
+   * @param same pairs of twice the same sequence
    */
-  private record Chunk(int[] tokens, int[] ends, int[] answers, int[] answerEnds, long truncated) {
+  private record Chunk(
+      int[] tokens, int[] ends, int[] answers, int[] answerEnds, long truncated, long same) {
     int begin(int index) {
       return index == 0 ? 0 : ends[index - 1];
     }
@@ -45,9 +49,16 @@ public final class Dataset {
       return index == 0 ? 0 : answerEnds[index - 1];
     }
 
-    Sample sample(long id, int index) {
-      return new Sample(
-          id,
+    int length(int index) {
+      return ends[index] - begin(index);
+    }
+
+    int targetCount(int index) {
+      return Sequence.targetCount(answers, firstAnswer(index), answerEnds[index]);
+    }
+
+    Sequence sequence(int index) {
+      return new Sequence(
           Arrays.copyOfRange(tokens, begin(index), ends[index]),
           Arrays.copyOfRange(answers, firstAnswer(index), answerEnds[index]));
     }
@@ -55,12 +66,17 @@ public final class Dataset {
 
   private final Path file;
   private final List<Chunk> chunks;
+  private final int sequences;
   private final int size;
 
-  private Dataset(Path file, List<Chunk> chunks) {
+  private Dataset(Path file, List<Chunk> chunks, int sequences) {
     this.file = file;
     this.chunks = List.copyOf(chunks);
-    this.size = chunks.stream().mapToInt(chunk -> chunk.ends().length).reduce(0, Math::addExact);
+    this.sequences = sequences;
+    this.size =
+        chunks.stream()
+            .mapToInt(chunk -> chunk.ends().length / sequences)
+            .reduce(0, Math::addExact);
   }
 
   /**
@@ -78,7 +94,10 @@ public final class Dataset {
             threads, Thread.ofPlatform().daemon().name("tokenizer-", 0).factory());
     try (JsonlReader reader = JsonlReader.open(source.path())) {
       Dataset dataset =
-          new Dataset(source.path(), tokenise(reader, encoder, tokenizer, workers, threads));
+          new Dataset(
+              source.path(),
+              tokenise(reader, encoder, tokenizer, workers, threads),
+              source.isPairs() ? 2 : 1);
       if (dataset.size() == 0) {
         throw new BadJobException("%s: there is no sample in this file.".formatted(source.path()));
       }
@@ -115,25 +134,36 @@ public final class Dataset {
   private static Chunk chunk(
       List<JsonlReader.Line> lines, SampleEncoder encoder, Tokenizer tokenizer) {
     int[] tokens = new int[64 * lines.size()];
-    int[] ends = new int[lines.size()];
+    int[] ends = new int[2 * lines.size()];
     int[] answers = new int[2 * lines.size()];
-    int[] answerEnds = new int[lines.size()];
+    int[] answerEnds = new int[2 * lines.size()];
+    int count = 0;
     int end = 0;
     int answerEnd = 0;
     long truncated = 0;
-    for (int i = 0; i < ends.length; i++) {
-      SampleEncoder.Encoded sample = encoder.encode(lines.get(i));
-      check(lines.get(i), tokenizer.stranger(sample.tokens()));
-      tokens = appended(tokens, end, sample.tokens());
-      end += sample.tokens().length;
-      ends[i] = end;
-      answers = appended(answers, answerEnd, sample.answers());
-      answerEnd += sample.answers().length;
-      answerEnds[i] = answerEnd;
-      truncated += sample.truncated() ? 1 : 0;
+    long same = 0;
+    for (JsonlReader.Line line : lines) {
+      List<SampleEncoder.Encoded> sample = encoder.encode(line);
+      for (SampleEncoder.Encoded sequence : sample) {
+        check(line, tokenizer.stranger(sequence.tokens()));
+        tokens = appended(tokens, end, sequence.tokens());
+        end += sequence.tokens().length;
+        ends[count] = end;
+        answers = appended(answers, answerEnd, sequence.answers());
+        answerEnd += sequence.answers().length;
+        answerEnds[count++] = answerEnd;
+        truncated += sequence.truncated() ? 1 : 0;
+      }
+      boolean isPair = sample.size() == 2;
+      same += isPair && Arrays.equals(sample.get(0).tokens(), sample.get(1).tokens()) ? 1 : 0;
     }
     return new Chunk(
-        Arrays.copyOf(tokens, end), ends, Arrays.copyOf(answers, answerEnd), answerEnds, truncated);
+        Arrays.copyOf(tokens, end),
+        Arrays.copyOf(ends, count),
+        Arrays.copyOf(answers, answerEnd),
+        Arrays.copyOf(answerEnds, count),
+        truncated,
+        same);
   }
 
   private static void check(JsonlReader.Line line, Optional<String> stranger) {
@@ -170,14 +200,18 @@ public final class Dataset {
   private void report(int maxLength) {
     long tokens = chunks.stream().mapToLong(chunk -> chunk.tokens().length).sum();
     long truncated = chunks.stream().mapToLong(Chunk::truncated).sum();
-    LOG.info("{}: {} samples, {} tokens", file, size, tokens);
+    LOG.info("{}: {} {}, {} tokens", file, size, sequences == 2 ? "pairs" : "samples", tokens);
     if (truncated > 0) {
       LOG.warn(
-          "{}: {} of {} samples are longer than max_length, {} tokens; what is beyond is cut",
+          "{}: {} of {} sequences are longer than max_length, {} tokens; what is beyond is cut",
           file,
           truncated,
-          size,
+          size * sequences,
           maxLength);
+    }
+    long same = chunks.stream().mapToLong(Chunk::same).sum();
+    if (same > 0) {
+      LOG.warn("{}: {} of {} pairs are twice the same, and teach nothing", file, same, size);
     }
   }
 
@@ -186,22 +220,36 @@ public final class Dataset {
     return size;
   }
 
+  /** Of each sample: 1, or of pairs 2. */
+  public int sequences() {
+    return sequences;
+  }
+
   /** Tokens of a sample. */
   public int length(int id) {
-    Chunk chunk = chunkOf(id);
-    int index = id % CHUNK;
-    return chunk.ends()[index] - chunk.begin(index);
+    int length = 0;
+    for (int i = id * sequences; i < (id + 1) * sequences; i++) {
+      length += chunkOf(i).length(indexInChunk(i));
+    }
+    return length;
   }
 
-  /** Tokens of a sample that carry a loss; at least one. */
+  /** Tokens of a sample that carry a loss; at least one a sequence. */
   public int targetCount(int id) {
-    Chunk chunk = chunkOf(id);
-    int index = id % CHUNK;
-    return Sample.targetCount(chunk.answers(), chunk.firstAnswer(index), chunk.answerEnds()[index]);
+    int count = 0;
+    for (int i = id * sequences; i < (id + 1) * sequences; i++) {
+      count += chunkOf(i).targetCount(indexInChunk(i));
+    }
+    return count;
   }
 
-  public Sample sample(int id) {
-    return chunkOf(id).sample(id, id % CHUNK);
+  /**
+   * One of all.
+   *
+   * @param index of pairs the one with the better answer has an even one
+   */
+  public Sequence sequence(int index) {
+    return chunkOf(index).sequence(indexInChunk(index));
   }
 
   /** Some samples laid end to end, in this order. */
@@ -209,18 +257,18 @@ public final class Dataset {
     int total = Arrays.stream(ids).map(this::length).reduce(0, Math::addExact);
     int[] tokens = new int[total];
     int[] targets = new int[total];
-    int[] lengths = new int[ids.length];
+    int[] lengths = new int[ids.length * sequences];
     int begin = 0;
-    for (int i = 0; i < ids.length; i++) {
-      Sample sample = sample(ids[i]);
-      int length = sample.tokens().length;
-      System.arraycopy(sample.tokens(), 0, tokens, begin, length);
+    for (int i = 0; i < lengths.length; i++) {
+      Sequence sequence = sequence(ids[i / sequences] * sequences + i % sequences);
+      int length = sequence.tokens().length;
+      System.arraycopy(sequence.tokens(), 0, tokens, begin, length);
       Arrays.fill(targets, begin, begin + length, TokenBatch.NO_TARGET);
       // Position p answers for token p + 1: what is before an answer for its first token.
-      for (int answer = 0; answer < sample.answers().length; answer += 2) {
-        int first = Math.max(1, sample.answers()[answer]);
-        int count = sample.answers()[answer + 1] - first;
-        System.arraycopy(sample.tokens(), first, targets, begin + first - 1, count);
+      for (int answer = 0; answer < sequence.answers().length; answer += 2) {
+        int first = Math.max(1, sequence.answers()[answer]);
+        int count = sequence.answers()[answer + 1] - first;
+        System.arraycopy(sequence.tokens(), first, targets, begin + first - 1, count);
       }
       lengths[i] = length;
       begin += length;
@@ -228,7 +276,11 @@ public final class Dataset {
     return new TokenBatch(tokens, targets, lengths);
   }
 
-  private Chunk chunkOf(int id) {
-    return chunks.get(id / CHUNK);
+  private Chunk chunkOf(int sequence) {
+    return chunks.get(sequence / (CHUNK * sequences));
+  }
+
+  private int indexInChunk(int sequence) {
+    return sequence % (CHUNK * sequences);
   }
 }

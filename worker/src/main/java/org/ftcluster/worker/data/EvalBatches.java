@@ -32,6 +32,10 @@ public final class EvalBatches {
     return ends.size();
   }
 
+  public int samples() {
+    return data.size();
+  }
+
   /** What the sum of all losses is divided by. */
   public long targetTokens() {
     return targetTokens;

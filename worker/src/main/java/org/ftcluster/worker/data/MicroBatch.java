@@ -25,9 +25,8 @@ public final class MicroBatch {
     return Arrays.stream(samples).asLongStream().boxed().toList();
   }
 
-  /** Samples, each a sequence of its own. */
   public int sequences() {
-    return samples.length;
+    return samples.length * data.sequences();
   }
 
   public long tokenCount() {

@@ -2,6 +2,7 @@ package org.ftcluster.worker.data;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Objects;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
@@ -28,7 +29,7 @@ final class PromptEncoder implements SampleEncoder {
   }
 
   @Override
-  public Encoded encode(JsonlReader.Line line) {
+  public List<Encoded> encode(JsonlReader.Line line) {
     JsonNode fields = line.fields();
     int[] before = tokenizer.encodePrompt(prompt.fill(line, fields));
     int[] after = tokenizer.encode(response.fill(line, fields));
@@ -48,6 +49,6 @@ final class PromptEncoder implements SampleEncoder {
     }
     int length = Math.min(whole, maxLength);
     int[] answer = {before.length, length};
-    return new Encoded(Arrays.copyOf(tokens, length), answer, whole > maxLength);
+    return List.of(new Encoded(Arrays.copyOf(tokens, length), answer, whole > maxLength));
   }
 }

@@ -1,34 +1,39 @@
 package org.ftcluster.worker.data;
 
+import java.util.List;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 
 /** Lines to samples. Any thread may use one. */
-sealed interface SampleEncoder permits ChatEncoder, PromptEncoder {
+sealed interface SampleEncoder permits ChatEncoder, PromptEncoder, PairEncoder {
   /**
-   * A sample.
+   * A sequence.
    *
-   * @param answers as in {@link Sample}; at least one that carries a loss
+   * @param answers as in {@link Sequence}; at least one that carries a loss
    * @param truncated whether it was cut
    */
   record Encoded(int[] tokens, int[] answers, boolean truncated) {}
 
   /**
-   * One line's sample.
+   * One line's sample: a sequence, or of a pair that with the better answer, then that with the
+   * worse one.
    *
    * @throws BadJobException when the line can't be used, or leaves nothing to learn
    */
-  Encoded encode(JsonlReader.Line line);
+  List<Encoded> encode(JsonlReader.Line line);
 
   /** What a job says of its data. */
   static SampleEncoder of(JobSpec.Source source, Tokenizer tokenizer, int maxLength) {
-    String messages = source.messages();
-    return messages == null
-        ? new PromptEncoder(tokenizer, source, maxLength)
-        : new ChatEncoder(
+    if (source.isPairs()) {
+      return new PairEncoder(
+          of(source.better(), tokenizer, maxLength), of(source.worse(), tokenizer, maxLength));
+    }
+    return source.isChats()
+        ? new ChatEncoder(
             tokenizer,
             tokenizer.chatTemplate(source.chatTemplate(), source.chatTemplateKwargs()),
-            messages,
-            maxLength);
+            source.messages(),
+            maxLength)
+        : new PromptEncoder(tokenizer, source, maxLength);
   }
 }

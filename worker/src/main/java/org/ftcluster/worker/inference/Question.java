@@ -33,11 +33,10 @@ public record Question(Prompt prompt, String expected) {
   }
 
   private static Reading reading(JobSpec.Source source, Tokenizer tokenizer) {
-    String messages = source.messages();
-    if (messages != null) {
+    if (source.isChats()) {
       ChatTemplate template =
           tokenizer.chatTemplate(source.chatTemplate(), source.chatTemplateKwargs());
-      return line -> lastAnswer(template.text(line, messages), tokenizer);
+      return line -> lastAnswer(template.text(line, source.messages()), tokenizer);
     }
     PromptTemplate prompt = PromptTemplate.of(Objects.requireNonNull(source.prompt()));
     PromptTemplate response = PromptTemplate.of(Objects.requireNonNull(source.response()));

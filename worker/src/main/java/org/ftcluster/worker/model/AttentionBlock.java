@@ -197,7 +197,7 @@ final class AttentionBlock {
   void decode(Workspace workspace, Tensor y, Tensor x, KeyValueCache cache, int layer) {
     int[] places = cache.lengths();
     int longest = Arrays.stream(places).max().orElse(0) + 1;
-    Pass pass = new Pass(workspace, places, places, longest, false, 0);
+    Pass pass = new Pass(workspace, places, places, longest, false, 0, true);
     try (Scope scope = workspace.open()) {
       QueryKeyValue heads = QueryKeyValue.empty(scope, x.dtype(), x.size(0), config);
       Tensor normed = norm.forward(scope, x);

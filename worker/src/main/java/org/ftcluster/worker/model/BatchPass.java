@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One batch on its way through a part of a model: {@link #forward}, then {@link #backward} or
- * {@link #loss}, then {@link #close}. Where the part isn't the first, {@link #input} is to be
+ * {@link #losses}, then {@link #close}. Where the part isn't the first, {@link #input} is to be
  * filled before the forward; where it isn't the last, {@link #gradient} before the backward, which
  * leaves there what the part before wants.
  *
@@ -79,13 +79,19 @@ public final class BatchPass implements AutoCloseable {
     return new BatchPass(part, batch, pass, rows, Purpose.TRAINING, null);
   }
 
-  /** For {@link #loss}; some token of the batch carries one. */
-  static BatchPass evaluating(LoadedPart part, Workspace workspace, TokenBatch sequences) {
+  /**
+   * For {@link #losses}; some token of the batch carries one.
+   *
+   * @param adapted false for the base alone
+   */
+  static BatchPass evaluating(
+      LoadedPart part, Workspace workspace, TokenBatch sequences, boolean adapted) {
     int multiple = rowMultiple(part);
     TokenBatch batch = sequences.padded(multiple);
     Pass pass = Pass.of(workspace, batch, false, 0);
     int[] rows = batch.lossRows(multiple);
-    return new BatchPass(part, batch, pass, rows, Purpose.EVALUATING, null);
+    return new BatchPass(
+        part, batch, adapted ? pass : pass.withoutAdapters(), rows, Purpose.EVALUATING, null);
   }
 
   /**
@@ -150,8 +156,9 @@ public final class BatchPass implements AutoCloseable {
    * Overwrites all of the parameters' gradients with this batch's, as far as they are this part's;
    * others become zero.
    *
-   * @param lossScale factor on the sum of the losses
-   * @return that sum; 0 where the part isn't the last
+   * @param lossScale factor on what the losses come to
+   * @return what that is, without the factor: their sum, or that of the pairs' losses; 0 where the
+   *     part isn't the last
    */
   public double backward(double lossScale) {
     return backward(lossScale, GradientListener.NONE);
@@ -177,7 +184,7 @@ public final class BatchPass implements AutoCloseable {
     if (lossGradient != null) {
       dy = lossGradient;
       part.supply().beforeHead(true);
-      loss = part.head().loss(pass.workspace(), dy, output, targets(), lossScale);
+      loss = part.head().backward(pass.workspace(), dy, output, targets(), objective(), lossScale);
       part.supply().afterHead(listener);
       dx.clear();
     }
@@ -196,10 +203,12 @@ public final class BatchPass implements AutoCloseable {
     return loss;
   }
 
-  /** The sum of the losses. */
-  public double loss() {
+  /** The sum of each sequence's losses; where the batch was padded there is one more. */
+  public double[] losses() {
     part.supply().beforeHead(false);
-    return part.head().loss(pass.workspace(), null, output, targets(), 0);
+    int[] targets = targets();
+    float[] losses = part.head().losses(pass.workspace(), output, targets);
+    return new SequenceRows(batch, rows()).sums(losses);
   }
 
   /** Gradients that are summed in several places, or are other parts', begin at zero. */
@@ -238,11 +247,22 @@ public final class BatchPass implements AutoCloseable {
     }
   }
 
-  private int[] targets() {
+  private Objective objective() {
+    return batch.pairs() == null
+        ? Objective.SUM
+        : new PairObjective(batch, new SequenceRows(batch, rows()));
+  }
+
+  private int[] rows() {
     int[] rows = layers.rows();
     if (rows == null) {
       throw new IllegalStateException("only the last part of a model knows a loss");
     }
+    return rows;
+  }
+
+  private int[] targets() {
+    int[] rows = rows();
     int[] targets = new int[rows.length];
     for (int i = 0; i < rows.length; i++) {
       targets[i] = batch.targets()[rows[i]];

@@ -151,9 +151,13 @@ public final class CausalLanguageModel implements TrainableModel {
     return BatchPass.training(part, memory, batch, dropoutSeed);
   }
 
-  /** As {@link #beginTraining}, forward only and without dropout. */
-  public BatchPass beginEvaluating(Workspace memory, TokenBatch batch) {
-    return BatchPass.evaluating(part, memory, batch);
+  /**
+   * As {@link #beginTraining}, forward only and without dropout.
+   *
+   * @param adapted false for the base alone
+   */
+  public BatchPass beginEvaluating(Workspace memory, TokenBatch batch, boolean adapted) {
+    return BatchPass.evaluating(part, memory, batch, adapted);
   }
 
   /**
@@ -171,10 +175,10 @@ public final class CausalLanguageModel implements TrainableModel {
           }
         }
         if (i == 0 && evaluated.targetCount() > 0) {
-          try (BatchPass pass = beginEvaluating(memory, evaluated)) {
+          try (BatchPass pass = beginEvaluating(memory, evaluated, true)) {
             pass.forward();
             if (part.place().isLast()) {
-              pass.loss();
+              pass.losses();
             }
           }
         }
@@ -207,14 +211,15 @@ public final class CausalLanguageModel implements TrainableModel {
   }
 
   @Override
-  public double lossSum(TokenBatch batch) {
+  public double[] losses(TokenBatch batch, boolean adapted) {
+    int sequences = batch.lengths().length;
     if (batch.targetCount() == 0) {
       accompany(false, GradientListener.NONE);
-      return 0;
+      return new double[sequences];
     }
-    try (BatchPass pass = BatchPass.evaluating(part, workspace, batch)) {
+    try (BatchPass pass = BatchPass.evaluating(part, workspace, batch, adapted)) {
       pass.forward();
-      return pass.loss();
+      return Arrays.copyOf(pass.losses(), sequences);
     }
   }
 

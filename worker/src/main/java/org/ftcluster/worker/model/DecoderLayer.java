@@ -62,7 +62,7 @@ final class DecoderLayer {
     try (Scope scope = workspace.open()) {
       Tensor middle = scope.empty(x.dtype(), x.shape());
       attention.decode(workspace, middle, x, cache, layer);
-      Pass pass = new Pass(workspace, cache.lengths(), cache.lengths(), 0, false, 0);
+      Pass pass = new Pass(workspace, cache.lengths(), cache.lengths(), 0, false, 0, true);
       feedForward.forward(pass, scope, x, middle);
     }
   }

@@ -7,7 +7,6 @@ import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.Elements;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.ftcluster.worker.tensor.kernel.SmallProducts;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The last norm, the product with the vocabulary and the cross-entropy, as one operation over
@@ -55,52 +54,83 @@ final class LanguageHead {
   }
 
   /**
-   * The sum of the losses of {@code targets}, one for each of the N rows.
+   * The losses of {@code targets}, one for each of the N rows.
    *
-   * @param dx [N, D] gets the gradient of {@code lossScale} times that sum; null where it isn't
-   *     wanted, nor are the gradients of what is trained; of a slice its own rows
    * @param x [N, D], of a slice its own rows
    */
-  double loss(Workspace workspace, @Nullable Tensor dx, Tensor x, int[] targets, double lossScale) {
+  float[] losses(Workspace workspace, Tensor x, int[] targets) {
+    try (Scope scope = workspace.open()) {
+      return lossesOfNormed(workspace, slices.gather(scope, norm.forward(scope, x)), targets);
+    }
+  }
+
+  private float[] lossesOfNormed(Workspace workspace, Tensor normed, int[] targets) {
+    float[] losses = new float[targets.length];
+    int chunk = chunkRows();
+    for (int from = 0; from < targets.length; from += chunk) {
+      int to = Math.min(from + chunk, targets.length);
+      try (Scope temporary = workspace.open()) {
+        targetLoss.forward(logits(temporary, normed.slice(0, from, to)), targets, from, losses);
+      }
+    }
+    return losses;
+  }
+
+  /**
+   * The same, and what they come to.
+   *
+   * <p>Gradients need rows' weights at the end for what is before the head, but at once for a head
+   * that is trained, which therefore goes over all rows twice.
+   *
+   * @param dx [N, D] gets the gradient of {@code lossScale} times the objective; of a slice its own
+   *     rows
+   * @param x [N, D], of a slice its own rows
+   */
+  double backward(
+      Workspace workspace,
+      Tensor dx,
+      Tensor x,
+      int[] targets,
+      Objective objective,
+      double lossScale) {
     Tensor matrix = weight.value();
     float[] losses = new float[targets.length];
     try (Scope scope = workspace.open()) {
       Tensor normed = slices.gather(scope, norm.forward(scope, x));
-      Tensor dNormed = dx == null ? null : scope.empty(x.dtype(), normed.shape());
+      Tensor dNormed = scope.empty(x.dtype(), normed.shape());
+      float[] weights =
+          objective.weighs() && weight.isTrained()
+              ? objective.weights(lossesOfNormed(workspace, normed, targets))
+              : null;
       int chunk = chunkRows();
       for (int from = 0; from < targets.length; from += chunk) {
         int to = Math.min(from + chunk, targets.length);
         try (Scope temporary = workspace.open()) {
-          Tensor logits = temporary.empty(x.dtype(), to - from, matrix.size(0));
           Tensor rows = normed.slice(0, from, to);
-          multiply(logits, rows);
-          if (dNormed == null) {
-            targetLoss.forward(logits, targets, from, losses);
-          } else {
-            Tensor capped = cap > 0 ? copy(temporary, logits) : null;
-            targetLoss.forwardBackward(logits, targets, from, losses, lossScale);
-            if (capped != null) {
-              Elements.capBackward(logits, capped, cap);
-            }
-            SmallProducts.multiply(workspace, dNormed.slice(0, from, to), logits, matrix, 1);
-            if (weight.isTrained()) {
-              weight.addToGradient(workspace, logits.transpose(), rows);
-            }
+          Tensor logits = logits(temporary, rows);
+          Tensor capped = cap > 0 ? copy(temporary, logits) : null;
+          targetLoss.forwardBackward(logits, targets, from, losses, lossScale);
+          if (capped != null) {
+            Elements.capBackward(logits, capped, cap);
+          }
+          if (weights != null) {
+            Elements.scaleRows(logits, weights, from);
+          }
+          SmallProducts.multiply(workspace, dNormed.slice(0, from, to), logits, matrix, 1);
+          if (weight.isTrained()) {
+            weight.addToGradient(workspace, logits.transpose(), rows);
           }
         }
       }
-      if (dx != null && dNormed != null) {
-        Tensor dOwn = slices.roomForOwn(scope, dNormed);
-        slices.sum(workspace, dOwn, dNormed);
-        dx.clear();
-        norm.backward(dx, dOwn, x);
+      if (objective.weighs() && weights == null) {
+        Elements.scaleRows(dNormed, objective.weights(losses), 0);
       }
+      Tensor dOwn = slices.roomForOwn(scope, dNormed);
+      slices.sum(workspace, dOwn, dNormed);
+      dx.clear();
+      norm.backward(dx, dOwn, x);
     }
-    double sum = 0;
-    for (float loss : losses) {
-      sum += loss;
-    }
-    return sum;
+    return objective.total(losses);
   }
 
   /**
@@ -110,6 +140,12 @@ final class LanguageHead {
     try (Scope scope = workspace.open()) {
       multiply(logits, norm.forward(scope, x));
     }
+  }
+
+  private Tensor logits(Scope scope, Tensor normed) {
+    Tensor logits = scope.empty(normed.dtype(), normed.size(0), weight.value().size(0));
+    multiply(logits, normed);
+    return logits;
   }
 
   private void multiply(Tensor logits, Tensor normed) {

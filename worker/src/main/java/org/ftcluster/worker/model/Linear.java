@@ -69,7 +69,7 @@ final class Linear {
         Aten.addmm(y, x, w.transpose(), 1, 1);
       }
     }
-    if (lora != null && bottleneck != null) {
+    if (lora != null && bottleneck != null && pass.adapted()) {
       lora.forward(pass, y, x, bottleneck);
     }
   }

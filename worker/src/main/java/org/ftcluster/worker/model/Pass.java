@@ -10,6 +10,7 @@ import org.ftcluster.worker.tensor.Workspace;
  * @param longest the longest sequence's tokens
  * @param dropout whether adapters drop inputs out
  * @param dropoutSeed decides which
+ * @param adapted whether adapters add their part at all
  */
 record Pass(
     Workspace workspace,
@@ -17,7 +18,8 @@ record Pass(
     int[] positions,
     int longest,
     boolean dropout,
-    long dropoutSeed) {
+    long dropoutSeed,
+    boolean adapted) {
 
   static Pass of(Workspace workspace, TokenBatch batch, boolean dropout, long dropoutSeed) {
     int[] positions = new int[batch.tokenCount()];
@@ -29,7 +31,12 @@ record Pass(
       }
       longest = Math.max(longest, length);
     }
-    return new Pass(workspace, batch.lengths(), positions, longest, dropout, dropoutSeed);
+    return new Pass(workspace, batch.lengths(), positions, longest, dropout, dropoutSeed, true);
+  }
+
+  /** The same through the base alone. */
+  Pass withoutAdapters() {
+    return new Pass(workspace, lengths, positions, longest, dropout, dropoutSeed, false);
   }
 
   /** T. */

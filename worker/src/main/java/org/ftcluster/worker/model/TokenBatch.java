@@ -1,6 +1,9 @@
 package org.ftcluster.worker.model;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sequences laid end to end, without padding: what goes through a model at once. Attention and
@@ -10,10 +13,25 @@ import java.util.Arrays;
  * @param targets for each token the id that should follow it, or {@link #NO_TARGET} where that
  *     carries no loss; T of them
  * @param lengths tokens of each sequence; they sum to T
+ * @param pairs what is made of the sequences' losses where two each are a better and a worse
+ *     answer, in this order; null where all tokens' losses count alike
  */
-public record TokenBatch(int[] tokens, int[] targets, int[] lengths) {
+public record TokenBatch(int[] tokens, int[] targets, int[] lengths, @Nullable Pairs pairs) {
   /** Marks a position that carries no loss. */
   public static final int NO_TARGET = -100;
+
+  /**
+   * How pairs are compared.
+   *
+   * @param referenceNats what the sequences' losses are without an adapter; empty where that isn't
+   *     needed
+   */
+  public record Pairs(PairLoss loss, double[] referenceNats) {}
+
+  /** Whose tokens' losses count alike. */
+  public TokenBatch(int[] tokens, int[] targets, int[] lengths) {
+    this(tokens, targets, lengths, null);
+  }
 
   public TokenBatch {
     int total = 0;
@@ -37,13 +55,46 @@ public record TokenBatch(int[] tokens, int[] targets, int[] lengths) {
 
   /** Positions that carry a loss. */
   public int targetCount() {
+    return targetCount(0, targets.length);
+  }
+
+  private int targetCount(int from, int to) {
     int count = 0;
-    for (int target : targets) {
-      if (target != NO_TARGET) {
+    for (int i = from; i < to; i++) {
+      if (targets[i] != NO_TARGET) {
         count++;
       }
     }
     return count;
+  }
+
+  /** The same, its sequences compared two by two. */
+  public TokenBatch withPairs(Pairs ofSequences) {
+    return new TokenBatch(tokens, targets, lengths, ofSequences);
+  }
+
+  /**
+   * What its pairs come to.
+   *
+   * @param nats the losses of its sequences
+   */
+  public List<PairLoss.Result> pairResults(double[] nats) {
+    if (pairs == null) {
+      throw new IllegalStateException("a batch without pairs");
+    }
+    List<PairLoss.Answer> answers = new ArrayList<>();
+    int begin = 0;
+    for (int i = 0; i < lengths.length; i++) {
+      int count = targetCount(begin, begin + lengths[i]);
+      double reference = i < pairs.referenceNats().length ? pairs.referenceNats()[i] : 0;
+      answers.add(new PairLoss.Answer(nats[i], count, reference));
+      begin += lengths[i];
+    }
+    List<PairLoss.Result> results = new ArrayList<>();
+    for (int i = 0; i + 1 < answers.size(); i += 2) {
+      results.add(pairs.loss().of(answers.get(i), answers.get(i + 1)));
+    }
+    return results;
   }
 
   /**
@@ -60,7 +111,7 @@ public record TokenBatch(int[] tokens, int[] targets, int[] lengths) {
     Arrays.fill(moreTargets, tokens.length, total, NO_TARGET);
     int[] moreLengths = Arrays.copyOf(lengths, lengths.length + 1);
     moreLengths[lengths.length] = total - tokens.length;
-    return new TokenBatch(Arrays.copyOf(tokens, total), moreTargets, moreLengths);
+    return new TokenBatch(Arrays.copyOf(tokens, total), moreTargets, moreLengths, pairs);
   }
 
   /**

@@ -1,5 +1,7 @@
 package org.ftcluster.worker.model;
 
+import java.util.Arrays;
+
 /**
  * A model under training, as the training loop sees it. All calls come from one thread, the rank's.
  */
@@ -21,11 +23,12 @@ public interface TrainableModel extends AutoCloseable {
 
   /**
    * Runs one micro-batch forward and backward, and overwrites {@code parameters().gradients()} with
-   * the gradient of {@code lossScale * (sum of the losses of all targets)}.
+   * the gradient of {@code lossScale * (sum of the losses of all targets)}, or of all pairs where
+   * the batch has {@link TokenBatch#pairs}.
    *
    * @param dropoutSeed decides the dropout masks, with the layer; a function of (seed, step,
    *     micro-batch)
-   * @return the sum of the losses over the batch's targets, in nats
+   * @return that sum
    */
   double forwardBackward(TokenBatch batch, double lossScale, long dropoutSeed);
 
@@ -39,10 +42,17 @@ public interface TrainableModel extends AutoCloseable {
   }
 
   /**
-   * The sum of the losses over the batch's targets, in nats, without dropout and without touching
-   * gradients.
+   * The sum of the losses over each sequence's targets, in nats, without dropout and without
+   * touching gradients.
+   *
+   * @param adapted false for the base alone, without what is trained beside it
    */
-  double lossSum(TokenBatch batch);
+  double[] losses(TokenBatch batch, boolean adapted);
+
+  /** The sum over all sequences. */
+  default double lossSum(TokenBatch batch) {
+    return Arrays.stream(losses(batch, true)).sum();
+  }
 
   /**
    * Takes part in what ranks do for each other while a batch goes through, where this one has none

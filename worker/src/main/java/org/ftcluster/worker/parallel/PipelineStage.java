@@ -4,6 +4,7 @@ import java.lang.foreign.MemorySegment;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.HashMap;
 import java.util.List;
@@ -178,7 +179,8 @@ public final class PipelineStage implements Replica, AutoCloseable {
     BatchPass pass =
         chunks
             .get(place.chunk())
-            .beginTraining(workspace, micro.tokens(), step.dropoutSeed().applyAsLong(micro));
+            .beginTraining(
+                workspace, step.tokens().apply(micro), step.dropoutSeed().applyAsLong(micro));
     return new Slot(workspace, pass, new ArrayList<>());
   }
 
@@ -198,25 +200,25 @@ public final class PipelineStage implements Replica, AutoCloseable {
   }
 
   @Override
-  public double lossSum(TokenBatch batch) {
+  public double[] losses(TokenBatch batch, boolean adapted) {
+    double[] losses = new double[batch.lengths().length];
     if (batch.targetCount() == 0) {
       accompany();
-      return 0;
+      return losses;
     }
     beforePasses();
-    double loss = 0;
     Workspace workspace = free.isEmpty() ? chunks.getFirst().newWorkspace() : free.pop();
     try {
       for (int chunk = 0; chunk < chunks.size(); chunk++) {
         boolean first = stages.rank() == 0 && chunk == 0;
         boolean last = stages.rank() == stages.size() - 1 && chunk == chunks.size() - 1;
-        try (BatchPass pass = chunks.get(chunk).beginEvaluating(workspace, batch)) {
+        try (BatchPass pass = chunks.get(chunk).beginEvaluating(workspace, batch, adapted)) {
           if (!first) {
             stages.recv(pass.input().address(), before()).await(timeout);
           }
           pass.forward();
           if (last) {
-            loss = pass.loss();
+            losses = Arrays.copyOf(pass.losses(), losses.length);
           } else {
             stages.send(pass.output().address(), behind()).await(timeout);
           }
@@ -225,7 +227,7 @@ public final class PipelineStage implements Replica, AutoCloseable {
     } finally {
       free.push(workspace);
     }
-    return loss;
+    return losses;
   }
 
   @Override

@@ -2,6 +2,7 @@ package org.ftcluster.worker.parallel;
 
 import java.lang.foreign.MemorySegment;
 import java.util.List;
+import java.util.function.Function;
 import java.util.function.ToLongFunction;
 import org.ftcluster.worker.collective.Work;
 import org.ftcluster.worker.data.MicroBatch;
@@ -75,11 +76,16 @@ public interface Replica {
    *
    * @param most micro-batches that any copy of the model has
    * @param lossScale factor on the losses
+   * @param tokens of a micro-batch, and how its losses count
    * @param dropoutSeed decides a micro-batch's dropout
    * @param stopCheck called between micro-batches; throws to end it
    */
   record Step(
-      int most, double lossScale, ToLongFunction<MicroBatch> dropoutSeed, Runnable stopCheck) {}
+      int most,
+      double lossScale,
+      Function<MicroBatch, TokenBatch> tokens,
+      ToLongFunction<MicroBatch> dropoutSeed,
+      Runnable stopCheck) {}
 
   /**
    * Those of the trained tensors that this rank leaves gradients of, or another slice of its
@@ -90,10 +96,14 @@ public interface Replica {
   /** Takes micro-batches forward and backward. */
   void train(List<MicroBatch> microBatches, Step step, Listener listener);
 
-  /** The sum of the losses over a batch's targets; 0 on ranks that don't know it. */
-  double lossSum(TokenBatch batch);
+  /**
+   * The sum of the losses over each sequence's targets; 0 on ranks that don't know it.
+   *
+   * @param adapted false for the base alone, without what is trained beside it
+   */
+  double[] losses(TokenBatch batch, boolean adapted);
 
-  /** In place of {@link #lossSum}, where others have a batch and this copy has none. */
+  /** In place of {@link #losses}, where others have a batch and this copy has none. */
   void accompany();
 
   /** To be called after the parameters were written, before the next pass. */
@@ -114,7 +124,8 @@ public interface Replica {
         long dropoutSeed = step.dropoutSeed().applyAsLong(micro);
         GradientListener gradients = listener.gradients(i == microBatches.size() - 1);
         listener.done(
-            model.forwardBackward(micro.tokens(), step.lossScale(), dropoutSeed, gradients));
+            model.forwardBackward(
+                step.tokens().apply(micro), step.lossScale(), dropoutSeed, gradients));
       }
       for (int i = microBatches.size(); i < step.most(); i++) {
         step.stopCheck().run();
@@ -124,8 +135,8 @@ public interface Replica {
     }
 
     @Override
-    public double lossSum(TokenBatch batch) {
-      return model.lossSum(batch);
+    public double[] losses(TokenBatch batch, boolean adapted) {
+      return model.losses(batch, adapted);
     }
 
     @Override

@@ -2,52 +2,93 @@ package org.ftcluster.worker.training;
 
 import java.lang.foreign.MemorySegment;
 import java.time.Duration;
-import java.util.OptionalDouble;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.data.EvalBatches;
+import org.ftcluster.worker.model.PairLoss;
+import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.optimizer.GradientSum;
 import org.ftcluster.worker.parallel.MeshRanks;
 import org.ftcluster.worker.parallel.Replica;
+import org.jspecify.annotations.Nullable;
 
-/** The mean loss over an evaluation set, its batches shared out among ranks. */
-final class Evaluation {
-  private Evaluation() {}
-
+/**
+ * The mean loss over an evaluation set, its batches shared out among ranks.
+ *
+ * @param loss nats a target token; or a pair's
+ * @param ahead share of pairs whose better answer is ahead; NaN where there are none
+ */
+record Evaluation(double loss, double ahead, EvalBatches batches) {
   /**
    * Evaluates, on all ranks together.
    *
+   * @param preference null where there are no pairs
    * @param goesOn asked before each round, in which each copy of the model has a batch, and
    *     answered alike on all ranks; throws to end it at once
-   * @return nats a target token, the same bits for any number of ranks; nothing where it didn't go
-   *     on
+   * @return the same bits for any number of ranks; nothing where it didn't go on
    */
-  static OptionalDouble loss(
+  static Optional<Evaluation> run(
       Replica replica,
       EvalBatches batches,
+      JobSpec.@Nullable Preference preference,
       MeshRanks ranks,
       BooleanSupplier goesOn,
       Duration timeout) {
-    // A sum without gradients: the losses' exact one is what is needed.
-    try (GradientSum sum = GradientSum.of(JobSpec.Reduction.EXACT, 0, 0)) {
+    PairTokens pairs = preference == null ? null : new PairTokens(replica, preference);
+    // Sums without gradients: the losses' exact one is what is needed.
+    try (GradientSum losses = GradientSum.of(JobSpec.Reduction.EXACT, 0, 0);
+        GradientSum aheads = GradientSum.of(JobSpec.Reduction.EXACT, 0, 0)) {
       MemorySegment none = MemorySegment.NULL;
-      sum.start(batches.size());
+      losses.start(batches.size());
+      aheads.start(batches.size());
       int copies = ranks.mesh().data();
       for (int round = 0; round < Math.ceilDiv(batches.size(), copies); round++) {
         if (!goesOn.getAsBoolean()) {
-          return OptionalDouble.empty();
+          return Optional.empty();
         }
         int b = round * copies + ranks.place().data();
         if (b >= batches.size()) {
+          if (pairs != null) {
+            pairs.accompany();
+          }
           replica.accompany();
           continue;
         }
-        double lossSum = replica.lossSum(batches.batch(b));
+        TokenBatch batch = batches.batch(b);
+        if (pairs == null) {
+          double sum = Arrays.stream(replica.losses(batch, true)).sum();
+          if (ranks.countsLoss()) {
+            losses.add(none, sum / batches.targetTokens());
+          }
+          continue;
+        }
+        List<PairLoss.Result> results = pairs.of(batch).pairResults(replica.losses(batch, true));
         if (ranks.countsLoss()) {
-          sum.add(none, lossSum / batches.targetTokens());
+          double sum = results.stream().mapToDouble(PairLoss.Result::loss).sum();
+          long ahead = results.stream().filter(result -> result.margin() > 0).count();
+          losses.add(none, sum / batches.samples());
+          aheads.add(none, (double) ahead / batches.samples());
         }
       }
-      return OptionalDouble.of(sum.reduce(ranks.all(), none, timeout));
+      double loss = losses.reduce(ranks.all(), none, timeout);
+      double ahead = pairs == null ? Double.NaN : aheads.reduce(ranks.all(), none, timeout);
+      return Optional.of(new Evaluation(loss, ahead, batches));
     }
+  }
+
+  /** In words. */
+  String describe() {
+    return Double.isNaN(ahead)
+        ? String.format(Locale.ROOT, "%.4f over %d target tokens", loss, batches.targetTokens())
+        : String.format(
+            Locale.ROOT,
+            "%.4f over %d pairs, with the better answer ahead in %.1f%%",
+            loss,
+            batches.samples(),
+            100 * ahead);
   }
 }

@@ -308,22 +308,24 @@ final class Trainer implements AutoCloseable {
     if (batches == null) {
       return OptionalDouble.empty();
     }
-    OptionalDouble loss;
+    Optional<Evaluation> evaluation;
     try {
-      loss = Evaluation.loss(part.replica(), batches, part.ranks(), goesOn, part.timeout());
+      evaluation =
+          Evaluation.run(
+              part.replica(),
+              batches,
+              job.spec().preference(),
+              part.ranks(),
+              goesOn,
+              part.timeout());
     } catch (NonFiniteGradientException e) {
       throw new BadJobException("The evaluation loss %s is not a number.".formatted(when), e);
     }
-    if (outputs != null && loss.isPresent()) {
-      events.noted(
-          String.format(
-              Locale.ROOT,
-              "Evaluation loss %s: %.4f over %d target tokens.",
-              when,
-              loss.getAsDouble(),
-              batches.targetTokens()));
+    if (outputs != null) {
+      evaluation.ifPresent(
+          done -> events.noted("Evaluation loss %s: %s.".formatted(when, done.describe())));
     }
-    return loss;
+    return evaluation.stream().mapToDouble(Evaluation::loss).findFirst();
   }
 
   /** Bytes that sums of gradients take. */

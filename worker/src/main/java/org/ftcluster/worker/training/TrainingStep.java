@@ -1,9 +1,13 @@
 package org.ftcluster.worker.training;
 
+import java.util.List;
+import java.util.function.Function;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.worker.data.GlobalBatch;
+import org.ftcluster.worker.data.MicroBatch;
+import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.optimizer.AdamW;
 import org.ftcluster.worker.optimizer.GradientClip;
 import org.ftcluster.worker.optimizer.GradientSum;
@@ -59,27 +63,35 @@ final class TrainingStep implements AutoCloseable {
     JobSpec.Training training = job.spec().training();
     Mesh mesh = ranks.mesh();
     GlobalBatch batch = job.batches().batch(step);
-    double lossScale = 1.0 / batch.targetTokens();
+    JobSpec.Preference preference = job.spec().preference();
+    double lossScale = 1.0 / (preference == null ? batch.targetTokens() : batch.sampleCount());
     // Each part of a replica adds its share of every gradient.
     int parts = mesh.pipeline() * mesh.tensor() * job.spec().parallel().interleave();
     sum.start(batch.microBatches().size() * parts);
     Deal deal = balance.deal(batch);
     long workNs = System.nanoTime();
+    List<MicroBatch> share = deal.share(ranks.place().data(), batch.microBatches());
+    Runnable beforeWork =
+        () -> {
+          part.stopCheck().run();
+          beginWork(step);
+        };
     try {
+      Function<MicroBatch, TokenBatch> tokens =
+          PairTokens.ofStep(
+              part.replica(), preference, share, deal.most(), beforeWork, job.pulse()::end);
       if (mesh.size() > 1) {
         sum.nothingFrom(ranks.background(), lastTrained());
       }
       part.replica()
           .train(
-              deal.share(ranks.place().data(), batch.microBatches()),
+              share,
               new Replica.Step(
                   deal.most(),
                   lossScale,
+                  tokens,
                   micro -> SplitMix64.seed(training.seed(), step, micro.index()),
-                  () -> {
-                    part.stopCheck().run();
-                    beginWork(step);
-                  }),
+                  beforeWork),
               new GradientIntake(sum, ranks, job.state().parameters(), job.pulse(), lossScale));
       sum.awaitAdded();
     } catch (RuntimeException | Error e) {

@@ -62,8 +62,9 @@ class ChatTest {
   private Encoded encode(String line, int maxLength) {
     try (Tokenizer tokenizer = tokenizer()) {
       return new ChatEncoder(
-              tokenizer, tokenizer.chatTemplate(null, Map.of()), "messages", maxLength)
-          .encode(new JsonlReader.Line(Path.of("chats.jsonl"), 3, line));
+              tokenizer, tokenizer.chatTemplate(null, Map.of()), List.of("messages"), maxLength)
+          .encode(new JsonlReader.Line(Path.of("chats.jsonl"), 3, line))
+          .getFirst();
     }
   }
 
@@ -111,7 +112,7 @@ class ChatTest {
       throws IOException {
     String line = given(template, golden);
     Conversation conversation =
-        Conversation.of(new JsonlReader.Line(Path.of("chats.jsonl"), 1, line), "messages");
+        Conversation.of(new JsonlReader.Line(Path.of("chats.jsonl"), 1, line), List.of("messages"));
 
     try (Tokenizer tokenizer = tokenizer()) {
       Conversation before = conversation.first(conversation.messages().size() - 1);
@@ -130,7 +131,7 @@ class ChatTest {
     try (Tokenizer tokenizer = tokenizer()) {
       Dataset data =
           Dataset.load(
-              new JobSpec.Source(file, null, null, "messages", null, Map.of()), tokenizer, 64, 1);
+              JobSpec.Source.ofChats(file, List.of("messages"), null, Map.of()), tokenizer, 64, 1);
 
       TokenBatch batch = data.batch(new int[] {0});
       List<String> learned = new ArrayList<>();
@@ -142,7 +143,7 @@ class ChatTest {
       }
       assertEquals(List.of("b", "", "d", ""), learned, "the empty ones are </s>");
       assertEquals(4, data.targetCount(0));
-      assertEquals(data.sample(0).targetCount(), data.targetCount(0));
+      assertEquals(data.sequence(0).targetCount(), data.targetCount(0));
     }
   }
 
@@ -224,7 +225,9 @@ class ChatTest {
   }
 
   private static String text(ChatTemplate template, String line) {
-    return template.text(new JsonlReader.Line(Path.of("chats.jsonl"), 1, line), "messages").text();
+    return template
+        .text(new JsonlReader.Line(Path.of("chats.jsonl"), 1, line), List.of("messages"))
+        .text();
   }
 
   @ParameterizedTest

@@ -72,8 +72,7 @@ class DatasetTest {
     int a = tokenizer.encode("a")[0];
     int b = tokenizer.encode("b")[0];
 
-    Sample sample = data.sample(0);
-    assertEquals(0, sample.id());
+    Sequence sample = data.sequence(0);
     assertArrayEquals(new int[] {1, ret, a, 2}, sample.tokens());
     assertArrayEquals(new int[] {2, 4}, sample.answers());
     assertEquals(2, sample.targetCount());
@@ -91,7 +90,7 @@ class DatasetTest {
     Dataset data =
         load(512, "", "{\"in\": \"x\", \"out\": \"a\"}", " ", "{\"in\": \"y\", \"out\": \"b\"}");
     assertEquals(2, data.size());
-    assertEquals(tokenizer.encode("y")[0], data.sample(1).tokens()[1]);
+    assertEquals(tokenizer.encode("y")[0], data.sequence(1).tokens()[1]);
   }
 
   @Test
@@ -99,7 +98,7 @@ class DatasetTest {
     Dataset data = load(4, "{\"in\": \"ret\", \"out\": \"ret ret ret ret\"}");
     int[] response = tokenizer.encode("ret ret ret ret");
     int ret = tokenizer.encode("ret")[0];
-    assertArrayEquals(new int[] {1, ret, response[0], response[1]}, data.sample(0).tokens());
+    assertArrayEquals(new int[] {1, ret, response[0], response[1]}, data.sequence(0).tokens());
     assertEquals(2, data.targetCount(0));
   }
 
@@ -144,7 +143,7 @@ class DatasetTest {
     BadJobException binary =
         assertThrows(
             BadJobException.class,
-            () -> Dataset.load(new JobSpec.Source(file, "", ""), tokenizer, 8, 1));
+            () -> Dataset.load(JobSpec.Source.ofTexts(file, "", ""), tokenizer, 8, 1));
     assertEquals(
         file + ": this is not text in UTF-8, somewhere after line 0.", binary.getMessage());
 
@@ -153,7 +152,7 @@ class DatasetTest {
             BadJobException.class,
             () ->
                 Dataset.load(
-                    new JobSpec.Source(folder.resolve("x.jsonl"), "", ""), tokenizer, 8, 1));
+                    JobSpec.Source.ofTexts(folder.resolve("x.jsonl"), "", ""), tokenizer, 8, 1));
     assertEquals(folder.resolve("x.jsonl") + ": there is no such file.", missing.getMessage());
   }
 
@@ -164,13 +163,13 @@ class DatasetTest {
 
   private Dataset load(int maxLength, String... lines) throws IOException {
     Path file = Files.write(folder.resolve("data.jsonl"), Arrays.asList(lines));
-    return Dataset.load(new JobSpec.Source(file, "{in}", "{out}"), tokenizer, maxLength, 2);
+    return Dataset.load(JobSpec.Source.ofTexts(file, "{in}", "{out}"), tokenizer, maxLength, 2);
   }
 
   private static String sha256(Dataset data) throws NoSuchAlgorithmException {
     MessageDigest digest = MessageDigest.getInstance("SHA-256");
     for (int id = 0; id < data.size(); id++) {
-      digest.update(Arrays.toString(data.sample(id).tokens()).getBytes(UTF_8));
+      digest.update(Arrays.toString(data.sequence(id).tokens()).getBytes(UTF_8));
     }
     return HexFormat.of().formatHex(digest.digest());
   }

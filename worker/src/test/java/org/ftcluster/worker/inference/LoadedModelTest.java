@@ -28,7 +28,7 @@ class LoadedModelTest {
     Path data = folder.resolve("data.jsonl");
     Files.writeString(data, "{\"instruction\": \"f: ret\", \"output\": \"void f() {}\"}\n");
     var source =
-        new JobSpec.Source(data, "### Assembly:\n{instruction}\n### C source:\n", "{output}");
+        JobSpec.Source.ofTexts(data, "### Assembly:\n{instruction}\n### C source:\n", "{output}");
     try (LoadedModel onHost = LoadedModel.open(BASE, null, 1, null);
         LoadedModel onGpu = LoadedModel.open(BASE, null, 1, SimulatedDevice.open())) {
       LoadedModel.Loss expected = onHost.evaluate(source, 64);

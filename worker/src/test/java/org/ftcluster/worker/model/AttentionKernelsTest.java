@@ -43,7 +43,7 @@ class AttentionKernelsTest {
             config.scores());
     try (Workspace workspace = new Workspace(1 << 26);
         Scope scope = Scope.persistent()) {
-      Pass pass = new Pass(workspace, new int[] {tokens}, new int[tokens], tokens, false, 0);
+      Pass pass = new Pass(workspace, new int[] {tokens}, new int[tokens], tokens, false, 0, true);
       Tensor q = tensor(scope, tokens, config.querySize());
       Tensor k = tensor(scope, tokens, config.keyValueSize());
       Tensor v = tensor(scope, tokens, config.keyValueSize());

@@ -75,7 +75,7 @@ class EarlyGradientsTest {
       sum.start(2 * microBatches.size());
       replica.train(
           microBatches,
-          new Replica.Step(microBatches.size(), 1, MicroBatch::index, () -> {}),
+          new Replica.Step(microBatches.size(), 1, MicroBatch::tokens, MicroBatch::index, () -> {}),
           new Replica.Listener() {
             private boolean isLast;
 

@@ -32,12 +32,50 @@ public final class Elements {
           float[] row = new float[rows.width()];
           for (int n = from; n < to; n++) {
             rows.read(n, row);
-            for (int i = 0; i < row.length; i++) {
-              row[i] *= factor;
-            }
+            scale(row, factor);
             rows.write(n, row);
           }
         });
+  }
+
+  /**
+   * Multiplies each row by a factor of its own.
+   *
+   * @param factors {@code factors[start]} is row 0's; on a device long runs of the same are fast
+   */
+  public static void scaleRows(Tensor x, float[] factors, int start) {
+    int count = Math.toIntExact(x.size(0));
+    if (x.isOnDevice()) {
+      for (int from = 0; from < count; ) {
+        float factor = factors[start + from];
+        int to = from + 1;
+        while (to < count && factors[start + to] == factor) {
+          to++;
+        }
+        DeviceElements.scale(x.slice(0, from, to), factor);
+        from = to;
+      }
+      return;
+    }
+    Rows rows = Rows.of(x);
+    Parallel.rows(
+        Parallel.Cost.through("scale", x, x),
+        count,
+        GRAIN,
+        (from, to) -> {
+          float[] row = new float[rows.width()];
+          for (int n = from; n < to; n++) {
+            rows.read(n, row);
+            scale(row, factors[start + n]);
+            rows.write(n, row);
+          }
+        });
+  }
+
+  private static void scale(float[] row, float factor) {
+    for (int i = 0; i < row.length; i++) {
+      row[i] *= factor;
+    }
   }
 
   /** {@code x = cap tanh(x / cap)}. */

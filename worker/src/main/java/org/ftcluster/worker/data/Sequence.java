@@ -1,14 +1,13 @@
 package org.ftcluster.worker.data;
 
 /**
- * One line of the data as tokens.
+ * A line of the data as tokens, or one answer's half of a pair.
  *
- * @param id the line's place among the file's samples, from 0
  * @param tokens all of them, those that begin and end it included
  * @param answers which of them carry a loss: from and to, the first after the last, of each answer
  *     in turn
  */
-public record Sample(long id, int[] tokens, int[] answers) {
+public record Sequence(int[] tokens, int[] answers) {
   /** Tokens that carry a loss: those of answers, but for a token nothing stands before. */
   public int targetCount() {
     return targetCount(answers, 0, answers.length);
