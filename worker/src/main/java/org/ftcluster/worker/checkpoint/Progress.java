@@ -37,9 +37,14 @@ public record Progress(
   /**
    * The mean loss over the evaluation data after a step.
    *
+   * @param accuracy share of pairs whose better answer was ahead; null without pairs
    * @param kept whether a checkpoint was kept so that the result can be made of it
    */
-  public record Evaluated(long step, double evalLoss, boolean kept) {}
+  public record Evaluated(
+      long step,
+      double evalLoss,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double accuracy,
+      boolean kept) {}
 
   public Progress {
     // Checkpoints of earlier versions don't say it.
@@ -51,10 +56,10 @@ public record Progress(
     return new Progress(step, loss, evaluations, samples, tokens, seconds, last);
   }
 
-  /** The same, once this step's loss is known. */
-  public Progress withEvalLoss(double loss, boolean kept) {
+  /** The same, once this step's loss is known; see {@link Evaluated}. */
+  public Progress withEvalLoss(double loss, @Nullable Double accuracy, boolean kept) {
     List<Evaluated> more = new ArrayList<>(evaluations);
-    more.add(new Evaluated(step, loss, kept));
+    more.add(new Evaluated(step, loss, accuracy, kept));
     return new Progress(step, evalLossBefore, more, samples, tokens, seconds, last);
   }
 

@@ -8,6 +8,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.worker.checkpoint.Progress;
 import org.ftcluster.worker.data.EvalBatches;
 import org.ftcluster.worker.model.PairLoss;
 import org.ftcluster.worker.model.TokenBatch;
@@ -20,9 +21,9 @@ import org.jspecify.annotations.Nullable;
  * The mean loss over an evaluation set, its batches shared out among ranks.
  *
  * @param loss nats a target token; or a pair's
- * @param ahead share of pairs whose better answer is ahead; NaN where there are none
+ * @param accuracy share of pairs whose better answer is ahead; null where there are none
  */
-record Evaluation(double loss, double ahead, EvalBatches batches) {
+record Evaluation(double loss, @Nullable Double accuracy, EvalBatches batches) {
   /**
    * Evaluates, on all ranks together.
    *
@@ -75,20 +76,34 @@ record Evaluation(double loss, double ahead, EvalBatches batches) {
         }
       }
       double loss = losses.reduce(ranks.all(), none, timeout);
-      double ahead = pairs == null ? Double.NaN : aheads.reduce(ranks.all(), none, timeout);
-      return Optional.of(new Evaluation(loss, ahead, batches));
+      Double accuracy = pairs == null ? null : aheads.reduce(ranks.all(), none, timeout);
+      return Optional.of(new Evaluation(loss, accuracy, batches));
     }
+  }
+
+  /** NaN where there is none. */
+  static double lossOf(Optional<Evaluation> evaluation) {
+    return evaluation.map(Evaluation::loss).orElse(Double.NaN);
+  }
+
+  /**
+   * What is known with it.
+   *
+   * @param kept whether what was evaluated was kept
+   */
+  Progress addedTo(Progress progress, boolean kept) {
+    return progress.withEvalLoss(loss, accuracy, kept);
   }
 
   /** In words. */
   String describe() {
-    return Double.isNaN(ahead)
+    return accuracy == null
         ? String.format(Locale.ROOT, "%.4f over %d target tokens", loss, batches.targetTokens())
         : String.format(
             Locale.ROOT,
             "%.4f over %d pairs, with the better answer ahead in %.1f%%",
             loss,
             batches.samples(),
-            100 * ahead);
+            100 * accuracy);
   }
 }

@@ -1,5 +1,6 @@
 package org.ftcluster.worker.training;
 
+import com.fasterxml.jackson.annotation.JsonInclude;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -20,6 +21,7 @@ import org.ftcluster.worker.checkpoint.FullModel;
 import org.ftcluster.worker.checkpoint.LogFile;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.checkpoint.Progress;
+import org.ftcluster.worker.checkpoint.Progress.Evaluated;
 import org.ftcluster.worker.checkpoint.Snapshot;
 import org.ftcluster.worker.data.GlobalBatches;
 import org.ftcluster.worker.model.FloatSource;
@@ -54,7 +56,10 @@ final class Outputs implements AutoCloseable {
   private record StepSamples(long step, List<Long> samples) {}
 
   /** A line of {@code evaluations.jsonl}. */
-  private record StepEvaluation(long step, double evalLoss) {}
+  private record StepEvaluation(
+      long step,
+      double evalLoss,
+      @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Double evalAccuracy) {}
 
   private Outputs(
       JobSpec spec,
@@ -156,12 +161,12 @@ final class Outputs implements AutoCloseable {
       return null;
     }
     StepLog log = StepLog.open(file, 0);
-    progress.evaluations().forEach(one -> append(log, one.step(), one.evalLoss()));
+    progress.evaluations().forEach(one -> append(log, one));
     return log;
   }
 
-  private static void append(StepLog log, long step, double evalLoss) {
-    log.append(step, new StepEvaluation(step, evalLoss));
+  private static void append(StepLog log, Evaluated one) {
+    log.append(one.step(), new StepEvaluation(one.step(), one.evalLoss(), one.accuracy()));
   }
 
   private static void delete(Path file) {
@@ -190,10 +195,10 @@ final class Outputs implements AutoCloseable {
   }
 
   /** Writes its line, where there is a file for it. */
-  void evaluated(long step, double evalLoss) {
+  void evaluated(Evaluated one) {
     fence.check();
     if (evaluations != null) {
-      append(evaluations, step, evalLoss);
+      append(evaluations, one);
     }
   }
 

@@ -4,7 +4,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -124,7 +123,7 @@ final class Trainer implements AutoCloseable {
   End run() {
     TrainingState state = job.state();
     if (state.completedStep() == 0 && Double.isNaN(state.progress().evalLossBefore())) {
-      double loss = evaluateWhole("before training");
+      double loss = Evaluation.lossOf(evaluateWhole("before training"));
       state.completed(state.progress().withEvalLossBefore(loss));
     }
     if (plan.isDue(state.progress())) {
@@ -173,7 +172,7 @@ final class Trainer implements AutoCloseable {
     int stages = part.ranks().mesh().pipeline();
     int between = stages == 1 ? 1 : ROUNDS_A_STAGE * stages;
     int[] rounds = {0};
-    OptionalDouble loss =
+    Optional<Evaluation> evaluation =
         evaluate(
             "after step %d".formatted(progress.step()),
             () -> {
@@ -183,21 +182,20 @@ final class Trainer implements AutoCloseable {
               }
               return !wishes.areToHandOver();
             });
-    if (loss.isPresent()) {
-      evaluated(progress, loss.getAsDouble());
-    }
+    evaluation.ifPresent(done -> evaluated(progress, done));
   }
 
-  private void evaluated(Progress progress, double loss) {
+  private void evaluated(Progress progress, Evaluation evaluation) {
+    Progress known = evaluation.addedTo(progress, false);
     if (outputs != null) {
-      outputs.evaluated(progress.step(), loss);
+      outputs.evaluated(known.evaluations().getLast());
     }
     boolean isLast = progress.step() == job.batches().steps(); // which is saved anyway
     job.state()
         .completed(
-            plan.isToKeep(loss, progress) && !isLast
-                ? keep(progress, loss)
-                : progress.withEvalLoss(loss, false));
+            plan.isToKeep(evaluation.loss(), progress) && !isLast
+                ? keep(progress, evaluation)
+                : known);
   }
 
   /**
@@ -205,18 +203,18 @@ final class Trainer implements AutoCloseable {
    *
    * @return what all ranks know once it is on a disk, or can't be; until then none knows the loss
    */
-  private Progress keep(Progress progress, double loss) {
+  private Progress keep(Progress progress, Evaluation evaluation) {
     Communicator ranks = part.ranks().all();
     if (outputs != null) {
       outputs.awaitCheckpoint(patience()); // the one before, which may take its time
     }
     ranks.barrier().await(part.timeout());
-    Progress kept = progress.withEvalLoss(loss, true);
+    Progress kept = evaluation.addedTo(progress, true);
     readState(to -> to.beginCheckpoint(sharing.view(kept), events::noted, patience()));
     Progress known = null;
     if (outputs != null) {
       outputs.awaitCheckpoint(patience());
-      known = outputs.holds(progress.step()) ? kept : progress.withEvalLoss(loss, false);
+      known = outputs.holds(progress.step()) ? kept : evaluation.addedTo(progress, false);
     }
     return StateTransfer.broadcast(ranks, known, 0, part.timeout());
   }
@@ -236,11 +234,11 @@ final class Trainer implements AutoCloseable {
     if (progress.evalLoss().isPresent()) {
       return progress.evalLoss().getAsDouble();
     }
-    double loss = evaluateWhole("after training");
+    Optional<Evaluation> evaluation = evaluateWhole("after training");
     if (plan.isAskedFor()) {
-      evaluated(progress, loss);
+      evaluation.ifPresent(done -> evaluated(progress, done));
     }
-    return loss;
+    return Evaluation.lossOf(evaluation);
   }
 
   private void notePrecision(StepMetrics metrics) {
@@ -291,22 +289,20 @@ final class Trainer implements AutoCloseable {
     return wishes.leaves() ? End.LEFT : End.HANDED_OVER;
   }
 
-  /** NaN where the job isn't evaluated. */
-  private double evaluateWhole(String when) {
+  private Optional<Evaluation> evaluateWhole(String when) {
     return evaluate(
-            when,
-            () -> {
-              part.stopCheck().run();
-              return true;
-            })
-        .orElse(Double.NaN);
+        when,
+        () -> {
+          part.stopCheck().run();
+          return true;
+        });
   }
 
   /** Nothing where the job isn't evaluated, or the evaluation doesn't go on. */
-  private OptionalDouble evaluate(String when, BooleanSupplier goesOn) {
+  private Optional<Evaluation> evaluate(String when, BooleanSupplier goesOn) {
     EvalBatches batches = job.eval();
     if (batches == null) {
-      return OptionalDouble.empty();
+      return Optional.empty();
     }
     Optional<Evaluation> evaluation;
     try {
@@ -325,7 +321,7 @@ final class Trainer implements AutoCloseable {
       evaluation.ifPresent(
           done -> events.noted("Evaluation loss %s: %s.".formatted(when, done.describe())));
     }
-    return evaluation.stream().mapToDouble(Evaluation::loss).findFirst();
+    return evaluation;
   }
 
   /** Bytes that sums of gradients take. */

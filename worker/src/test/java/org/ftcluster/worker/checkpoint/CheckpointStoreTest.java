@@ -81,7 +81,7 @@ class CheckpointStoreTest {
         long step = progress.step() + 1;
         progress =
             new Progress(step, 1.5, progress.evaluations(), step, step, step, null)
-                .withEvalLoss(loss, loss == 0.7);
+                .withEvalLoss(loss, loss / 2, loss == 0.7);
         state.completed(progress);
         save(best);
       }

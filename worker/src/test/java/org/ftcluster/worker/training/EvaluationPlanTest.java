@@ -35,7 +35,7 @@ class EvaluationPlanTest {
 
   @Test
   void theResultIsOfTheBestThatWasKept() {
-    Optional<Evaluated> second = Optional.of(new Evaluated(6, 0.7, true));
+    Optional<Evaluated> second = Optional.of(new Evaluated(6, 0.7, null, true));
     assertEquals(second, plan(3, true, 0).result(after(12, 0.9, 0.7, 0.8, 0.85)));
     assertEquals(second, plan(3, true, 0).result(lost(after(9, 0.9, 0.7), 0.7)), "the first");
     assertEquals(Optional.empty(), plan(3, true, 0).result(lost(after(9, 0.9, 0.7), 0.6)));
@@ -67,14 +67,14 @@ class EvaluationPlanTest {
   private static Progress after(long step, double... losses) {
     Progress progress = Progress.NONE;
     for (int i = 0; i < losses.length; i++) {
-      progress = at(3 * (i + 1), progress).withEvalLoss(losses[i], true);
+      progress = at(3 * (i + 1), progress).withEvalLoss(losses[i], null, true);
     }
     return at(step, progress);
   }
 
   /** The same with a loss after the last step, of which there is no checkpoint. */
   private static Progress lost(Progress progress, double loss) {
-    return progress.withEvalLoss(loss, false);
+    return progress.withEvalLoss(loss, null, false);
   }
 
   private static Progress at(long step, Progress progress) {

@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -84,6 +86,20 @@ class PairTrainingTest {
     assertEquals(Math.log(2), run.evalLossBefore(), 1e-6);
     assertEquals(Math.log(2), run.losses()[0], 1e-6, "dropout of nothing is nothing");
     assertTrue(run.evalLossAfter() < 0.1, "it was " + run.evalLossAfter());
+  }
+
+  @Test
+  void evaluationsSayHowManyPairsHaveTheBetterAnswerAhead() throws Exception {
+    List<String> alone = evaluations("one", 1);
+    assertEquals(alone, evaluations("three", 3));
+    JsonNode last = new JsonMapper().readTree(alone.getLast());
+    assertEquals(MeshJob.STEPS, last.get("step").asInt());
+    assertEquals(1, last.get("eval_accuracy").asDouble());
+  }
+
+  private List<String> evaluations(String folder, int ranks) throws Exception {
+    run(folder, ranks, DPO, "evaluation.every_steps=4");
+    return Files.readAllLines(out.resolve(folder).resolve("evaluations.jsonl"));
   }
 
   @Test
