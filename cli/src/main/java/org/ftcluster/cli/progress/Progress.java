@@ -7,7 +7,7 @@ import java.util.Optional;
 /**
  * How far a job is.
  *
- * @param loss in nats a target token
+ * @param loss in nats a target token, or a pair's
  * @param left at the present speed; empty as long as there is no telling
  */
 record Progress(

@@ -249,14 +249,15 @@ final class Section {
             : value == null ? List.of() : List.of(value);
     List<String> fields = new ArrayList<>();
     for (YamlNode item : items) {
-      if (item instanceof YamlNode.Scalar scalar && !scalar.text().isBlank()) {
+      if (item instanceof YamlNode.Scalar scalar) {
         fields.add(scalar.text());
+      } else {
+        problem(key, "must be a field or a list of fields such as [prompt, completion]");
+        return List.of();
       }
     }
-    if (fields.isEmpty()) {
+    if (fields.isEmpty() || fields.stream().anyMatch(String::isBlank)) {
       problem(key, "is empty; give " + meaning);
-    } else if (fields.size() < items.size()) {
-      problem(key, "must be a field or a list of fields such as [prompt, completion]");
     }
     return fields;
   }

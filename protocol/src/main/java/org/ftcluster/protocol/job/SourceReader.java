@@ -82,7 +82,7 @@ final class SourceReader {
     String instead =
         pairs
             ? "is for samples of one answer, but preference asks for two; give chosen and rejected, or chosen_messages and rejected_messages"
-            : "is for pairs of answers; give preference, too";
+            : "is for pairs of answers; give preference, such as {loss: dpo}, too";
     other.keys().filter(source::has).forEach(key -> source.problem(key, instead));
   }
 

@@ -102,7 +102,8 @@ public sealed interface RankReport {
    * A line of {@code metrics.jsonl}.
    *
    * @param step counted from 1
-   * @param loss mean over the target tokens of the whole global batch, before the update
+   * @param loss mean over the target tokens, or the pairs, of the whole global batch, before the
+   *     update
    * @param targetTokens tokens that carried a loss
    * @param samples samples (not rows) in the batch
    */

@@ -167,9 +167,11 @@ class JobSpecProblemsTest {
           {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: yes} | data.train.chat_template_kwargs must be settings such as {enable_thinking: false}, not yes.
           {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: {a: [1]}} | data.train.chat_template_kwargs.a must be true, false, a number or text, not a list.
           {path: train.jsonl}    | {path: train.jsonl, messages: m, chat_template_kwargs: {tools: x}} | data.train.chat_template_kwargs.tools is told to every template; leave it out.
+          {path: train.jsonl}    | {path: train.jsonl, messages: {a: b}}    | data.train.messages must be a field or a list of fields such as [prompt, completion].
+          {path: train.jsonl}    | {path: train.jsonl, messages: []}        | data.train.messages is empty; give the field that has a line's conversation.
           {path: train.jsonl}    | {path: train.jsonl, messages: [a, [b]]}  | data.train.messages must be a field or a list of fields such as [prompt, completion].
-          {path: train.jsonl}    | {path: train.jsonl, chosen: c}           | data.train.chosen is for pairs of answers; give preference, too.
-          {path: train.jsonl}    | {path: train.jsonl, rejected_messages: r} | data.train.rejected_messages is for pairs of answers; give preference, too.
+          {path: train.jsonl}    | {path: train.jsonl, chosen: c}           | data.train.chosen is for pairs of answers; give preference, such as {loss: dpo}, too.
+          {path: train.jsonl}    | {path: train.jsonl, rejected_messages: r} | data.train.rejected_messages is for pairs of answers; give preference, such as {loss: dpo}, too.
           {path: train.jsonl}}   | {path: train.jsonl}, eval: {}}           | data.eval.path is missing; it is a JSONL file, one sample a line.
           {path: train.jsonl}}   | {path: train.jsonl}, eval: {path: x}}    | data.eval.path names DIR/x, but there is no such file.
           {path: train.jsonl}}   | {path: train.jsonl}, max_length: 1}      | data.max_length must be a whole number of 2 or more, not 1.

@@ -143,6 +143,7 @@ public final class ScalingTable {
             SEQUENCE,
             recompute,
             false,
+            false,
             Short.BYTES,
             0.516,
             Float.BYTES,

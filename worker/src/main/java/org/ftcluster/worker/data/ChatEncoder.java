@@ -36,7 +36,8 @@ final class ChatEncoder implements SampleEncoder {
         new Encoded(
             truncated ? Arrays.copyOf(encoding.tokens(), maxLength) : encoding.tokens(),
             answers,
-            truncated));
+            truncated,
+            truncated && chat.answers().getLast().from() >= encoding.from()[maxLength]));
   }
 
   /**

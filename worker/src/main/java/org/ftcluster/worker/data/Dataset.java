@@ -211,7 +211,11 @@ public final class Dataset {
     }
     long same = chunks.stream().mapToLong(Chunk::same).sum();
     if (same > 0) {
-      LOG.warn("{}: {} of {} pairs are twice the same, and teach nothing", file, same, size);
+      LOG.warn(
+          "{}: {} of {} pairs are twice the same, so there is nothing to compare",
+          file,
+          same,
+          size);
     }
   }
 

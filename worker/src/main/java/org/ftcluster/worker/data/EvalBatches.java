@@ -32,11 +32,12 @@ public final class EvalBatches {
     return ends.size();
   }
 
+  /** Of all batches. */
   public int samples() {
     return data.size();
   }
 
-  /** What the sum of all losses is divided by. */
+  /** What the sum of all losses is divided by, but for pairs. */
   public long targetTokens() {
     return targetTokens;
   }

@@ -8,7 +8,7 @@ import java.util.List;
  * @param step from 0
  * @param epoch epochs done once this step is
  * @param targetTokens tokens that carry a loss, over the whole batch: what the sum of losses is
- *     divided by
+ *     divided by, but for pairs
  * @param tokens all of them
  */
 public record GlobalBatch(

@@ -2,6 +2,7 @@ package org.ftcluster.worker.data;
 
 import java.util.Arrays;
 import java.util.List;
+import org.ftcluster.protocol.job.BadJobException;
 
 /**
  * Lines with two answers to pairs of sequences. Where both conversations have answers before the
@@ -12,6 +13,12 @@ record PairEncoder(SampleEncoder better, SampleEncoder worse) implements SampleE
   public List<Encoded> encode(JsonlReader.Line line) {
     Encoded first = better.encode(line).getFirst();
     Encoded second = worse.encode(line).getFirst();
+    if (first.lacksAnswers() || second.lacksAnswers()) {
+      int maxLength = Math.max(first.tokens().length, second.tokens().length);
+      throw new BadJobException(
+          "%s: the last answer of one of its conversations doesn't begin within the first %d tokens, which is max_length."
+              .formatted(line.where(), maxLength));
+    }
     int shared = shared(first, second);
     return List.of(without(first, shared), without(second, shared));
   }
@@ -36,6 +43,7 @@ record PairEncoder(SampleEncoder better, SampleEncoder worse) implements SampleE
     return new Encoded(
         sequence.tokens(),
         Arrays.copyOfRange(answers, shared, answers.length),
-        sequence.truncated());
+        sequence.truncated(),
+        false);
   }
 }

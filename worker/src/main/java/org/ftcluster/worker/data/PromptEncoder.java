@@ -49,6 +49,6 @@ final class PromptEncoder implements SampleEncoder {
     }
     int length = Math.min(whole, maxLength);
     int[] answer = {before.length, length};
-    return List.of(new Encoded(Arrays.copyOf(tokens, length), answer, whole > maxLength));
+    return List.of(new Encoded(Arrays.copyOf(tokens, length), answer, whole > maxLength, false));
   }
 }

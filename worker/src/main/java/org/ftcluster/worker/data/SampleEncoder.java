@@ -11,8 +11,9 @@ sealed interface SampleEncoder permits ChatEncoder, PromptEncoder, PairEncoder {
    *
    * @param answers as in {@link Sequence}; at least one that carries a loss
    * @param truncated whether it was cut
+   * @param lacksAnswers whether one of its answers would have begun beyond
    */
-  record Encoded(int[] tokens, int[] answers, boolean truncated) {}
+  record Encoded(int[] tokens, int[] answers, boolean truncated, boolean lacksAnswers) {}
 
   /**
    * One line's sample: a sequence, or of a pair that with the better answer, then that with the

@@ -8,8 +8,8 @@ import org.ftcluster.protocol.job.JobSpec;
  * token's mean, as TRL has it), SimPO in arXiv:2405.14734, ORPO in arXiv:2403.07691.
  */
 public record PairLoss(JobSpec.Preference settings) {
-  /** A probability of 1 would make the odds infinite. */
-  private static final double LEAST_NATS = 1e-9;
+  /** A probability of 1 would make the odds infinite; losses are no more exact than this. */
+  private static final double LEAST_NATS = 1e-7;
 
   /**
    * One answer.

@@ -70,6 +70,11 @@ public record TokenBatch(int[] tokens, int[] targets, int[] lengths, @Nullable P
 
   /** The same, its sequences compared two by two. */
   public TokenBatch withPairs(Pairs ofSequences) {
+    int references = ofSequences.referenceNats().length;
+    if (references != (ofSequences.loss().needsReference() ? lengths.length : 0)) {
+      throw new IllegalArgumentException(
+          "%d sequences and the base's losses of %d".formatted(lengths.length, references));
+    }
     return new TokenBatch(tokens, targets, lengths, ofSequences);
   }
 
@@ -86,6 +91,7 @@ public record TokenBatch(int[] tokens, int[] targets, int[] lengths, @Nullable P
     int begin = 0;
     for (int i = 0; i < lengths.length; i++) {
       int count = targetCount(begin, begin + lengths[i]);
+      // Of padding, too, there is none.
       double reference = i < pairs.referenceNats().length ? pairs.referenceNats()[i] : 0;
       answers.add(new PairLoss.Answer(nats[i], count, reference));
       begin += lengths[i];

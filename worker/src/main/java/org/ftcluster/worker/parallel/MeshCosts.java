@@ -88,11 +88,13 @@ public record MeshCosts(
                         .sum())
             .max()
             .orElse(0);
-    // Two in a layer's forward, two in its backward, and the forward's again where it runs again;
-    // before each the slices' rows are gathered, in the backward both the gradient's and the
-    // norm's.
-    int sums = layers * (recomputed(spec) ? 6 : 4) + 1;
-    int gathers = layers * (recomputed(spec) ? 8 : 6) + 1;
+    // Two in a layer's forward, two in its backward, and the forward's again where it runs again,
+    // or through the base alone; before each the slices' rows are gathered, in the backward both
+    // the gradient's and the norm's.
+    int base = asksBase(spec) ? 1 : 0;
+    int passes = (recomputed(spec) ? 3 : 2) + base;
+    int sums = layers * 2 * passes + 1;
+    int gathers = layers * (2 * passes + 2) + 1 + base;
     boolean between = mesh.pipeline() > 1;
     return new MeshCosts(
         reductions(spec, mesh, microBatches) * trainedParameters,
@@ -101,7 +103,7 @@ public record MeshCosts(
             * activations
             * (sums * SUM_BYTES + gathers * activationBytes(spec)),
         // Each chunk sends both ways, but for the model's first and last.
-        (between ? 2 * chunks - (mesh.pipeline() > 2 ? 0 : 1) : 0)
+        (between ? (2 + base) * chunks - (mesh.pipeline() > 2 ? 0 : 1) : 0)
             * microBatches
             * activations
             / mesh.tensor()
@@ -125,6 +127,11 @@ public record MeshCosts(
   /** What the memory decides isn't asked of slices, see {@code SavingsChoice}. */
   private static boolean recomputed(JobSpec spec) {
     return spec.training().gradientCheckpointing() == JobSpec.GradientCheckpointing.TRUE;
+  }
+
+  private static boolean asksBase(JobSpec spec) {
+    JobSpec.Preference preference = spec.preference();
+    return preference != null && preference.loss().needsReference();
   }
 
   /** All that a rank sends in a step. */
@@ -157,7 +164,7 @@ public record MeshCosts(
           * activationBytes(spec);
     }
     return microBatches
-        * 2
+        * (asksBase(spec) ? 3 : 2)
         * gathered(mesh.groupData())
         * layers
         * layerBytes(spec, config)

@@ -200,40 +200,40 @@ public final class PipelineStage implements Replica, AutoCloseable {
   }
 
   @Override
-  public double[] losses(TokenBatch batch, boolean adapted) {
-    double[] losses = new double[batch.lengths().length];
-    if (batch.targetCount() == 0) {
-      accompany();
-      return losses;
-    }
+  public List<double[]> losses(
+      List<TokenBatch> batches, int most, boolean adapted, Runnable stopCheck) {
     beforePasses();
-    Workspace workspace = free.isEmpty() ? chunks.getFirst().newWorkspace() : free.pop();
+    List<double[]> losses = new ArrayList<>();
+    batches.forEach(batch -> losses.add(new double[batch.lengths().length]));
+    Schedule schedule = new Schedule(stages.size(), chunks.size(), most);
     try {
-      for (int chunk = 0; chunk < chunks.size(); chunk++) {
-        boolean first = stages.rank() == 0 && chunk == 0;
-        boolean last = stages.rank() == stages.size() - 1 && chunk == chunks.size() - 1;
-        try (BatchPass pass = chunks.get(chunk).beginEvaluating(workspace, batch, adapted)) {
-          if (!first) {
-            stages.recv(pass.input().address(), before()).await(timeout);
-          }
-          pass.forward();
-          if (last) {
-            losses = Arrays.copyOf(pass.losses(), losses.length);
-          } else {
-            stages.send(pass.output().address(), behind()).await(timeout);
-          }
+      for (Turn turn : schedule.forwards(stages.rank())) {
+        stopCheck.run();
+        CausalLanguageModel chunk = chunks.get(turn.chunk());
+        int index = turn.microBatch();
+        if (index >= batches.size() || batches.get(index).targetCount() == 0) {
+          chunk.accompanyForward(false); // all stages do
+          continue;
+        }
+        Workspace workspace = workspace(2);
+        BatchPass pass = chunk.beginEvaluating(workspace, batches.get(index), adapted);
+        Slot slot = new Slot(workspace, pass, new ArrayList<>());
+        done.add(slot);
+        if (schedule.needed(stages.rank(), turn) != null) {
+          stages.recv(pass.input().address(), before()).await(timeout);
+        }
+        pass.forward();
+        if (schedule.sent(stages.rank(), turn) != null) {
+          slot.sends().add(stages.send(pass.output().address(), behind()));
+        } else {
+          losses.set(index, Arrays.copyOf(pass.losses(), losses.get(index).length));
         }
       }
+      done.forEach(slot -> slot.awaitSent(timeout));
     } finally {
-      free.push(workspace);
+      dropAll();
     }
     return losses;
-  }
-
-  @Override
-  public void accompany() {
-    beforePasses();
-    chunks.forEach(chunk -> chunk.accompany(false, GradientListener.NONE));
   }
 
   @Override

@@ -1,6 +1,7 @@
 package org.ftcluster.worker.parallel;
 
 import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Function;
 import java.util.function.ToLongFunction;
@@ -23,7 +24,7 @@ public interface Replica {
      * This rank's share of the gradient is where the parameters have their gradients, until this
      * returns; or has been heard of unit by unit.
      *
-     * @param lossSum over the micro-batch's targets; 0 on ranks that don't know it
+     * @param lossSum over the micro-batch's targets, or its pairs; 0 on ranks that don't know it
      */
     void done(double lossSum);
 
@@ -97,14 +98,14 @@ public interface Replica {
   void train(List<MicroBatch> microBatches, Step step, Listener listener);
 
   /**
-   * The sum of the losses over each sequence's targets; 0 on ranks that don't know it.
+   * The sum of the losses over each sequence's targets, batch by batch; 0 on ranks that don't know
+   * it.
    *
+   * @param most batches that any copy of the model has
    * @param adapted false for the base alone, without what is trained beside it
+   * @param stopCheck called between batches; throws to end it
    */
-  double[] losses(TokenBatch batch, boolean adapted);
-
-  /** In place of {@link #losses}, where others have a batch and this copy has none. */
-  void accompany();
+  List<double[]> losses(List<TokenBatch> batches, int most, boolean adapted, Runnable stopCheck);
 
   /** To be called after the parameters were written, before the next pass. */
   void parametersChanged();
@@ -135,13 +136,18 @@ public interface Replica {
     }
 
     @Override
-    public double[] losses(TokenBatch batch, boolean adapted) {
-      return model.losses(batch, adapted);
-    }
-
-    @Override
-    public void accompany() {
-      model.accompany(false, GradientListener.NONE);
+    public List<double[]> losses(
+        List<TokenBatch> batches, int most, boolean adapted, Runnable stopCheck) {
+      List<double[]> losses = new ArrayList<>();
+      for (TokenBatch batch : batches) {
+        stopCheck.run();
+        losses.add(model.losses(batch, adapted));
+      }
+      for (int i = batches.size(); i < most; i++) {
+        stopCheck.run();
+        model.accompany(false, GradientListener.NONE);
+      }
+      return losses;
     }
 
     @Override

@@ -46,6 +46,11 @@ public record Schedule(int stages, int chunks, int microBatches) {
     record Backward(int microBatch, int chunk) implements Turn {}
   }
 
+  /** The forwards among a stage's turns: all there is to a pass without a backward. */
+  public List<Turn> forwards(int stage) {
+    return turns(stage).stream().filter(Turn.Forward.class::isInstance).toList();
+  }
+
   /** All turns of a stage. */
   public List<Turn> turns(int stage) {
     int ahead = ahead(stage);

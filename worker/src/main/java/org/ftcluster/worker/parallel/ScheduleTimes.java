@@ -3,6 +3,7 @@ package org.ftcluster.worker.parallel;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.IntFunction;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 import org.ftcluster.worker.parallel.Schedule.Message;
@@ -80,7 +81,12 @@ public record ScheduleTimes(double seconds, List<Double> busy) {
     if (costs.forward().size() != schedule.stages() * schedule.chunks()) {
       throw new IllegalArgumentException("costs of %s for %s".formatted(costs, schedule));
     }
-    return new Run(costs, schedule, slowdown).run();
+    return new Run(costs, schedule, schedule::turns, slowdown).run();
+  }
+
+  /** The same of the forwards alone. */
+  static ScheduleTimes ofForwards(Costs costs, Schedule schedule, IntToDoubleFunction slowdown) {
+    return new Run(costs, schedule, schedule::forwards, slowdown).run();
   }
 
   /** The share of the stages' time in which they wait. */
@@ -115,13 +121,17 @@ public record ScheduleTimes(double seconds, List<Double> busy) {
       }
     }
 
-    Run(Costs costs, Schedule schedule, IntToDoubleFunction slowdown) {
+    Run(
+        Costs costs,
+        Schedule schedule,
+        IntFunction<List<Turn>> turns,
+        IntToDoubleFunction slowdown) {
       this.costs = costs;
       this.schedule = schedule;
       this.slowdown = slowdown;
       this.stages =
           IntStream.range(0, schedule.stages())
-              .mapToObj(stage -> new Stage(schedule.turns(stage)))
+              .mapToObj(stage -> new Stage(turns.apply(stage)))
               .toList();
     }
 

@@ -2,6 +2,7 @@ package org.ftcluster.worker.parallel;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.IntToDoubleFunction;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.worker.model.Span;
 import org.ftcluster.worker.parallel.Machine.Link;
@@ -11,8 +12,8 @@ import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
 /**
  * How long a step takes in a mesh, in seconds, from what its ranks compute and send.
  *
- * @param microBatches taking them forward and backward, with all that stages and slices exchange
- *     meanwhile
+ * @param microBatches taking them forward and backward, where the base is asked through that, too,
+ *     with all that stages and slices exchange meanwhile
  * @param gradients summing them, and handing out what is updated
  * @param update of the parameters
  */
@@ -75,12 +76,16 @@ public record StepTime(double microBatches, double gradients, double update) {
     double update =
         updateBytes(work, layout) / machine.memoryBytes() * machine.slowdown(mesh.size());
     Schedule schedule = new Schedule(mesh.pipeline(), layout.interleave(), mine);
-    double passes =
-        ScheduleTimes.of(
-                costs(work, layout, machine),
-                schedule,
-                stages -> machine.slowdown(stages * mesh.data() * mesh.tensor()))
-            .seconds();
+    Costs costs = costs(work, layout, machine);
+    IntToDoubleFunction slowdown = stages -> machine.slowdown(stages * mesh.data() * mesh.tensor());
+    double passes = ScheduleTimes.of(costs, schedule, slowdown).seconds();
+    if (work.asksBase()) {
+      List<Cost> forwards = new ArrayList<>(costs.forward());
+      Cost atHead = new Cost(work.headForward() / mesh.tensor() / machine.flops(), 0);
+      forwards.add(plus(forwards.removeLast(), atHead));
+      Costs forwardOnly = new Costs(forwards, costs.backward(), costs.transfer());
+      passes += ScheduleTimes.ofForwards(forwardOnly, schedule, slowdown).seconds();
+    }
     return new StepTime(passes, gradients, update);
   }
 

@@ -20,6 +20,7 @@ import org.ftcluster.worker.model.ModelConfig;
  * @param sequence tokens that see each other
  * @param recompute whether layers run their forward again
  * @param trainsAll whether layers need gradients of their own weights
+ * @param asksBase whether all goes forward through the base alone, too
  * @param activationBytes of a number
  * @param weightBytes of a frozen weight, packed
  * @param sumBytes of a gradient's sum
@@ -39,6 +40,7 @@ public record Workload(
     double sequence,
     boolean recompute,
     boolean trainsAll,
+    boolean asksBase,
     int activationBytes,
     double weightBytes,
     int sumBytes,
@@ -64,6 +66,7 @@ public record Workload(
           case FLOAT32 -> Float.BYTES;
           case BFLOAT16 -> Short.BYTES;
         };
+    JobSpec.Preference preference = spec.preference();
     return new Workload(
         config.layers(),
         config.layerWeights(),
@@ -75,9 +78,10 @@ public record Workload(
         microBatches,
         tokens,
         targets,
-        tokens / spec.training().microBatchSize(),
+        tokens / spec.training().microBatchSize() / (preference == null ? 1 : 2),
         spec.training().gradientCheckpointing() == GradientCheckpointing.TRUE,
         spec.adapter().type() == AdapterType.NONE,
+        preference != null && preference.loss().needsReference(),
         activation,
         switch (spec.model().quantization().type()) {
           case NONE -> activation;
@@ -121,12 +125,16 @@ public record Workload(
 
   /** The same of a step. */
   public double expansions() {
-    return microBatches * layers * (recompute ? 3 : 2) * expansion();
+    return microBatches * layers * passes() * expansion();
+  }
+
+  private int passes() {
+    return 2 + (recompute ? 1 : 0) + (asksBase ? 1 : 0);
   }
 
   /** How often slices of a layer sum or gather for a micro-batch, as {@link MeshCosts} adds up. */
   public int exchanges() {
-    return recompute ? 14 : 10;
+    return 2 + 4 * passes();
   }
 
   /** Operations of the head, both ways. */
@@ -134,18 +142,27 @@ public record Workload(
     return (trainsAll ? 6 : 4) * targets * headWeights;
   }
 
+  /** Operations of the head's forward alone. */
+  double headForward() {
+    return 2 * targets * headWeights;
+  }
+
   /** Operations of a step. */
   public double flops() {
     return microBatches
-        * ((layers - 1) * (layerForward(tokens) + layerBackward(tokens))
-            + layerForward(targets)
+        * (layersForward()
+            + (layers - 1) * layerBackward(tokens)
             + layerBackward(targets)
-            + head());
+            + head()
+            + (asksBase ? layersForward() + headForward() : 0));
   }
 
   /** Of those, what a step needs anyhow: running a forward again isn't. */
   public double usefulFlops() {
-    double again = (layers - 1) * layerForward(tokens) + layerForward(targets);
-    return flops() - (recompute ? microBatches * again : 0);
+    return flops() - (recompute ? microBatches * layersForward() : 0);
+  }
+
+  private double layersForward() {
+    return (layers - 1) * layerForward(tokens) + layerForward(targets);
   }
 }

@@ -24,6 +24,8 @@ import org.jspecify.annotations.Nullable;
  * @param accuracy share of pairs whose better answer is ahead; null where there are none
  */
 record Evaluation(double loss, @Nullable Double accuracy, EvalBatches batches) {
+  private static final Runnable NOTHING = () -> {};
+
   /**
    * Evaluates, on all ranks together.
    *
@@ -52,23 +54,16 @@ record Evaluation(double loss, @Nullable Double accuracy, EvalBatches batches) {
           return Optional.empty();
         }
         int b = round * copies + ranks.place().data();
-        if (b >= batches.size()) {
-          if (pairs != null) {
-            pairs.accompany();
-          }
-          replica.accompany();
+        List<TokenBatch> own = b < batches.size() ? List.of(batches.batch(b)) : List.of();
+        List<TokenBatch> asked = pairs == null ? own : pairs.of(own, 1, NOTHING);
+        List<double[]> nats = replica.losses(asked, 1, true, NOTHING);
+        if (asked.isEmpty() || !ranks.countsLoss()) {
           continue;
         }
-        TokenBatch batch = batches.batch(b);
         if (pairs == null) {
-          double sum = Arrays.stream(replica.losses(batch, true)).sum();
-          if (ranks.countsLoss()) {
-            losses.add(none, sum / batches.targetTokens());
-          }
-          continue;
-        }
-        List<PairLoss.Result> results = pairs.of(batch).pairResults(replica.losses(batch, true));
-        if (ranks.countsLoss()) {
+          losses.add(none, Arrays.stream(nats.getFirst()).sum() / batches.targetTokens());
+        } else {
+          List<PairLoss.Result> results = asked.getFirst().pairResults(nats.getFirst());
           double sum = results.stream().mapToDouble(PairLoss.Result::loss).sum();
           long ahead = results.stream().filter(result -> result.margin() > 0).count();
           losses.add(none, sum / batches.samples());

@@ -77,9 +77,10 @@ final class TrainingStep implements AutoCloseable {
           beginWork(step);
         };
     try {
-      Function<MicroBatch, TokenBatch> tokens =
-          PairTokens.ofStep(
-              part.replica(), preference, share, deal.most(), beforeWork, job.pulse()::end);
+      Function<MicroBatch, TokenBatch> tokens = MicroBatch::tokens;
+      if (preference != null) {
+        tokens = pairs(preference, share, deal.most(), beforeWork);
+      }
       if (mesh.size() > 1) {
         sum.nothingFrom(ranks.background(), lastTrained());
       }
@@ -129,6 +130,16 @@ final class TrainingStep implements AutoCloseable {
     job.state().completed(job.state().progress().plus(metrics, batch.tokens(), seconds));
     job.history().add(metrics);
     return metrics;
+  }
+
+  /** The micro-batches' tokens, and what the base makes of them. */
+  private Function<MicroBatch, TokenBatch> pairs(
+      JobSpec.Preference preference, List<MicroBatch> share, int most, Runnable beforeWork) {
+    List<TokenBatch> batches =
+        new PairTokens(part.replica(), preference)
+            .of(share.stream().map(MicroBatch::tokens).toList(), most, beforeWork);
+    job.pulse().forget(); // a forward says nothing of how long forward and backward take
+    return micro -> batches.get(share.indexOf(micro));
   }
 
   /** Behind the last parameter that this rank leaves gradients of. */

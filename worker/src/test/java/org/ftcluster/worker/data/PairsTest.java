@@ -2,12 +2,14 @@ package org.ftcluster.worker.data;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.worker.model.TokenBatch;
 import org.junit.jupiter.api.AfterEach;
@@ -86,7 +88,7 @@ class PairsTest {
         "{\"so_far\": [%s], \"good\": [%s], \"bad\": [%s]}"
             .formatted(shared, answer.formatted("a"), answer.formatted("c"));
 
-    Dataset data = chats(line);
+    Dataset data = chats(line, 64);
 
     Sequence better = data.sequence(0);
     Sequence worse = data.sequence(1);
@@ -94,6 +96,24 @@ class PairsTest {
     assertArrayEquals(better.answers(), worse.answers());
     assertEquals(token("a"), better.tokens()[better.answers()[0]]);
     assertEquals(token("c"), worse.tokens()[worse.answers()[0]]);
+  }
+
+  @Test
+  void anAnswerThatBeginsBeyondTheLengthIsRefused() throws IOException {
+    String user = "{\"role\": \"user\", \"content\": \"a\"}";
+    String answer = "{\"role\": \"assistant\", \"content\": \"b\"}";
+    String line =
+        "{\"so_far\": [%s, %s, %s], \"good\": [%s], \"bad\": [%s]}"
+            .formatted(user, answer, user, answer, answer.replace('b', 'c'));
+    int whole = chats(line, 64).sequence(0).tokens().length;
+
+    assertEquals(whole - 1, chats(line, whole - 1).sequence(0).tokens().length, "its end is cut");
+    BadJobException thrown = assertThrows(BadJobException.class, () -> chats(line, whole - 2));
+    assertEquals(
+        folder.resolve("pairs.jsonl")
+            + ":1: the last answer of one of its conversations doesn't begin within the first %d tokens, which is max_length."
+                .formatted(whole - 2),
+        thrown.getMessage());
   }
 
   @Test
@@ -117,14 +137,14 @@ class PairsTest {
         2);
   }
 
-  private Dataset chats(String line) throws IOException {
+  private Dataset chats(String line, int maxLength) throws IOException {
     Path file = Files.writeString(folder.resolve("pairs.jsonl"), line);
     Path template = Files.writeString(folder.resolve("chat.jinja"), CHATML);
     return Dataset.load(
         JobSpec.Source.ofChatPairs(
             file, List.of("so_far", "good"), List.of("so_far", "bad"), template, Map.of()),
         tokenizer,
-        64,
+        maxLength,
         1);
   }
 }

@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 class StepTimeTest {
   /** Ten layers of a million weights; 8 micro-batches of 100 tokens that see nobody else. */
   private static final Workload WORK =
-      new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 8, 100, 100, 0, false, false, 4, 4, 8, 8);
+      new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 8, 100, 100, 0, false, false, false, 4, 4, 8, 8);
 
   private static final Machine MACHINE =
       new Machine(1e9, 1e9, new Link(1e9, 0), new Link(1e8, 0), 2);
@@ -94,14 +94,15 @@ class StepTimeTest {
   void sharedLayersCountWhereGatheringTakesLongerThanComputing() {
     assertEquals(
         seconds(WORK, 2, 1, 1, Sharding.NONE), seconds(WORK, 2, 1, 1, Sharding.ZERO3), 1e-9);
-    Workload few = new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 8, 1, 1, 0, false, false, 4, 4, 8, 8);
+    Workload few =
+        new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 8, 1, 1, 0, false, false, false, 4, 4, 8, 8);
     assertEquals(4 * 10 * 2 * (2e6 / 1e9), seconds(few, 2, 1, 1, Sharding.ZERO3), 1e-9);
   }
 
   @Test
   void groupsInsideANodeShareOverTheirNearLinks() {
     Workload few =
-        new Workload(10, 1e6, 0, 0, 1000, 1000, 1e6, 8, 1, 1, 0, false, false, 4, 4, 8, 8);
+        new Workload(10, 1e6, 0, 0, 1000, 1000, 1e6, 8, 1, 1, 0, false, false, false, 4, 4, 8, 8);
     StepTime all = StepTime.of(few, new Layout(new Mesh(4, 1, 1), 1, Sharding.ZERO3), MACHINE);
     StepTime pairs = StepTime.of(few, new Layout(new Mesh(4, 1, 1, 2), 1, Sharding.ZERO3), MACHINE);
     // Two micro-batches each: layers of 4 MB are gathered, half over the near link instead of 3/4
@@ -122,7 +123,7 @@ class StepTimeTest {
   @Test
   void ofAllWeightsEachChunksGradientsGoAloneToWhereTheyAreNeeded() {
     Workload all =
-        new Workload(10, 1e6, 0, 0, 0, 0, 1e7, 2, 1000, 1000, 0, false, true, 4, 4, 8, 8);
+        new Workload(10, 1e6, 0, 0, 0, 0, 1e7, 2, 1000, 1000, 0, false, true, false, 4, 4, 8, 8);
     Mesh stages = new Mesh(2, 2, 1);
     Machine machine = new Machine(1e9, 1e15, new Link(1e9, 0), new Link(1e9, 0), 4);
     // One micro-batch, whose backward goes through one stage after the other. Of a stage's 40 MB
@@ -139,7 +140,7 @@ class StepTimeTest {
   @Test
   void recomputationIsWorkThatStepsDontNeed() {
     Workload recomputed =
-        new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 8, 100, 100, 0, true, false, 4, 4, 8, 8);
+        new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 8, 100, 100, 0, true, false, false, 4, 4, 8, 8);
     assertEquals(1.5 * WORK.flops(), recomputed.flops());
     assertEquals(2 / 3.0, efficiency(recomputed, 1, 1, 1), 1e-9);
   }
@@ -165,7 +166,7 @@ class StepTimeTest {
     Machine twoCores = MACHINE.sharing(2, 4, 1);
     assertEquals(0.5e9, twoCores.near().bytes(), "while all four send");
     Workload one =
-        new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 1, 100, 100, 0, false, false, 4, 4, 8, 8);
+        new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 1, 100, 100, 0, false, false, false, 4, 4, 8, 8);
     double message = 100 * 1000 * 4 / 1e9 / 2;
     double exchanges = (10 * 10 + 2) * message;
     // Of two stages of two slices one is at work at any time, and has both cores.
@@ -188,7 +189,8 @@ class StepTimeTest {
 
   @Test
   void anUpdateTakesAsLongAsARanksShareOfIt() {
-    Workload all = new Workload(10, 1e6, 0, 0, 0, 0, 1e7, 8, 1, 1, 0, false, true, 4, 4, 8, 8);
+    Workload all =
+        new Workload(10, 1e6, 0, 0, 0, 0, 1e7, 8, 1, 1, 0, false, true, false, 4, 4, 8, 8);
     // 44 bytes a parameter; of shares of values nothing else.
     assertEquals(0.44, StepTime.of(all, layout(4, 1, 1), MACHINE).update(), 1e-9);
     Layout shared = new Layout(new Mesh(4, 1, 1), 1, Sharding.ZERO3);
@@ -216,8 +218,35 @@ class StepTimeTest {
   @Test
   void pastAttentionTheLastLayerSeesOnlyTokensThatCarryALoss() {
     Workload few =
-        new Workload(10, 1e6, 7e5, 1e5, 1000, 1000, 0, 8, 100, 25, 0, false, false, 4, 4, 8, 8);
+        new Workload(
+            10, 1e6, 7e5, 1e5, 1000, 1000, 0, 8, 100, 25, 0, false, false, false, 4, 4, 8, 8);
     assertEquals(8 * 4 * (9 * 100 * 1e6 + 100 * 3e5 + 25 * 7e5 + 25 * 1e5), few.flops(), 1e-3);
+  }
+
+  /** Forward and backward cost the same here, and the base's forward as much again as either. */
+  @Test
+  void whereTheBaseIsAskedItsForwardsComeFirst() {
+    Workload asking =
+        new Workload(10, 1e6, 0, 0, 1000, 1000, 0, 8, 100, 100, 0, false, false, true, 4, 4, 8, 8);
+    assertEquals(1.5 * WORK.flops(), asking.flops());
+    assertEquals(
+        1.5 * seconds(WORK, 1, 1, 1, Sharding.NONE), seconds(asking, 1, 1, 1, Sharding.NONE), 1e-9);
+    // Eight forwards of half of the layers, a second each, and the one that fills the pipeline,
+    // with what is sent meanwhile.
+    Machine fast = new Machine(1e9, 1e9, new Link(1e15, 0), new Link(1e15, 0), 2);
+    Layout stages = layout(1, 2, 1);
+    double passes = StepTime.of(WORK, stages, fast).seconds();
+    assertEquals(passes + 9, StepTime.of(asking, stages, fast).seconds(), 1e-6);
+    // With two chunks a stage it fills in half the time.
+    Layout chunks = new Layout(new Mesh(1, 2, 1), 2, Sharding.NONE);
+    Workload twelve =
+        new Workload(12, 1e6, 0, 0, 1000, 1000, 0, 8, 100, 100, 0, false, false, false, 4, 4, 8, 8);
+    Workload twelveAsking =
+        new Workload(12, 1e6, 0, 0, 1000, 1000, 0, 8, 100, 100, 0, false, false, true, 4, 4, 8, 8);
+    assertEquals(
+        StepTime.of(twelve, chunks, fast).seconds() + 17 * 0.6,
+        StepTime.of(twelveAsking, chunks, fast).seconds(),
+        1e-6);
   }
 
   private static Layout layout(int data, int pipeline, int tensor) {
@@ -230,7 +259,7 @@ class StepTimeTest {
 
   private static Workload trained(double parameters) {
     return new Workload(
-        10, 1e6, 0, 0, 1000, 1000, parameters, 8, 100, 100, 0, false, false, 4, 4, 8, 8);
+        10, 1e6, 0, 0, 1000, 1000, parameters, 8, 100, 100, 0, false, false, false, 4, 4, 8, 8);
   }
 
   private static double efficiency(Workload work, int data, int pipeline, int tensor) {

@@ -45,7 +45,8 @@ class MemoryPlanTest {
             0,
             0,
             0,
-            new Workload(4, 1e6, 0, 1e6, 64, 64, 1e4, 4, 512, 512, 128, false, false, 2, 0.5, 8, 8),
+            new Workload(
+                4, 1e6, 0, 1e6, 64, 64, 1e4, 4, 512, 512, 128, false, false, false, 2, 0.5, 8, 8),
             new Layout(new Mesh(1, 1, 1), 1, Sharding.NONE)));
   }
 

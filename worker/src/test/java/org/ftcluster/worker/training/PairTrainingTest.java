@@ -60,6 +60,7 @@ class PairTrainingTest {
         Arguments.of(new MeshCase(4, 1, 1, 1, "zero3"), dpo),
         Arguments.of(new MeshCase(2, 1, 2, 1, "zero2"), dpo),
         Arguments.of(new MeshCase(2, 2, 1, 1, "zero3"), dpo),
+        Arguments.of(new MeshCase(2, 1, 2, 2, "zero3"), dpo),
         Arguments.of(new MeshCase(2, 1, 1, 1, "zero3"), orpo),
         Arguments.of(new MeshCase(1, 2, 2, 1, "none"), orpo));
   }
@@ -86,6 +87,13 @@ class PairTrainingTest {
     assertEquals(Math.log(2), run.evalLossBefore(), 1e-6);
     assertEquals(Math.log(2), run.losses()[0], 1e-6, "dropout of nothing is nothing");
     assertTrue(run.evalLossAfter() < 0.1, "it was " + run.evalLossAfter());
+  }
+
+  @Test
+  void layersOnADiskLearnTheSame() throws Exception {
+    String nf4 = "model.quantization.type=nf4";
+    MeshJob.Run disk = run("disk", 1, DPO, nf4, "offload.parameters=disk");
+    assertEquals(alone(DPO, nf4).sha256(), disk.sha256());
   }
 
   @Test
