@@ -94,7 +94,8 @@ public final class RunFolder implements AutoCloseable {
     try (Stream<Path> entries = Files.list(folder)) {
       for (Path entry : entries.toList()) {
         String name = entry.getFileName().toString();
-        if (RESULTS.contains(name) || name.matches("step-\\d+(\\.partial|\\.replaced)?")) {
+        if (RESULTS.contains(name)
+            || name.matches("step-\\d+((\\.g\\d+)?\\.partial|\\.replaced)?")) {
           delete(entry);
         }
       }

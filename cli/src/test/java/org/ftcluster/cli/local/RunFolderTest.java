@@ -46,7 +46,7 @@ class RunFolderTest {
   @Test
   void clearingDeletesWhatAJobLeftAndNothingElse() throws IOException {
     for (String folder :
-        List.of("adapter", "model", "step-20", "step-30.partial", "step-by-step", "logs")) {
+        List.of("adapter", "model", "step-20", "step-30.g2.partial", "step-by-step", "logs")) {
       Files.createDirectories(temporary.resolve(folder));
       Files.writeString(temporary.resolve(folder).resolve("file"), "");
     }

@@ -20,7 +20,10 @@ final class LocalCheckpoints {
   private static final Logger log = LoggerFactory.getLogger(LocalCheckpoints.class);
   private static final Pattern NAME = Pattern.compile("step-(\\d{1,18})(\\.replaced)?");
   private static final Pattern LEFTOVER = Pattern.compile("step-\\d{1,18}\\.replaced");
-  private static final Pattern PARTIAL = Pattern.compile("step-\\d{1,18}\\.partial");
+
+  /** Earlier versions had no generation in it. */
+  private static final Pattern PARTIAL =
+      Pattern.compile("step-\\d{1,18}(\\.g(\\d{1,18}))?\\.partial");
 
   private final Path root;
   private final JobIdentity job;
@@ -73,7 +76,9 @@ final class LocalCheckpoints {
   Path save(Snapshot state, List<LogFile> logs) throws IOException {
     long step = state.progress().step();
     Path target = folder(step);
-    Path partial = Folders.createPartial(target);
+    // A writer that was paused, and wakes up behind its successor's back, has a folder of its own.
+    Path partial =
+        Folders.createPartial(root.resolve("step-%d.g%d".formatted(step, fence.generation())));
     try {
       Checkpoint.write(partial, state, logs, job, writer);
       checkFence();
@@ -115,10 +120,15 @@ final class LocalCheckpoints {
       }
     }
     for (Path path : Folders.list(root)) {
-      if (PARTIAL.matcher(path.getFileName().toString()).matches()) {
+      Matcher partial = PARTIAL.matcher(path.getFileName().toString());
+      if (partial.matches() && generationOf(partial) <= fence.generation()) {
         remove(path);
       }
     }
+  }
+
+  private static long generationOf(Matcher partial) {
+    return partial.group(2) == null ? 0 : Long.parseLong(partial.group(2));
   }
 
   /** What can't be removed takes room, and harms no checkpoint. */

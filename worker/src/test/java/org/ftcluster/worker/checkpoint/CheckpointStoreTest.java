@@ -22,6 +22,7 @@ import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.message.RankReport.StepMetrics;
 import org.ftcluster.worker.checkpoint.storage.Storage;
+import org.ftcluster.worker.collective.CollectiveException;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.safetensors.SafetensorsWriter;
 import org.junit.jupiter.api.AfterEach;
@@ -144,6 +145,35 @@ class CheckpointStoreTest {
     assertTrue(
         warnings.get(1).endsWith(path + "step-5/state.safetensors: holds 272 bytes, not 544."));
     assertTrue(warnings.get(2).endsWith(path + "step-4/state.safetensors: its checksum is wrong."));
+  }
+
+  @Test
+  void aWriterThatWakesUpDisturbsNothingOfItsSuccessors() throws IOException {
+    List<Path> successors = new ArrayList<>();
+    CheckpointStore paused =
+        TestCheckpoints.in(
+            root,
+            JOB,
+            9,
+            false,
+            (target, tensors, metadata) -> {
+              SafetensorsWriter.write(target, tensors, metadata);
+              if (successors.isEmpty()) {
+                // Others go on meanwhile, and are in the midst of the same step's.
+                Fence.claim(root, "job", 2);
+                successors.add(Files.createDirectory(root.resolve("step-1.g2.partial")));
+              }
+            });
+    paused.guardedBy(Fence.claim(root, "job", 1));
+    reach(1);
+    assertThrows(CollectiveException.class, () -> save(paused));
+
+    assertTrue(Files.exists(successors.getFirst()));
+    CheckpointStore another = store(9);
+    another.guardedBy(Fence.claim(root, "job", 3));
+    save(another);
+    assertEquals(
+        List.of("generation.json", "step-1"), names(), "what those before have left is removed");
   }
 
   @Test

@@ -150,7 +150,7 @@ class CheckpointWriterTest {
     disk.countDown();
     reach(1);
     writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
-    Files.createDirectories(root.resolve("step-2.partial/in the way"));
+    Files.createDirectories(root.resolve("step-2.g0.partial/in the way"));
     reach(2);
     writer.begin(Snapshot.copyOf(state), List.of(), listener, PATIENCE);
     reach(3);
@@ -160,7 +160,7 @@ class CheckpointWriterTest {
     String failure = String.valueOf(heard.poll());
     assertTrue(failure.startsWith("failed " + root.resolve("step-2: can't be saved: ")), failure);
     assertEquals("saved step-3", heard.poll());
-    assertEquals(List.of("step-1", "step-2.partial", "step-3"), names());
+    assertEquals(List.of("step-1", "step-2.g0.partial", "step-3"), names());
   }
 
   @Test

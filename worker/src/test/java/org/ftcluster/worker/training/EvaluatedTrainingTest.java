@@ -139,7 +139,7 @@ class EvaluatedTrainingTest extends SmallJob {
     int best = best(losses);
     int next = secondBest(losses);
     Path folder = out.resolve("full");
-    Files.createDirectories(folder.resolve("step-%d.partial/in the way".formatted(best)));
+    Files.createDirectories(folder.resolve("step-%d.g1.partial/in the way".formatted(best)));
     Generation generation = run("full", 2, settings);
     assertNoted("step-%d: can't be saved".formatted(best), generation);
     assertNoted("The result is of step %d, ".formatted(next), generation);

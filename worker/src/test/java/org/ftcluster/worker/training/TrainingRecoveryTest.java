@@ -52,24 +52,24 @@ class TrainingRecoveryTest extends SmallJob {
 
   @Test
   void aCheckpointThatCannotBeWrittenIsNotedAndTrainingGoesOn() throws Exception {
-    Files.createDirectories(out.resolve("step-4.partial/in the way"));
+    Files.createDirectories(out.resolve("step-4.g1.partial/in the way"));
     Generation generation = new Generation(1, tasks(2, out)).run(-1);
     assertSameAsUndisturbed(generation, out);
     String failure =
         generation.notes.stream().filter(note -> note.contains("step-4: ")).findFirst().orElse("");
     assertTrue(failure.contains("can't be saved"), generation.notes.toString());
     assertTrue(failure.endsWith(" Training goes on."), failure);
-    assertEquals(List.of("step-12", "step-4.partial", "step-8"), checkpoints(out));
+    assertEquals(List.of("step-12", "step-4.g1.partial", "step-8"), checkpoints(out));
   }
 
   @Test
   void aLastCheckpointThatCannotBeWrittenIsAFailure() throws Exception {
-    Files.createDirectories(out.resolve("step-12.partial/in the way"));
+    Files.createDirectories(out.resolve("step-12.g1.partial/in the way"));
     List<TrainingTask> one = tasks(1, out);
     Generation first = new Generation(1, one).run(-1);
     assertInstanceOf(CheckpointException.class, first.failures.getFirst());
     assertNull(first.result);
-    Files.delete(out.resolve("step-12.partial/in the way"));
+    Files.delete(out.resolve("step-12.g1.partial/in the way"));
     assertSameAsUndisturbed(new Generation(2, one).run(0), out);
   }
 
