@@ -61,10 +61,20 @@ public final class PromptTemplate {
   }
 
   private static String value(JsonlReader.Line line, JsonNode fields, String name) {
+    if (holdsMessages(fields.path(name))) {
+      throw new BadJobException(
+          "%s: field %s holds the messages of a conversation, but a template makes text of it; name the field as messages, or of pairs as chosen_messages and rejected_messages."
+              .formatted(line.where(), name));
+    }
     return Optional.ofNullable(fields.get(name))
         .filter(field -> !field.isNull())
         .map(field -> field.isValueNode() ? field.asText() : field.toString())
         .orElseThrow(() -> missing(line, fields, name));
+  }
+
+  private static boolean holdsMessages(JsonNode field) {
+    JsonNode first = field.path(0);
+    return first.has("role") || (first.has("from") && first.has("value"));
   }
 
   private static BadJobException missing(JsonlReader.Line line, JsonNode fields, String name) {

@@ -110,6 +110,7 @@ class DatasetTest {
           """
           {"in": "x"}                  | this line has no field out that the template asks for; it has [in].
           {"in": "x", "out": null}     | this line has no field out that the template asks for; it has [in, out].
+          {"in": [{"role": "user", "content": "x"}], "out": "y"} | field in holds the messages of a conversation, but a template makes text of it; name the field as messages, or of pairs as chosen_messages and rejected_messages.
           {}                           | this line has no field in that the template asks for; it has none.
           {"in": "x", "out": "y"       | this line is not valid JSON.
           {"in": "x", "out": "y"} {}   | this line is not valid JSON.
