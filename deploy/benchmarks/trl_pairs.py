@@ -69,6 +69,7 @@ def tokens(pair):
     ids = {field: tokenizer(text, add_special_tokens=False).input_ids for field, text in pair.items()}
     prompt = [1] + ids["prompt"]
     room = LONGEST - len(prompt)
+    assert room > 0, "a prompt leaves no room for an answer"
     return {
         "prompt_ids": prompt,
         "chosen_ids": (ids["chosen"] + [2])[:room],

@@ -52,6 +52,11 @@ public record JobSpec(
     return parallel.sharding() == Sharding.ZERO3 && adapter.type() == AdapterType.NONE;
   }
 
+  /** Whether what is learned depends on what the base alone makes of the same samples. */
+  public boolean asksBase() {
+    return preference != null && preference.loss().needsReference();
+  }
+
   /**
    * The frozen base: a Hugging Face model folder, the type to compute in, and how its weights are
    * held.

@@ -18,6 +18,7 @@ import org.ftcluster.worker.model.ModelLoader;
 import org.ftcluster.worker.model.ModelPart;
 import org.ftcluster.worker.model.ParameterBuffer;
 import org.ftcluster.worker.model.Span;
+import org.ftcluster.worker.model.TokenBatch;
 import org.ftcluster.worker.optimizer.GradientSum;
 
 /**
@@ -117,7 +118,11 @@ final class ComputeRates implements AutoCloseable {
       if (i > 0 && i % microBatchesPerMeeting == 0) {
         meet(all);
       }
-      model.forwardBackward(microBatches.get(i).tokens(), 1, 0);
+      TokenBatch tokens = microBatches.get(i).tokens();
+      if (job.asksBase()) {
+        model.losses(tokens, false);
+      }
+      model.forwardBackward(tokens, 1, 0);
     }
     meet(all);
     return (System.nanoTime() - startNs) / 1e9;

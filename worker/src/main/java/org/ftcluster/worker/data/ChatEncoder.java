@@ -37,7 +37,7 @@ final class ChatEncoder implements SampleEncoder {
             truncated ? Arrays.copyOf(encoding.tokens(), maxLength) : encoding.tokens(),
             answers,
             truncated,
-            truncated && chat.answers().getLast().from() >= encoding.from()[maxLength]));
+            truncated && chat.answers().getLast().from() >= encoding.to()[maxLength - 1]));
   }
 
   /**

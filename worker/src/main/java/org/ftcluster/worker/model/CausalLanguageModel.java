@@ -163,8 +163,12 @@ public final class CausalLanguageModel implements TrainableModel {
   /**
    * Activation memory at its fullest, in bytes, of a part that holds several batches between their
    * forward and their backward. For dry runs: what a part would get from others is left out.
+   *
+   * @param inFlight batches that it trains on at once
+   * @param evaluatedInFlight that it evaluates at once, as far as {@code inFlight} goes
    */
-  long activationBytes(TokenBatch trained, TokenBatch evaluated, int inFlight) {
+  long activationBytes(
+      TokenBatch trained, TokenBatch evaluated, int inFlight, int evaluatedInFlight) {
     long bytes = 0;
     for (int i = 0; i < inFlight; i++) {
       try (Workspace memory = workspace.another()) {
@@ -174,7 +178,7 @@ public final class CausalLanguageModel implements TrainableModel {
             pass.backward(1);
           }
         }
-        if (i == 0 && evaluated.targetCount() > 0) {
+        if (i < evaluatedInFlight && evaluated.targetCount() > 0) {
           try (BatchPass pass = beginEvaluating(memory, evaluated, true)) {
             pass.forward();
             if (part.place().isLast()) {

@@ -146,7 +146,10 @@ public record MemoryEstimate(
             for (ModelPart part : parts) {
               try (CausalLanguageModel hollow =
                   ModelLoader.loadPart(model, adapter, savings, 1, part, parameters, device)) {
-                long active = hollow.activationBytes(shape.batch(), evaluated.batch(), inFlight);
+                long active =
+                    hollow.activationBytes(
+                        // A round of an evaluation goes through all of a rank's parts.
+                        shape.batch(), evaluated.batch(), inFlight, parts.size());
                 weights += hollow.frozenBytes();
                 filed += hollow.filedBytes();
                 copies += hollow.trainedCopyBytes();
@@ -217,7 +220,7 @@ public record MemoryEstimate(
                   config, training.model(), training.adapter(), savings, device)) {
             Sizes all = Sizes.whole(hollow.parameters().size());
             Trained trained = trained(training, savings, TrainedShare.ALL, all, false);
-            long active = hollow.activationBytes(shape.batch(), shape.batch(), 1);
+            long active = hollow.activationBytes(shape.batch(), shape.batch(), 1, 1);
             return new MemoryEstimate(
                 hollow.frozenBytes(),
                 trained.bytes() + hollow.trainedCopyBytes(),

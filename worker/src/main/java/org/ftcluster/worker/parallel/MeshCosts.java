@@ -21,7 +21,8 @@ import org.ftcluster.worker.parallel.StepTime.Layout;
  * @param sliceBytes that it sends to the other slices of its layers
  * @param stageBytes that it sends to the stages before and behind
  * @param shareBytes that it sends of its shares of layers to ranks that gather them
- * @param bubble share of a step's micro-batches' time in which ranks wait for other stages
+ * @param bubble share of a step's micro-batches' time in which ranks wait for other stages, a pass
+ *     through the base alone not counted
  * @param work of a step
  * @param layout of the mesh
  */
@@ -91,7 +92,7 @@ public record MeshCosts(
     // Two in a layer's forward, two in its backward, and the forward's again where it runs again,
     // or through the base alone; before each the slices' rows are gathered, in the backward both
     // the gradient's and the norm's.
-    int base = asksBase(spec) ? 1 : 0;
+    int base = spec.asksBase() ? 1 : 0;
     int passes = (recomputed(spec) ? 3 : 2) + base;
     int sums = layers * 2 * passes + 1;
     int gathers = layers * (2 * passes + 2) + 1 + base;
@@ -129,11 +130,6 @@ public record MeshCosts(
     return spec.training().gradientCheckpointing() == JobSpec.GradientCheckpointing.TRUE;
   }
 
-  private static boolean asksBase(JobSpec spec) {
-    JobSpec.Preference preference = spec.preference();
-    return preference != null && preference.loss().needsReference();
-  }
-
   /** All that a rank sends in a step. */
   public double bytes() {
     return gradientBytes + sliceBytes + stageBytes + shareBytes;
@@ -164,7 +160,7 @@ public record MeshCosts(
           * activationBytes(spec);
     }
     return microBatches
-        * (asksBase(spec) ? 3 : 2)
+        * (spec.asksBase() ? 3 : 2)
         * gathered(mesh.groupData())
         * layers
         * layerBytes(spec, config)

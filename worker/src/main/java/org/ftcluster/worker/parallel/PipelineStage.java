@@ -30,11 +30,14 @@ import org.jspecify.annotations.Nullable;
  * {@link Schedule}.
  */
 public final class PipelineStage implements Replica, AutoCloseable {
+  /** Of passes without a backward: one computes while another's output is on its way. */
+  private static final int FORWARDS = 2;
+
   private final List<CausalLanguageModel> chunks;
   private final Communicator stages;
   private final Duration timeout;
 
-  /** From the oldest: done, but for what may still be sent. */
+  /** From the oldest: done, or forward alone, but for what may still be sent. */
   private final Queue<Slot> done = new ArrayDeque<>();
 
   private final Deque<Workspace> free = new ArrayDeque<>();
@@ -162,6 +165,16 @@ public final class PipelineStage implements Replica, AutoCloseable {
     chunks.forEach(CausalLanguageModel::beforePasses);
   }
 
+  /** A pass that can't begin leaves its workspace to others. */
+  private BatchPass begin(Workspace workspace, Function<Workspace, BatchPass> beginning) {
+    try {
+      return beginning.apply(workspace);
+    } catch (RuntimeException | Error e) {
+      free.push(workspace);
+      throw e;
+    }
+  }
+
   private static Place place(Turn turn) {
     return new Place(turn.microBatch(), turn.chunk());
   }
@@ -176,11 +189,10 @@ public final class PipelineStage implements Replica, AutoCloseable {
   private Slot begin(Place place, List<MicroBatch> microBatches, Step step, int inFlight) {
     MicroBatch micro = microBatches.get(place.microBatch());
     Workspace workspace = workspace(inFlight);
+    CausalLanguageModel chunk = chunks.get(place.chunk());
+    long dropoutSeed = step.dropoutSeed().applyAsLong(micro);
     BatchPass pass =
-        chunks
-            .get(place.chunk())
-            .beginTraining(
-                workspace, step.tokens().apply(micro), step.dropoutSeed().applyAsLong(micro));
+        begin(workspace, w -> chunk.beginTraining(w, step.tokens().apply(micro), dropoutSeed));
     return new Slot(workspace, pass, new ArrayList<>());
   }
 
@@ -215,8 +227,9 @@ public final class PipelineStage implements Replica, AutoCloseable {
           chunk.accompanyForward(false); // all stages do
           continue;
         }
-        Workspace workspace = workspace(2);
-        BatchPass pass = chunk.beginEvaluating(workspace, batches.get(index), adapted);
+        Workspace workspace = workspace(FORWARDS);
+        BatchPass pass =
+            begin(workspace, w -> chunk.beginEvaluating(w, batches.get(index), adapted));
         Slot slot = new Slot(workspace, pass, new ArrayList<>());
         done.add(slot);
         if (schedule.needed(stages.rank(), turn) != null) {

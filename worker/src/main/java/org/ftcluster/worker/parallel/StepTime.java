@@ -12,8 +12,8 @@ import org.ftcluster.worker.parallel.ScheduleTimes.Costs;
 /**
  * How long a step takes in a mesh, in seconds, from what its ranks compute and send.
  *
- * @param microBatches taking them forward and backward, where the base is asked through that, too,
- *     with all that stages and slices exchange meanwhile
+ * @param microBatches taking them forward and backward, and where the base is asked before that
+ *     forward through it, with all that stages and slices exchange meanwhile
  * @param gradients summing them, and handing out what is updated
  * @param update of the parameters
  */
@@ -81,7 +81,12 @@ public record StepTime(double microBatches, double gradients, double update) {
     double passes = ScheduleTimes.of(costs, schedule, slowdown).seconds();
     if (work.asksBase()) {
       List<Cost> forwards = new ArrayList<>(costs.forward());
-      Cost atHead = new Cost(work.headForward() / mesh.tensor() / machine.flops(), 0);
+      int slices = mesh.tensor();
+      double rows = work.targets() * work.hidden() * work.activationBytes();
+      Cost atHead =
+          new Cost(
+              work.headForward() / slices / machine.flops(),
+              machine.link(slices).gather(rows, slices));
       forwards.add(plus(forwards.removeLast(), atHead));
       Costs forwardOnly = new Costs(forwards, costs.backward(), costs.transfer());
       passes += ScheduleTimes.ofForwards(forwardOnly, schedule, slowdown).seconds();

@@ -66,7 +66,6 @@ public record Workload(
           case FLOAT32 -> Float.BYTES;
           case BFLOAT16 -> Short.BYTES;
         };
-    JobSpec.Preference preference = spec.preference();
     return new Workload(
         config.layers(),
         config.layerWeights(),
@@ -78,10 +77,10 @@ public record Workload(
         microBatches,
         tokens,
         targets,
-        tokens / spec.training().microBatchSize() / (preference == null ? 1 : 2),
+        tokens / spec.training().microBatchSize() / (spec.preference() == null ? 1 : 2),
         spec.training().gradientCheckpointing() == GradientCheckpointing.TRUE,
         spec.adapter().type() == AdapterType.NONE,
-        preference != null && preference.loss().needsReference(),
+        spec.asksBase(),
         activation,
         switch (spec.model().quantization().type()) {
           case NONE -> activation;

@@ -71,7 +71,11 @@ record Evaluation(double loss, @Nullable Double accuracy, EvalBatches batches) {
         }
       }
       double loss = losses.reduce(ranks.all(), none, timeout);
-      Double accuracy = pairs == null ? null : aheads.reduce(ranks.all(), none, timeout);
+      Double accuracy = null;
+      if (pairs != null) {
+        double ahead = aheads.reduce(ranks.all(), none, timeout);
+        accuracy = Math.rint(ahead * batches.samples()) / batches.samples(); // it is so many pairs
+      }
       return Optional.of(new Evaluation(loss, accuracy, batches));
     }
   }
