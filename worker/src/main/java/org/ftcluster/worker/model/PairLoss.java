@@ -24,10 +24,6 @@ public record PairLoss(JobSpec.Preference settings) {
       return nats / tokens;
     }
 
-    private double referenceMean() {
-      return referenceNats / tokens;
-    }
-
     /** How much more probable it became, in nats. */
     private double gain() {
       return referenceNats - nats;
