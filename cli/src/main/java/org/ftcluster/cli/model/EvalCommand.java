@@ -8,6 +8,7 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.inference.LoadedModel;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -76,7 +77,7 @@ public final class EvalCommand implements Callable<Integer> {
   public Integer call() {
     Console console = common.console();
     Optional<JobSpec> job = options.job();
-    JobSpec.Source source = Templates.of(job).with(prompt, response, messages, chat).source(data);
+    SampleSource source = Templates.of(job).with(prompt, response, messages, chat).source(data);
     int length =
         maxLength != null
             ? maxLength

@@ -10,7 +10,7 @@ import org.ftcluster.cli.console.CommonOptions;
 import org.ftcluster.cli.console.Console;
 import org.ftcluster.cli.console.ExitCode;
 import org.ftcluster.cli.console.ParentWatch;
-import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.data.Conversation;
 import org.ftcluster.worker.inference.LoadedModel;
 import org.ftcluster.worker.inference.Prompt;
@@ -171,7 +171,7 @@ public final class GenerateCommand implements Callable<Integer> {
           "%s is for conversations, of which the job has none; leave it out, or name the job by --job"
               .formatted(chat.given()));
     }
-    JobSpec.Source source = templates.with(null, null, null, chat).source(data);
+    SampleSource source = templates.with(null, null, null, chat).source(data);
     try (LoadedModel model = options.open()) {
       List<Question> questions = model.questions(source, limit);
       List<String> texts =

@@ -7,6 +7,7 @@ import java.util.Objects;
 import java.util.Optional;
 import org.ftcluster.cli.console.CommandException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,7 +27,7 @@ record Templates(
   static Templates of(Optional<JobSpec> job) {
     return job.map(JobSpec::data)
         .map(JobSpec.Data::train)
-        .map(JobSpec.Source::better)
+        .map(SampleSource::better)
         .map(
             train ->
                 new Templates(
@@ -81,10 +82,10 @@ record Templates(
     return given == null ? chatTemplateKwargs : given;
   }
 
-  JobSpec.Source source(Path data) {
+  SampleSource source(Path data) {
     Path path = data.toAbsolutePath().normalize();
     return messages.isEmpty()
-        ? JobSpec.Source.ofTexts(path, prompt, response)
-        : JobSpec.Source.ofChats(path, messages, chatTemplate, chatTemplateKwargs);
+        ? SampleSource.ofTexts(path, prompt, response)
+        : SampleSource.ofChats(path, messages, chatTemplate, chatTemplateKwargs);
   }
 }

@@ -1,10 +1,7 @@
 package org.ftcluster.protocol.job;
 
 import java.nio.file.Path;
-import java.util.Collections;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -123,120 +120,8 @@ public record JobSpec(
    * @param eval {@code null} where the job isn't evaluated
    * @param maxLength tokens a sample, or a packed row
    */
-  public record Data(Source train, @Nullable Source eval, int maxLength, boolean packing) {}
-
-  /**
-   * A JSONL file, of prompts and responses or of conversations; or of pairs of either, whose texts
-   * are the same up to the answer.
-   *
-   * @param prompt a template whose {@code {field}} places are filled from each line; {@code null}
-   *     with conversations
-   * @param response the same; only what it makes, and its end token, train; {@code null} with pairs
-   * @param chosen in place of the response the better one of a pair
-   * @param rejected the worse one
-   * @param messages the fields that have a line's conversation, one after the other, of which only
-   *     the assistant's messages train; empty with prompts, and with pairs
-   * @param chosenMessages in their place those of the conversation with the better answer
-   * @param rejectedMessages with the worse one
-   * @param chatTemplate a file with the Jinja template that makes text of conversations; {@code
-   *     null} for the model's own
-   * @param chatTemplateKwargs what the template is told besides: truths, whole numbers, numbers
-   *     ({@link Double}) and texts, by name
-   */
-  public record Source(
-      Path path,
-      @Nullable String prompt,
-      @Nullable String response,
-      @Nullable String chosen,
-      @Nullable String rejected,
-      List<String> messages,
-      List<String> chosenMessages,
-      List<String> rejectedMessages,
-      @Nullable Path chatTemplate,
-      Map<String, Object> chatTemplateKwargs) {
-    public Source {
-      messages = List.copyOf(messages);
-      chosenMessages = List.copyOf(chosenMessages);
-      rejectedMessages = List.copyOf(rejectedMessages);
-      chatTemplateKwargs = Collections.unmodifiableMap(new TreeMap<>(chatTemplateKwargs));
-    }
-
-    /** Prompts and responses. */
-    public static Source ofTexts(Path path, @Nullable String prompt, @Nullable String response) {
-      return new Source(
-          path, prompt, response, null, null, List.of(), List.of(), List.of(), null, Map.of());
-    }
-
-    /** Prompts, each with a better and a worse response. */
-    public static Source ofTextPairs(
-        Path path, @Nullable String prompt, @Nullable String chosen, @Nullable String rejected) {
-      return new Source(
-          path, prompt, null, chosen, rejected, List.of(), List.of(), List.of(), null, Map.of());
-    }
-
-    /** Conversations. */
-    public static Source ofChats(
-        Path path,
-        List<String> messages,
-        @Nullable Path chatTemplate,
-        Map<String, Object> chatTemplateKwargs) {
-      return new Source(
-          path,
-          null,
-          null,
-          null,
-          null,
-          messages,
-          List.of(),
-          List.of(),
-          chatTemplate,
-          chatTemplateKwargs);
-    }
-
-    /** Conversations, each with a better and a worse answer. */
-    public static Source ofChatPairs(
-        Path path,
-        List<String> chosenMessages,
-        List<String> rejectedMessages,
-        @Nullable Path chatTemplate,
-        Map<String, Object> chatTemplateKwargs) {
-      return new Source(
-          path,
-          null,
-          null,
-          null,
-          null,
-          List.of(),
-          chosenMessages,
-          rejectedMessages,
-          chatTemplate,
-          chatTemplateKwargs);
-    }
-
-    public boolean isChats() {
-      return !messages.isEmpty() || !chosenMessages.isEmpty();
-    }
-
-    public boolean isPairs() {
-      return chosen != null || !chosenMessages.isEmpty();
-    }
-
-    /** Of pairs the better ones alone; of what has no pairs itself. */
-    public Source better() {
-      return !isPairs()
-          ? this
-          : isChats()
-              ? ofChats(path, chosenMessages, chatTemplate, chatTemplateKwargs)
-              : ofTexts(path, prompt, chosen);
-    }
-
-    /** Of pairs the worse ones alone. */
-    public Source worse() {
-      return isChats()
-          ? ofChats(path, rejectedMessages, chatTemplate, chatTemplateKwargs)
-          : ofTexts(path, prompt, rejected);
-    }
-  }
+  public record Data(
+      SampleSource train, @Nullable SampleSource eval, int maxLength, boolean packing) {}
 
   /**
    * How the adapter is trained.

@@ -159,7 +159,7 @@ public final class JobSpecReader {
 
   private JobSpec.Data data(Section data, boolean pairs) {
     SourceReader sources = new SourceReader(folder, pairs);
-    JobSpec.Source train = sources.read(data.section("train"), null);
+    SampleSource train = sources.read(data.section("train"), null);
     return new JobSpec.Data(
         train,
         data.has("eval") ? sources.read(data.section("eval"), train) : null,

@@ -19,7 +19,7 @@ final class ReferencedFiles {
       files.folderWith("adapter.init_from", initFrom, "adapter_config.json", "a PEFT adapter");
     }
     files.source("data.train", spec.data().train());
-    JobSpec.Source eval = spec.data().eval();
+    SampleSource eval = spec.data().eval();
     if (eval != null) {
       files.source("data.eval", eval);
     }
@@ -37,7 +37,7 @@ final class ReferencedFiles {
     }
   }
 
-  private void source(String key, JobSpec.Source source) {
+  private void source(String key, SampleSource source) {
     file(key + ".path", source.path());
     Path chatTemplate = source.chatTemplate();
     if (chatTemplate != null) {

@@ -50,7 +50,7 @@ final class SourceReader {
    *
    * @param fallback what says the rest of it; null for defaults
    */
-  JobSpec.Source read(Section source, JobSpec.@Nullable Source fallback) {
+  SampleSource read(Section source, @Nullable SampleSource fallback) {
     Path path = source.path("path", folder, "a JSONL file, one sample a line");
     refuseOtherForm(source);
     Form form = pairs ? PAIRS : ANSWERS;
@@ -86,32 +86,30 @@ final class SourceReader {
     other.keys().filter(source::has).forEach(key -> source.problem(key, instead));
   }
 
-  private JobSpec.Source texts(Section source, Path path, JobSpec.@Nullable Source fallback) {
-    String prompt = text(source, PROMPT, "{prompt}", fallback, JobSpec.Source::prompt);
+  private SampleSource texts(Section source, Path path, @Nullable SampleSource fallback) {
+    String prompt = text(source, PROMPT, "{prompt}", fallback, SampleSource::prompt);
     if (!pairs) {
-      return JobSpec.Source.ofTexts(
-          path,
-          prompt,
-          text(source, "response", "{completion}", fallback, JobSpec.Source::response));
+      return SampleSource.ofTexts(
+          path, prompt, text(source, "response", "{completion}", fallback, SampleSource::response));
     }
-    return JobSpec.Source.ofTextPairs(
+    return SampleSource.ofTextPairs(
         path,
         prompt,
-        text(source, "chosen", "{chosen}", fallback, JobSpec.Source::chosen),
-        text(source, "rejected", "{rejected}", fallback, JobSpec.Source::rejected));
+        text(source, "chosen", "{chosen}", fallback, SampleSource::chosen),
+        text(source, "rejected", "{rejected}", fallback, SampleSource::rejected));
   }
 
   private static String text(
       Section source,
       String key,
       String otherwise,
-      JobSpec.@Nullable Source fallback,
-      Function<JobSpec.Source, @Nullable String> part) {
+      @Nullable SampleSource fallback,
+      Function<SampleSource, @Nullable String> part) {
     String before = fallback == null ? null : part.apply(fallback);
     return source.string(key, before == null ? otherwise : before);
   }
 
-  private JobSpec.Source chats(Section source, Path path, JobSpec.@Nullable Source fallback) {
+  private SampleSource chats(Section source, Path path, @Nullable SampleSource fallback) {
     Path template =
         source.path(TEMPLATE, folder).orElse(fallback == null ? null : fallback.chatTemplate());
     Map<String, Object> given = source.settings(KWARGS);
@@ -122,13 +120,13 @@ final class SourceReader {
     Map<String, Object> kwargs =
         source.has(KWARGS) || fallback == null ? given : fallback.chatTemplateKwargs();
     if (!pairs) {
-      return JobSpec.Source.ofChats(
-          path, fields(source, "messages", fallback, JobSpec.Source::messages), template, kwargs);
+      return SampleSource.ofChats(
+          path, fields(source, "messages", fallback, SampleSource::messages), template, kwargs);
     }
-    return JobSpec.Source.ofChatPairs(
+    return SampleSource.ofChatPairs(
         path,
-        fields(source, "chosen_messages", fallback, JobSpec.Source::chosenMessages),
-        fields(source, "rejected_messages", fallback, JobSpec.Source::rejectedMessages),
+        fields(source, "chosen_messages", fallback, SampleSource::chosenMessages),
+        fields(source, "rejected_messages", fallback, SampleSource::rejectedMessages),
         template,
         kwargs);
   }
@@ -136,8 +134,8 @@ final class SourceReader {
   private static List<String> fields(
       Section source,
       String key,
-      JobSpec.@Nullable Source fallback,
-      Function<JobSpec.Source, List<String>> part) {
+      @Nullable SampleSource fallback,
+      Function<SampleSource, List<String>> part) {
     if (source.has(key)) {
       return source.fields(key, "the field that has a line's conversation");
     }

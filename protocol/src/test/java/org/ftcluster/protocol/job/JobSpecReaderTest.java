@@ -7,8 +7,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
-import java.util.Objects;
 import org.ftcluster.protocol.job.JobSpec.Adapter;
 import org.ftcluster.protocol.job.JobSpec.AdapterType;
 import org.ftcluster.protocol.job.JobSpec.Checkpoint;
@@ -22,15 +20,12 @@ import org.ftcluster.protocol.job.JobSpec.Model;
 import org.ftcluster.protocol.job.JobSpec.Offload;
 import org.ftcluster.protocol.job.JobSpec.OffloadTarget;
 import org.ftcluster.protocol.job.JobSpec.Parallel;
-import org.ftcluster.protocol.job.JobSpec.Preference;
-import org.ftcluster.protocol.job.JobSpec.PreferenceLoss;
 import org.ftcluster.protocol.job.JobSpec.Quantization;
 import org.ftcluster.protocol.job.JobSpec.QuantizationType;
 import org.ftcluster.protocol.job.JobSpec.Reduction;
 import org.ftcluster.protocol.job.JobSpec.Resources;
 import org.ftcluster.protocol.job.JobSpec.Scheduler;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
-import org.ftcluster.protocol.job.JobSpec.Source;
 import org.ftcluster.protocol.job.JobSpec.Training;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -102,7 +97,7 @@ class JobSpecReaderTest {
                 new Quantization(QuantizationType.NONE, true)),
             new Adapter(AdapterType.LORA, 16, 32, 0, List.of("all-linear"), false, null),
             new Data(
-                Source.ofTexts(folder.resolve("train.jsonl"), "{prompt}", "{completion}"),
+                SampleSource.ofTexts(folder.resolve("train.jsonl"), "{prompt}", "{completion}"),
                 null,
                 2048,
                 false),
@@ -155,8 +150,8 @@ class JobSpecReaderTest {
                 true,
                 folder.resolve("adapter")),
             new Data(
-                Source.ofTexts(folder.resolve("train.jsonl"), "### In:\n{in}\n", "{out}"),
-                Source.ofTexts(folder.resolve("eval.jsonl"), "### In:\n{in}\n", "{out}"),
+                SampleSource.ofTexts(folder.resolve("train.jsonl"), "### In:\n{in}\n", "{out}"),
+                SampleSource.ofTexts(folder.resolve("eval.jsonl"), "### In:\n{in}\n", "{out}"),
                 512,
                 true),
             new Training(
@@ -240,7 +235,7 @@ class JobSpecReaderTest {
         List.of("  two\n\n spaces \t", "null", "1e3", "{a}: #b\n---\n'\"\\", "é漢🙂\r\n", "[x]")) {
       JobSpec spec = parse(JobFolder.MINIMAL);
       Data data = spec.data();
-      Source train = Source.ofTexts(data.train().path(), template, template);
+      SampleSource train = SampleSource.ofTexts(data.train().path(), template, template);
       JobSpec changed =
           new JobSpec(
               spec.name(),
@@ -264,144 +259,6 @@ class JobSpecReaderTest {
     String yaml = JobSpecWriter.toYaml(parse(JobFolder.MINIMAL)).replace(root.toString(), "/gone");
 
     assertEquals(Path.of("/gone/jobs/base"), JobSpecReader.resolved(yaml).model().path());
-  }
-
-  @Test
-  void evaluationMayHaveItsOwnTemplates() {
-    JobSpec spec =
-        parse(
-            JobFolder.MINIMAL.replace(
-                "checkpoint", "  eval: {path: eval.jsonl, prompt: \"Q: {question}\"}\ncheckpoint"));
-    assertEquals(
-        Source.ofTexts(folder.resolve("eval.jsonl"), "Q: {question}", "{completion}"),
-        spec.data().eval());
-  }
-
-  @Test
-  void conversationsAreReadInsteadOfPrompts() throws IOException {
-    Path template = Files.writeString(folder.resolve("chat.jinja"), "");
-    String yaml =
-        JobFolder.MINIMAL.replace(
-            "train.jsonl}",
-            "train.jsonl, messages: turns, chat_template: chat.jinja}\n  eval: {path: eval.jsonl}");
-    JobSpec spec = parse(yaml);
-
-    assertEquals(
-        Source.ofChats(folder.resolve("train.jsonl"), List.of("turns"), template, Map.of()),
-        spec.data().train());
-    assertEquals(
-        Source.ofChats(folder.resolve("eval.jsonl"), List.of("turns"), template, Map.of()),
-        spec.data().eval());
-    assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
-  }
-
-  @Test
-  void aChatTemplateIsToldWhatStandsInTheJob() {
-    String kwargs = "{enable_thinking: false, effort: 0.5, level: 3, mode: 'true', name: 1e999}";
-    JobSpec spec =
-        parse(
-            JobFolder.MINIMAL.replace(
-                "train.jsonl}",
-                "train.jsonl, messages: turns, chat_template_kwargs: %s}\n".formatted(kwargs)
-                    + "  eval: {path: eval.jsonl}"));
-    Map<String, Object> expected =
-        Map.of(
-            "enable_thinking", false, "effort", 0.5, "level", 3L, "mode", "true", "name", "1e999");
-    assertEquals(expected, spec.data().train().chatTemplateKwargs());
-    assertEquals(expected, Objects.requireNonNull(spec.data().eval()).chatTemplateKwargs());
-    assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
-
-    JobSpec set =
-        JobSpecReader.parse(
-            JobFolder.MINIMAL.replace("train.jsonl}", "train.jsonl, messages: turns}"),
-            "job.yaml",
-            folder,
-            List.of("data.train.chat_template_kwargs.enable_thinking=true"));
-    assertEquals(Map.of("enable_thinking", true), set.data().train().chatTemplateKwargs());
-  }
-
-  @Test
-  void evaluationHasTrainingsChatTemplateForAnotherFieldToo() throws IOException {
-    Path template = Files.writeString(folder.resolve("chat.jinja"), "");
-    JobSpec spec =
-        parse(
-            JobFolder.MINIMAL.replace(
-                "train.jsonl}",
-                "train.jsonl, messages: turns, chat_template: chat.jinja}\n"
-                    + "  eval: {path: eval.jsonl, messages: talks}"));
-    assertEquals(
-        Source.ofChats(folder.resolve("eval.jsonl"), List.of("talks"), template, Map.of()),
-        spec.data().eval());
-  }
-
-  @Test
-  void evaluationMayBeOfPromptsWhereTrainingIsOfConversations() {
-    JobSpec spec =
-        parse(
-            JobFolder.MINIMAL.replace(
-                "train.jsonl}",
-                "train.jsonl, messages: turns}\n  eval: {path: eval.jsonl, prompt: \"Q: {q}\"}"));
-    assertEquals(
-        Source.ofTexts(folder.resolve("eval.jsonl"), "Q: {q}", "{completion}"), spec.data().eval());
-  }
-
-  @Test
-  void aConversationMayBeInSeveralFields() {
-    JobSpec spec =
-        parse(
-            JobFolder.MINIMAL.replace(
-                "train.jsonl}", "train.jsonl, messages: [prompt, completion]}"));
-    assertEquals(List.of("prompt", "completion"), spec.data().train().messages());
-    assertEquals(spec, JobSpecReader.resolved(JobSpecWriter.toYaml(spec)));
-  }
-
-  @Test
-  void pairsOfAnswersAreTextsOrConversations() {
-    JobSpec texts =
-        parse(
-            JobFolder.MINIMAL.replace(
-                    "train.jsonl}",
-                    "train.jsonl, prompt: \"Q: {q}\"}\n  eval: {path: eval.jsonl, chosen: \"{good}\"}")
-                + "preference: {}\n");
-    assertEquals(
-        Source.ofTextPairs(folder.resolve("train.jsonl"), "Q: {q}", "{chosen}", "{rejected}"),
-        texts.data().train());
-    assertEquals(
-        Source.ofTextPairs(folder.resolve("eval.jsonl"), "Q: {q}", "{good}", "{rejected}"),
-        texts.data().eval());
-    assertEquals(new Preference(PreferenceLoss.DPO, 0.1, 0, 0), texts.preference());
-    assertEquals(texts, JobSpecReader.resolved(JobSpecWriter.toYaml(texts)));
-
-    JobSpec chats =
-        parse(
-            JobFolder.MINIMAL.replace(
-                    "train.jsonl}",
-                    "train.jsonl, chosen_messages: [prompt, good], rejected_messages: [prompt, bad]}\n"
-                        + "  eval: {path: eval.jsonl}")
-                + "preference: {loss: simpo}\n");
-    List<String> good = List.of("prompt", "good");
-    List<String> bad = List.of("prompt", "bad");
-    assertEquals(
-        Source.ofChatPairs(folder.resolve("train.jsonl"), good, bad, null, Map.of()),
-        chats.data().train());
-    assertEquals(
-        Source.ofChatPairs(folder.resolve("eval.jsonl"), good, bad, null, Map.of()),
-        chats.data().eval());
-    assertEquals(new Preference(PreferenceLoss.SIMPO, 2, 0, 0.5), chats.preference());
-    assertEquals(chats, JobSpecReader.resolved(JobSpecWriter.toYaml(chats)));
-  }
-
-  @Test
-  void ofPairsTheBetterAnswersAloneAreSamples() {
-    Path file = folder.resolve("train.jsonl");
-    assertEquals(
-        Source.ofTexts(file, "{p}", "{c}"), Source.ofTextPairs(file, "{p}", "{c}", "{r}").better());
-    assertEquals(
-        Source.ofTexts(file, "{p}", "{r}"), Source.ofTextPairs(file, "{p}", "{c}", "{r}").worse());
-    Source chats = Source.ofChatPairs(file, List.of("c"), List.of("r"), null, Map.of());
-    assertEquals(Source.ofChats(file, List.of("c"), null, Map.of()), chats.better());
-    assertEquals(Source.ofChats(file, List.of("r"), null, Map.of()), chats.worse());
-    assertEquals(chats.better(), chats.better().better());
   }
 
   @Test

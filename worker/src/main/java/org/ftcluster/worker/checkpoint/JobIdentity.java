@@ -13,6 +13,7 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpecWriter;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.data.ChatTemplate;
 import org.jspecify.annotations.Nullable;
 import org.yaml.snakeyaml.LoaderOptions;
@@ -66,7 +67,7 @@ record JobIdentity(Map<String, String> settings) {
           FileContent.ofFile("adapter.init_from", initFrom.resolve(PeftAdapter.WEIGHTS)));
     }
     source("data.train", spec.data().train(), spec, settings);
-    JobSpec.Source eval = spec.data().eval();
+    SampleSource eval = spec.data().eval();
     if (eval != null) {
       source("data.eval", eval, spec, settings);
     }
@@ -74,7 +75,7 @@ record JobIdentity(Map<String, String> settings) {
   }
 
   private static void source(
-      String key, JobSpec.Source source, JobSpec spec, Map<String, String> settings) {
+      String key, SampleSource source, JobSpec spec, Map<String, String> settings) {
     settings.put(key + ".path", FileContent.ofFile(key + ".path", source.path()));
     if (source.isChats()) {
       String template = key + ".chat_template";

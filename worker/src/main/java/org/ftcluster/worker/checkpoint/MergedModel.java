@@ -148,15 +148,14 @@ public final class MergedModel {
   }
 
   private static DType type(TensorView tensor) {
-    return switch (tensor.dtype()) {
-      case F32 -> DType.FLOAT32;
-      case BF16 -> DType.BFLOAT16;
-      case F16 -> DType.FLOAT16;
-      case F64, I64, I32, I16, I8, U8, BOOL ->
-          throw new BadJobException(
-              "tensor %s is of type %s; only F32, F16 and BF16 can be merged."
-                  .formatted(tensor.name(), tensor.dtype()));
-    };
+    return tensor
+        .dtype()
+        .computed()
+        .orElseThrow(
+            () ->
+                new BadJobException(
+                    "tensor %s is of type %s; only F32, F16 and BF16 can be merged."
+                        .formatted(tensor.name(), tensor.dtype())));
   }
 
   private void write(Path folder, Path model) throws IOException {

@@ -13,7 +13,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import org.ftcluster.protocol.job.BadJobException;
-import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.model.TokenBatch;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
@@ -86,8 +86,7 @@ public final class Dataset {
    * @param threads that tokenise
    * @throws BadJobException for the first line that can't be used
    */
-  public static Dataset load(
-      JobSpec.Source source, Tokenizer tokenizer, int maxLength, int threads) {
+  public static Dataset load(SampleSource source, Tokenizer tokenizer, int maxLength, int threads) {
     SampleEncoder encoder = SampleEncoder.of(source, tokenizer, maxLength);
     ExecutorService workers =
         Executors.newFixedThreadPool(

@@ -5,7 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.ftcluster.protocol.job.BadJobException;
-import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 
 /**
  * Lines with a prompt and a response to samples. Prompt and response are tokenised apart, then
@@ -21,7 +21,7 @@ final class PromptEncoder implements SampleEncoder {
    * @param maxLength tokens a sample may have: a response that is longer is cut there, and a prompt
    *     that leaves it no room is an error
    */
-  PromptEncoder(Tokenizer tokenizer, JobSpec.Source source, int maxLength) {
+  PromptEncoder(Tokenizer tokenizer, SampleSource source, int maxLength) {
     this.tokenizer = tokenizer;
     this.prompt = PromptTemplate.of(Objects.requireNonNull(source.prompt()));
     this.response = PromptTemplate.of(Objects.requireNonNull(source.response()));

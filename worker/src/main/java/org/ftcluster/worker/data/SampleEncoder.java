@@ -2,7 +2,7 @@ package org.ftcluster.worker.data;
 
 import java.util.List;
 import org.ftcluster.protocol.job.BadJobException;
-import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 
 /** Lines to samples. Any thread may use one. */
 sealed interface SampleEncoder permits ChatEncoder, PromptEncoder, PairEncoder {
@@ -24,7 +24,7 @@ sealed interface SampleEncoder permits ChatEncoder, PromptEncoder, PairEncoder {
   List<Encoded> encode(JsonlReader.Line line);
 
   /** What a job says of its data. */
-  static SampleEncoder of(JobSpec.Source source, Tokenizer tokenizer, int maxLength) {
+  static SampleEncoder of(SampleSource source, Tokenizer tokenizer, int maxLength) {
     if (source.isPairs()) {
       return new PairEncoder(
           of(source.better(), tokenizer, maxLength), of(source.worse(), tokenizer, maxLength));

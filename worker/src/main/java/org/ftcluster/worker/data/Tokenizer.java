@@ -13,7 +13,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import org.ftcluster.protocol.job.BadJobException;
-import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.jspecify.annotations.Nullable;
 
 /** Text to token ids and back, as the model's folder says. Any thread may use one. */
@@ -162,7 +162,7 @@ public final class Tokenizer implements AutoCloseable {
    * How conversations are written.
    *
    * @param own a file with a template to use instead of the model's; null for that
-   * @param kwargs what the template is told besides, as {@link JobSpec.Source} has it
+   * @param kwargs what the template is told besides, as {@link SampleSource} has it
    * @throws BadJobException when there is none, or it can't be read
    */
   public ChatTemplate chatTemplate(@Nullable Path own, Map<String, Object> kwargs) {

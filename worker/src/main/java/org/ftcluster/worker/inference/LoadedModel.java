@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.data.Conversation;
 import org.ftcluster.worker.data.Dataset;
@@ -90,7 +91,7 @@ public final class LoadedModel implements AutoCloseable {
   }
 
   /** The mean loss over all responses of a JSONL file. */
-  public Loss evaluate(JobSpec.Source source, int maxLength) {
+  public Loss evaluate(SampleSource source, int maxLength) {
     model.config().checkLength(maxLength);
     Dataset data = Dataset.load(source, tokenizer, maxLength, threads);
     EvalBatches batches = new EvalBatches(data, TOKEN_BUDGET);
@@ -102,7 +103,7 @@ public final class LoadedModel implements AutoCloseable {
   }
 
   /** The first samples of a JSONL file. */
-  public List<Question> questions(JobSpec.Source source, int limit) {
+  public List<Question> questions(SampleSource source, int limit) {
     return Question.read(source, limit, tokenizer);
   }
 

@@ -3,7 +3,7 @@ package org.ftcluster.worker.inference;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.data.ChatTemplate;
 import org.ftcluster.worker.data.ChatText;
 import org.ftcluster.worker.data.JsonlReader;
@@ -19,7 +19,7 @@ public record Question(Prompt prompt, String expected) {
   }
 
   /** The first {@code limit} of a data set; of a conversation, its last answer is asked for. */
-  static List<Question> read(JobSpec.Source source, int limit, Tokenizer tokenizer) {
+  static List<Question> read(SampleSource source, int limit, Tokenizer tokenizer) {
     Reading reading = reading(source, tokenizer);
     List<Question> questions = new ArrayList<>();
     try (JsonlReader reader = JsonlReader.open(source.path())) {
@@ -32,7 +32,7 @@ public record Question(Prompt prompt, String expected) {
     return questions;
   }
 
-  private static Reading reading(JobSpec.Source source, Tokenizer tokenizer) {
+  private static Reading reading(SampleSource source, Tokenizer tokenizer) {
     if (source.isChats()) {
       ChatTemplate template =
           tokenizer.chatTemplate(source.chatTemplate(), source.chatTemplateKwargs());

@@ -184,7 +184,7 @@ public final class BatchPass implements AutoCloseable {
     if (lossGradient != null) {
       dy = lossGradient;
       part.supply().beforeHead(true);
-      loss = part.head().backward(pass.workspace(), dy, output, targets(), objective(), lossScale);
+      loss = part.head().backward(pass.workspace(), dy, output, targets(), pairs(), lossScale);
       part.supply().afterHead(listener);
       dx.clear();
     }
@@ -247,10 +247,8 @@ public final class BatchPass implements AutoCloseable {
     }
   }
 
-  private Objective objective() {
-    return batch.pairs() == null
-        ? Objective.SUM
-        : new PairObjective(batch, new SequenceRows(batch, rows()));
+  private @Nullable PairObjective pairs() {
+    return batch.pairs() == null ? null : new PairObjective(batch, new SequenceRows(batch, rows()));
   }
 
   private int[] rows() {

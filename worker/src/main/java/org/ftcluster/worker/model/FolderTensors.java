@@ -46,15 +46,13 @@ record FolderTensors(Path folder, SafetensorsFolder files) implements BaseTensor
               .formatted(folder, name, Arrays.toString(view.shape()), Arrays.toString(shape)));
     }
     DType type =
-        switch (view.dtype()) {
-          case F32 -> DType.FLOAT32;
-          case BF16 -> DType.BFLOAT16;
-          case F16 -> DType.FLOAT16;
-          case F64, I64, I32, I16, I8, U8, BOOL ->
-              throw new BadJobException(
-                  "%s: tensor %s is of type %s; a base model's weights must be F32, F16 or BF16"
-                      .formatted(folder, name, view.dtype()));
-        };
+        view.dtype()
+            .computed()
+            .orElseThrow(
+                () ->
+                    new BadJobException(
+                        "%s: tensor %s is of type %s; a base model's weights must be F32, F16 or BF16"
+                            .formatted(folder, name, view.dtype())));
     return scope.wrap(view.data(), type, shape);
   }
 

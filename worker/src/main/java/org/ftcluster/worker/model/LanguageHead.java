@@ -7,6 +7,7 @@ import org.ftcluster.worker.tensor.Workspace;
 import org.ftcluster.worker.tensor.kernel.Elements;
 import org.ftcluster.worker.tensor.kernel.RowOps;
 import org.ftcluster.worker.tensor.kernel.SmallProducts;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The last norm, the product with the vocabulary and the cross-entropy, as one operation over
@@ -79,19 +80,21 @@ final class LanguageHead {
   /**
    * The same, and what they come to.
    *
-   * <p>Gradients need rows' weights at the end for what is before the head, but at once for a head
-   * that is trained, which therefore goes over all rows twice.
+   * <p>What rows of pairs count is known once all losses are: soon enough for what is before the
+   * head, but a head that is trained goes over all rows twice.
    *
-   * @param dx [N, D] gets the gradient of {@code lossScale} times the objective; of a slice its own
+   * @param dx [N, D] gets the gradient of {@code lossScale} times the result; of a slice its own
    *     rows
    * @param x [N, D], of a slice its own rows
+   * @param pairs null where all rows count alike
+   * @return the sum of the losses, or of the pairs'
    */
   double backward(
       Workspace workspace,
       Tensor dx,
       Tensor x,
       int[] targets,
-      Objective objective,
+      @Nullable PairObjective pairs,
       double lossScale) {
     Tensor matrix = weight.value();
     float[] losses = new float[targets.length];
@@ -99,8 +102,8 @@ final class LanguageHead {
       Tensor normed = slices.gather(scope, norm.forward(scope, x));
       Tensor dNormed = scope.empty(x.dtype(), normed.shape());
       float[] weights =
-          objective.weighs() && weight.isTrained()
-              ? objective.weights(lossesOfNormed(workspace, normed, targets))
+          pairs != null && weight.isTrained()
+              ? pairs.weights(lossesOfNormed(workspace, normed, targets))
               : null;
       int chunk = chunkRows();
       for (int from = 0; from < targets.length; from += chunk) {
@@ -122,15 +125,23 @@ final class LanguageHead {
           }
         }
       }
-      if (objective.weighs() && weights == null) {
-        Elements.scaleRows(dNormed, objective.weights(losses), 0);
+      if (pairs != null && weights == null) {
+        Elements.scaleRows(dNormed, pairs.weights(losses), 0);
       }
       Tensor dOwn = slices.roomForOwn(scope, dNormed);
       slices.sum(workspace, dOwn, dNormed);
       dx.clear();
       norm.backward(dx, dOwn, x);
     }
-    return objective.total(losses);
+    return pairs == null ? sum(losses) : pairs.total(losses);
+  }
+
+  private static double sum(float[] losses) {
+    double sum = 0;
+    for (float loss : losses) {
+      sum += loss;
+    }
+    return sum;
   }
 
   /**

@@ -9,9 +9,9 @@ import org.ftcluster.worker.model.PairLoss.Result;
  * @param batch with {@link TokenBatch#pairs}
  * @param rows of it that have a loss
  */
-record PairObjective(TokenBatch batch, SequenceRows rows) implements Objective {
-  @Override
-  public double total(float[] losses) {
+record PairObjective(TokenBatch batch, SequenceRows rows) {
+  /** The sum of the pairs' losses. */
+  double total(float[] losses) {
     double sum = 0;
     for (Result result : results(losses)) {
       sum += result.loss();
@@ -19,13 +19,8 @@ record PairObjective(TokenBatch batch, SequenceRows rows) implements Objective {
     return sum;
   }
 
-  @Override
-  public boolean weighs() {
-    return true;
-  }
-
-  @Override
-  public float[] weights(float[] losses) {
+  /** The derivative of that by each row's loss, for which all of them have to be known. */
+  float[] weights(float[] losses) {
     List<Result> results = results(losses);
     float[] weights = new float[losses.length];
     for (int row = 0; row < weights.length; row++) {

@@ -1,5 +1,7 @@
 package org.ftcluster.worker.safetensors;
 
+import java.util.Optional;
+
 /** Element types, under the names that stand in a file's header. */
 public enum DType {
   F64(8),
@@ -22,6 +24,17 @@ public enum DType {
   /** Width of an element. */
   public int bytes() {
     return bytes;
+  }
+
+  /** As which a tensor of this type can be computed with; nothing where it can't be. */
+  public Optional<org.ftcluster.worker.tensor.DType> computed() {
+    return Optional.ofNullable(
+        switch (this) {
+          case F32 -> org.ftcluster.worker.tensor.DType.FLOAT32;
+          case BF16 -> org.ftcluster.worker.tensor.DType.BFLOAT16;
+          case F16 -> org.ftcluster.worker.tensor.DType.FLOAT16;
+          case F64, I64, I32, I16, I8, U8, BOOL -> null;
+        });
   }
 
   /**

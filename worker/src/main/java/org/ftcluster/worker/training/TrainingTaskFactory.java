@@ -7,6 +7,7 @@ import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
 import org.ftcluster.protocol.job.JobSpec.Sharding;
 import org.ftcluster.protocol.job.JobSpecReader;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.checkpoint.PeftAdapter;
 import org.ftcluster.worker.collective.ListenAddress;
 import org.ftcluster.worker.data.Dataset;
@@ -219,7 +220,7 @@ public final class TrainingTaskFactory implements RankTask.Factory {
     int maxLength = spec.data().maxLength();
     try (Tokenizer tokenizer = Tokenizer.open(spec.model().path(), vocabulary)) {
       Dataset train = Dataset.load(spec.data().train(), tokenizer, maxLength, threads);
-      JobSpec.Source evalSource = spec.data().eval();
+      SampleSource evalSource = spec.data().eval();
       EvalBatches eval = null;
       if (evalSource != null) {
         Dataset samples = Dataset.load(evalSource, tokenizer, maxLength, threads);

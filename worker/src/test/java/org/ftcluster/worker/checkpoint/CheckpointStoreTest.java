@@ -151,11 +151,8 @@ class CheckpointStoreTest {
   void aWriterThatWakesUpDisturbsNothingOfItsSuccessors() throws IOException {
     List<Path> successors = new ArrayList<>();
     CheckpointStore paused =
-        TestCheckpoints.in(
-            root,
-            JOB,
+        store(
             9,
-            false,
             (target, tensors, metadata) -> {
               SafetensorsWriter.write(target, tensors, metadata);
               if (successors.isEmpty()) {
@@ -182,11 +179,8 @@ class CheckpointStoreTest {
     save(store(1));
     reach(2);
     CheckpointStore full =
-        TestCheckpoints.in(
-            root,
-            JOB,
+        store(
             1,
-            false,
             (target, tensors, metadata) -> {
               SafetensorsWriter.write(target, tensors, metadata);
               truncate(target);
@@ -296,6 +290,10 @@ class CheckpointStoreTest {
 
   private CheckpointStore store(JobIdentity job, int keep, boolean overwrite) {
     return TestCheckpoints.in(root, job, keep, overwrite);
+  }
+
+  private CheckpointStore store(int keep, Checkpoint.TensorWriter writer) {
+    return TestCheckpoints.in(root, JOB, keep, false, writer);
   }
 
   private Path save(CheckpointStore store) {

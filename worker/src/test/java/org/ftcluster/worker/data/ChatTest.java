@@ -17,7 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.ftcluster.protocol.job.BadJobException;
-import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.data.SampleEncoder.Encoded;
 import org.ftcluster.worker.jinja.TemplateException;
 import org.ftcluster.worker.model.TokenBatch;
@@ -131,7 +131,7 @@ class ChatTest {
     try (Tokenizer tokenizer = tokenizer()) {
       Dataset data =
           Dataset.load(
-              JobSpec.Source.ofChats(file, List.of("messages"), null, Map.of()), tokenizer, 64, 1);
+              SampleSource.ofChats(file, List.of("messages"), null, Map.of()), tokenizer, 64, 1);
 
       TokenBatch batch = data.batch(new int[] {0});
       List<String> learned = new ArrayList<>();

@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import org.ftcluster.protocol.job.BadJobException;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.model.TokenBatch;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -144,7 +145,7 @@ class DatasetTest {
     BadJobException binary =
         assertThrows(
             BadJobException.class,
-            () -> Dataset.load(JobSpec.Source.ofTexts(file, "", ""), tokenizer, 8, 1));
+            () -> Dataset.load(SampleSource.ofTexts(file, "", ""), tokenizer, 8, 1));
     assertEquals(
         file + ": this is not text in UTF-8, somewhere after line 0.", binary.getMessage());
 
@@ -153,7 +154,7 @@ class DatasetTest {
             BadJobException.class,
             () ->
                 Dataset.load(
-                    JobSpec.Source.ofTexts(folder.resolve("x.jsonl"), "", ""), tokenizer, 8, 1));
+                    SampleSource.ofTexts(folder.resolve("x.jsonl"), "", ""), tokenizer, 8, 1));
     assertEquals(folder.resolve("x.jsonl") + ": there is no such file.", missing.getMessage());
   }
 
@@ -164,7 +165,7 @@ class DatasetTest {
 
   private Dataset load(int maxLength, String... lines) throws IOException {
     Path file = Files.write(folder.resolve("data.jsonl"), Arrays.asList(lines));
-    return Dataset.load(JobSpec.Source.ofTexts(file, "{in}", "{out}"), tokenizer, maxLength, 2);
+    return Dataset.load(SampleSource.ofTexts(file, "{in}", "{out}"), tokenizer, maxLength, 2);
   }
 
   private static String sha256(Dataset data) throws NoSuchAlgorithmException {

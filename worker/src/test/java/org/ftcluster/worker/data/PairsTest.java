@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.ftcluster.protocol.job.BadJobException;
-import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.model.TokenBatch;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -131,7 +131,7 @@ class PairsTest {
   private Dataset texts(int maxLength, String lines) throws IOException {
     Path file = Files.writeString(folder.resolve("pairs.jsonl"), lines);
     return Dataset.load(
-        JobSpec.Source.ofTextPairs(file, "{prompt}", "{chosen}", "{rejected}"),
+        SampleSource.ofTextPairs(file, "{prompt}", "{chosen}", "{rejected}"),
         tokenizer,
         maxLength,
         2);
@@ -141,7 +141,7 @@ class PairsTest {
     Path file = Files.writeString(folder.resolve("pairs.jsonl"), line);
     Path template = Files.writeString(folder.resolve("chat.jinja"), CHATML);
     return Dataset.load(
-        JobSpec.Source.ofChatPairs(
+        SampleSource.ofChatPairs(
             file, List.of("so_far", "good"), List.of("so_far", "bad"), template, Map.of()),
         tokenizer,
         maxLength,

@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.ftcluster.protocol.job.JobSpec;
+import org.ftcluster.protocol.job.SampleSource;
 import org.ftcluster.worker.model.Generator.Sampling;
 import org.ftcluster.worker.tensor.cuda.SimulatedDevice;
 import org.junit.jupiter.api.Test;
@@ -28,7 +29,7 @@ class LoadedModelTest {
     Path data = folder.resolve("data.jsonl");
     Files.writeString(data, "{\"instruction\": \"f: ret\", \"output\": \"void f() {}\"}\n");
     var source =
-        JobSpec.Source.ofTexts(data, "### Assembly:\n{instruction}\n### C source:\n", "{output}");
+        SampleSource.ofTexts(data, "### Assembly:\n{instruction}\n### C source:\n", "{output}");
     try (LoadedModel onHost = LoadedModel.open(BASE, null, 1, null);
         LoadedModel onGpu = LoadedModel.open(BASE, null, 1, SimulatedDevice.open())) {
       LoadedModel.Loss expected = onHost.evaluate(source, 64);

@@ -63,7 +63,7 @@ class GoldenCasesTest {
   private void checkMerged(Path folder) throws IOException {
     JsonNode settings = settings(folder);
     Assumptions.assumeTrue(settings.has("lora"), "all of the model is trained");
-    JobSpec.Adapter lora = adapter(settings.path("lora"));
+    JobSpec.Adapter lora = TestModels.adapter(settings.path("lora"));
     Path adapter = temporary.resolve(folder.getFileName() + "-adapter");
     Path merged = temporary.resolve(folder.getFileName() + "-merged");
     try (SafetensorsFile golden = SafetensorsFile.open(folder.resolve("golden.safetensors"))) {
@@ -97,19 +97,12 @@ class GoldenCasesTest {
     try (SafetensorsFile golden = SafetensorsFile.open(folder.resolve("golden.safetensors"));
         CausalLanguageModel model =
             ModelLoader.load(
-                TestModels.float32(folder), adapter(settings.path("lora")), savings, 1)) {
+                TestModels.float32(folder),
+                TestModels.adapter(settings.path("lora")),
+                savings,
+                1)) {
       new Case(golden, settings, model).check();
     }
-  }
-
-  /** Cases without a LoRA train all of the model. */
-  private static JobSpec.Adapter adapter(JsonNode lora) {
-    if (lora.isMissingNode()) {
-      return TestModels.noAdapter();
-    }
-    List<String> targets = new ArrayList<>();
-    lora.path("target_modules").forEach(target -> targets.add(target.asText()));
-    return TestModels.adapter(lora.path("r").asInt(), lora.path("lora_alpha").asInt(), targets);
   }
 
   /** One case against one model. */

@@ -93,13 +93,8 @@ class GoldenPairsTest {
   }
 
   private static JobSpec.Adapter adapter(Path folder) throws IOException {
-    JsonNode lora = new JsonMapper().readTree(folder.resolve("golden.json").toFile()).path("lora");
-    if (lora.isMissingNode()) {
-      return TestModels.noAdapter();
-    }
-    List<String> targets = new ArrayList<>();
-    lora.path("target_modules").forEach(target -> targets.add(target.asText()));
-    return TestModels.adapter(lora.path("r").asInt(), lora.path("lora_alpha").asInt(), targets);
+    return TestModels.adapter(
+        new JsonMapper().readTree(folder.resolve("golden.json").toFile()).path("lora"));
   }
 
   /** The values that the model's own golden case begins with. */

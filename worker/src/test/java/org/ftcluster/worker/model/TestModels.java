@@ -1,8 +1,10 @@
 package org.ftcluster.worker.model;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.ftcluster.protocol.job.JobSpec;
 
@@ -19,6 +21,16 @@ final class TestModels {
 
   static JobSpec.Adapter adapter(int r, int alpha, List<String> targets) {
     return new JobSpec.Adapter(JobSpec.AdapterType.LORA, r, alpha, 0.0, targets, false, null);
+  }
+
+  /** As a golden case has it; those without a LoRA train all of the model. */
+  static JobSpec.Adapter adapter(JsonNode lora) {
+    if (lora.isMissingNode()) {
+      return noAdapter();
+    }
+    List<String> targets = new ArrayList<>();
+    lora.path("target_modules").forEach(target -> targets.add(target.asText()));
+    return adapter(lora.path("r").asInt(), lora.path("lora_alpha").asInt(), targets);
   }
 
   /** For full fine-tuning. */
